@@ -1,0 +1,206 @@
+/*
+ * mpalloc.h - the interface of mpalloc, a malloc that profiles itself
+ *
+ * Linking or preloading libmpalloc is all that a program needs: malloc, free and their
+ * kin then come from it. What is declared here is for programs that want to name the
+ * parts of themselves (components), or to look at their own memory.
+ *
+ * Every function may be called from any thread at any time, before main too, unless its
+ * comment says otherwise. None may be called from a signal handler.
+ */
+#ifndef MPALLOC_H
+#define MPALLOC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MPALLOC_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#    define MP_EXPORT __attribute__((visibility("default")))
+#    define MP_MALLOC_LIKE __attribute__((malloc, warn_unused_result))
+#else
+#    define MP_EXPORT
+#    define MP_MALLOC_LIKE
+#endif
+
+/*
+ * Components: who the memory belongs to.
+ *
+ * A component is a name such as "extraction" or "extraction/html". The slash makes a
+ * tree: what "extraction/html" holds also counts into "extraction". A block belongs to
+ * the component that was current on the allocating thread (or that was named in the
+ * call), for all of its life, whoever frees it.
+ */
+typedef struct mp_component mp_component_t;
+
+/*
+ * The component of that name, made at first use; it lives for ever.
+ *
+ * name: 1 to 95 bytes; longer names are cut. NULL or "" gives NULL, the untagged rest.
+ * When 4,096 components exist, further names share the component "(overflow)", and each
+ * refusal is counted (components_refused in mp_snapshot).
+ */
+MP_EXPORT mp_component_t *mp_component(const char *name);
+
+/* The name of c; "(untagged)" for NULL. The string lives for ever. */
+MP_EXPORT const char *mp_component_name(const mp_component_t *c);
+
+/*
+ * Make c (NULL: untagged) the component of this thread's allocations from now on.
+ * Returns the component that was current, to be given to mp_leave.
+ */
+MP_EXPORT mp_component_t *mp_enter(mp_component_t *c);
+MP_EXPORT void mp_leave(mp_component_t *previous);
+
+#if defined(__GNUC__) && !defined(__cplusplus)
+static inline void mp_scope_end_(mp_component_t **previous)
+{
+    mp_leave(*previous);
+}
+static inline mp_component_t *mp_scope_begin_(mp_component_t **cached, const char *name)
+{
+    mp_component_t *c = __atomic_load_n(cached, __ATOMIC_ACQUIRE);
+
+    if (c == NULL) {
+        c = mp_component(name);
+        __atomic_store_n(cached, c, __ATOMIC_RELEASE);
+    }
+    return mp_enter(c);
+}
+#    define MP_PASTE2_(a, b) a##b
+#    define MP_PASTE_(a, b)  MP_PASTE2_(a, b)
+/*
+ * From here to the end of the enclosing block, this thread allocates for the component
+ * `name` (the same string at every pass: it is looked up once). Left on every way out of
+ * the block: its end, return, break, goto, and exceptions where the file is compiled
+ * with -fexceptions. longjmp out of the block does NOT leave it: save the value of
+ * mp_enter yourself and give it to mp_leave after setjmp returned.
+ */
+#    define MP_SCOPE(name)                                                              \
+        static mp_component_t *MP_PASTE_(mp_cached_, __LINE__);                         \
+        __attribute__((cleanup(mp_scope_end_), unused))                                 \
+        mp_component_t *MP_PASTE_(mp_previous_, __LINE__)                               \
+            = mp_scope_begin_(&MP_PASTE_(mp_cached_, __LINE__), name)
+#endif
+
+/*
+ * malloc and kin for a named component, without switching to it. Same results and errors
+ * as the functions of the C library; free with free. A block that mp_realloc moves
+ * belongs to c from then on.
+ */
+MP_EXPORT MP_MALLOC_LIKE void *mp_malloc(mp_component_t *c, size_t size);
+MP_EXPORT MP_MALLOC_LIKE void *mp_calloc(mp_component_t *c, size_t count, size_t size);
+MP_EXPORT void *mp_realloc(mp_component_t *c, void *block, size_t size);
+MP_EXPORT MP_MALLOC_LIKE void *mp_aligned_alloc(
+    mp_component_t *c, size_t alignment, size_t size);
+
+/*
+ * What the process holds now. Bytes are block bytes (what the size class gives), not the
+ * bytes asked for; blocks and bytes are exact whenever no other thread is allocating.
+ */
+struct mp_snapshot {
+    size_t size;                       /* in: sizeof(struct mp_snapshot) */
+    uint64_t time_ns;                  /* CLOCK_REALTIME of this snapshot */
+    uint64_t allocated_blocks_total;   /* ever handed out */
+    uint64_t freed_blocks_total;
+    uint64_t allocated_bytes_total;
+    uint64_t freed_bytes_total;
+    uint64_t live_blocks;              /* handed out and not freed */
+    uint64_t live_bytes;
+    uint64_t live_peak_bytes;          /* highest live_bytes seen, see alloc/README.md */
+    uint64_t active_bytes;             /* spans that hold at least one live block */
+    uint64_t cached_bytes;             /* free blocks inside active spans */
+    uint64_t dirty_bytes;              /* free spans not yet given back to the kernel */
+    uint64_t retained_bytes;           /* given back, address space kept */
+    uint64_t metadata_bytes;           /* the allocator's own tables */
+    uint64_t mapped_bytes;             /* address space that may be written */
+    uint64_t resident_bytes;           /* upper bound of what of it can be resident */
+    uint64_t reserved_bytes;           /* address space, most of it inaccessible */
+    uint64_t refills_total;            /* slow-path passes by kind */
+    uint64_t remote_folds_total;
+    uint64_t purges_total;
+    uint64_t trims_total;
+    uint64_t purged_bytes_total;
+    uint64_t allocation_failures_total; /* NULL with ENOMEM */
+    uint64_t invalid_frees_total;       /* seen and, with MPALLOC_ABORT=0, ignored */
+    uint64_t components_refused_total;
+    uint64_t threads;                   /* that hold a heap now */
+    uint64_t components;
+};
+
+/*
+ * Fill s for this process. s->size must be set; a program compiled against an older or
+ * newer header gets the fields that both know, the rest is left as it was.
+ * Returns 0, or -EINVAL when s is NULL or s->size is smaller than 16.
+ * Walks all spans: about 2 ns for each 64 KiB of heap. Not in -Dprofile=false builds:
+ * there it returns -ENOSYS.
+ */
+MP_EXPORT int mp_snapshot(struct mp_snapshot *s);
+
+/* One component: its own figures, and those of the tree below it (itself included). */
+struct mp_component_stats {
+    size_t size; /* in: sizeof(struct mp_component_stats) */
+    const char *name;
+    uint64_t allocated_blocks_total;
+    uint64_t freed_blocks_total;
+    uint64_t allocated_bytes_total;
+    uint64_t freed_bytes_total;
+    uint64_t live_blocks;
+    uint64_t live_bytes;
+    uint64_t live_peak_bytes;
+    uint64_t tree_live_bytes;
+    uint64_t tree_live_peak_bytes;
+};
+
+/*
+ * Figures of the component number `index`, 0 (untagged) to components - 1, as of the last
+ * mp_snapshot or the last publication, whichever is later.
+ * Returns 0, -ENOENT past the end, -EINVAL on a NULL or too small s.
+ */
+MP_EXPORT int mp_component_stats(size_t index, struct mp_component_stats *s);
+
+/* One size class of one component, or of all. */
+struct mp_class_stats {
+    size_t size; /* in: sizeof(struct mp_class_stats) */
+    uint64_t block_bytes; /* of each block; the upper bound in classes of large blocks */
+    uint64_t allocated_blocks_total;
+    uint64_t freed_blocks_total;
+    uint64_t allocated_bytes_total;
+    uint64_t freed_bytes_total;
+    uint64_t live_blocks;
+    uint64_t live_bytes;
+    uint64_t live_peak_bytes;
+};
+
+/*
+ * Figures of size class `index` (0 to 127) in the component number `component`, or in all
+ * of them for MP_ALL_COMPONENTS (then live_peak_bytes is 0: peaks do not add up).
+ * Returns 0, -ENOENT past the end, -EINVAL on a NULL or too small s.
+ */
+#define MP_ALL_COMPONENTS ((size_t)-1)
+MP_EXPORT int mp_class_stats(size_t component, size_t index, struct mp_class_stats *s);
+
+/*
+ * Give back to the kernel, now, all free memory that this thread can reach, and ask the
+ * other threads to do so with theirs when they next enter the slow path.
+ * Returns the bytes given back by this call.
+ */
+MP_EXPORT size_t mp_trim(void);
+
+/*
+ * Write a copy of the region (include/mpalloc/region.h), up to date, to a new file.
+ * Returns 0 or a negative errno: -EEXIST when the file exists, -ENODATA when this process
+ * has no region. Opens files: not for signal handlers or seccomp'd threads.
+ */
+MP_EXPORT int mp_dump(const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
