@@ -21,7 +21,7 @@ extern "C" {
 #define MPALLOC_VERSION "0.1.0"
 
 #if defined(__GNUC__)
-#    define MP_EXPORT __attribute__((visibility("default")))
+#    define MP_EXPORT      __attribute__((visibility("default")))
 #    define MP_MALLOC_LIKE __attribute__((malloc, warn_unused_result))
 #else
 #    define MP_EXPORT
@@ -81,11 +81,11 @@ static inline mp_component_t *mp_scope_begin_(mp_component_t **cached, const cha
  * with -fexceptions. longjmp out of the block does NOT leave it: save the value of
  * mp_enter yourself and give it to mp_leave after setjmp returned.
  */
-#    define MP_SCOPE(name)                                                              \
-        static mp_component_t *MP_PASTE_(mp_cached_, __LINE__);                         \
-        __attribute__((cleanup(mp_scope_end_), unused))                                 \
-        mp_component_t *MP_PASTE_(mp_previous_, __LINE__)                               \
-            = mp_scope_begin_(&MP_PASTE_(mp_cached_, __LINE__), name)
+#    define MP_SCOPE(name)                                                             \
+        static mp_component_t *MP_PASTE_(mp_cached_, __LINE__);                        \
+        __attribute__((cleanup(mp_scope_end_), unused)) mp_component_t *MP_PASTE_(     \
+            mp_previous_, __LINE__) =                                                  \
+            mp_scope_begin_(&MP_PASTE_(mp_cached_, __LINE__), name)
 #endif
 
 /*
@@ -104,24 +104,24 @@ MP_EXPORT MP_MALLOC_LIKE void *mp_aligned_alloc(
  * bytes asked for; blocks and bytes are exact whenever no other thread is allocating.
  */
 struct mp_snapshot {
-    size_t size;                       /* in: sizeof(struct mp_snapshot) */
-    uint64_t time_ns;                  /* CLOCK_REALTIME of this snapshot */
-    uint64_t allocated_blocks_total;   /* ever handed out */
+    size_t size;                     /* in: sizeof(struct mp_snapshot) */
+    uint64_t time_ns;                /* CLOCK_REALTIME of this snapshot */
+    uint64_t allocated_blocks_total; /* ever handed out */
     uint64_t freed_blocks_total;
     uint64_t allocated_bytes_total;
     uint64_t freed_bytes_total;
-    uint64_t live_blocks;              /* handed out and not freed */
+    uint64_t live_blocks; /* handed out and not freed */
     uint64_t live_bytes;
-    uint64_t live_peak_bytes;          /* highest live_bytes seen, see alloc/README.md */
-    uint64_t active_bytes;             /* spans that hold at least one live block */
-    uint64_t cached_bytes;             /* free blocks inside active spans */
-    uint64_t dirty_bytes;              /* free spans not yet given back to the kernel */
-    uint64_t retained_bytes;           /* given back, address space kept */
-    uint64_t metadata_bytes;           /* the allocator's own tables */
-    uint64_t mapped_bytes;             /* address space that may be written */
-    uint64_t resident_bytes;           /* upper bound of what of it can be resident */
-    uint64_t reserved_bytes;           /* address space, most of it inaccessible */
-    uint64_t refills_total;            /* slow-path passes by kind */
+    uint64_t live_peak_bytes; /* highest live_bytes seen, see alloc/README.md */
+    uint64_t active_bytes;    /* spans that hold at least one live block */
+    uint64_t cached_bytes;    /* free blocks inside active spans */
+    uint64_t dirty_bytes;     /* free spans not yet given back to the kernel */
+    uint64_t retained_bytes;  /* given back, address space kept */
+    uint64_t metadata_bytes;  /* the allocator's own tables */
+    uint64_t mapped_bytes;    /* address space that may be written */
+    uint64_t resident_bytes;  /* upper bound of what of it can be resident */
+    uint64_t reserved_bytes;  /* address space, most of it inaccessible */
+    uint64_t refills_total;   /* slow-path passes by kind */
     uint64_t remote_folds_total;
     uint64_t purges_total;
     uint64_t trims_total;
@@ -129,7 +129,7 @@ struct mp_snapshot {
     uint64_t allocation_failures_total; /* NULL with ENOMEM */
     uint64_t invalid_frees_total;       /* seen and, with MPALLOC_ABORT=0, ignored */
     uint64_t components_refused_total;
-    uint64_t threads;                   /* that hold a heap now */
+    uint64_t threads; /* that hold a heap now */
     uint64_t components;
 };
 
@@ -167,7 +167,8 @@ MP_EXPORT int mp_component_stats(size_t index, struct mp_component_stats *s);
 /* One size class of one component, or of all. */
 struct mp_class_stats {
     size_t size; /* in: sizeof(struct mp_class_stats) */
-    uint64_t block_bytes; /* of each block; the upper bound in classes of large blocks */
+    uint64_t
+        block_bytes; /* of each block; the upper bound in classes of large blocks */
     uint64_t allocated_blocks_total;
     uint64_t freed_blocks_total;
     uint64_t allocated_bytes_total;

@@ -24,7 +24,10 @@ class scope
   public:
     explicit scope(mp_component_t *c) noexcept : previous_(mp_enter(c)) {}
     explicit scope(const char *name) noexcept : scope(mp_component(name)) {}
-    ~scope() { mp_leave(previous_); }
+    ~scope()
+    {
+        mp_leave(previous_);
+    }
     scope(const scope &) = delete;
     scope &operator=(const scope &) = delete;
 
@@ -59,15 +62,22 @@ template <class T> class allocator
         if (n > std::numeric_limits<std::size_t>::max() / sizeof(T)) {
             throw std::bad_alloc();
         }
-        void *p = alignof(T) > 16 ? mp_aligned_alloc(component_, alignof(T), n * sizeof(T))
-                                  : mp_malloc(component_, n * sizeof(T));
+        void *p = alignof(T) > 16
+                      ? mp_aligned_alloc(component_, alignof(T), n * sizeof(T))
+                      : mp_malloc(component_, n * sizeof(T));
         if (p == nullptr) {
             throw std::bad_alloc();
         }
         return static_cast<T *>(p);
     }
-    void deallocate(T *p, std::size_t) noexcept { std::free(p); }
-    mp_component_t *component() const noexcept { return component_; }
+    void deallocate(T *p, std::size_t) noexcept
+    {
+        std::free(p);
+    }
+    mp_component_t *component() const noexcept
+    {
+        return component_;
+    }
 
   private:
     mp_component_t *component_ = nullptr;
@@ -89,10 +99,10 @@ bool operator!=(const allocator<T> &, const allocator<U> &) noexcept
 #define MP_SCOPE_PASTE2_(a, b) a##b
 #define MP_SCOPE_PASTE_(a, b)  MP_SCOPE_PASTE2_(a, b)
 /* As in C: the rest of this block allocates for the component of that name. */
-#define MP_SCOPE(name)                                                                  \
-    static mp_component_t *const MP_SCOPE_PASTE_(mp_cached_, __LINE__)                  \
-        = mp_component(name);                                                           \
-    ::mpalloc::scope MP_SCOPE_PASTE_(mp_scope_, __LINE__)(                              \
+#define MP_SCOPE(name)                                                                 \
+    static mp_component_t *const MP_SCOPE_PASTE_(mp_cached_, __LINE__) =               \
+        mp_component(name);                                                            \
+    ::mpalloc::scope MP_SCOPE_PASTE_(mp_scope_, __LINE__)(                             \
         MP_SCOPE_PASTE_(mp_cached_, __LINE__))
 
 #endif

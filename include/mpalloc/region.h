@@ -45,21 +45,21 @@ enum {
 };
 
 enum mp_region_section_id {
-    MP_SECTION_PROCESS = 1,    /* 1 x struct mp_region_process */
-    MP_SECTION_TOTALS = 2,     /* 1 x struct mp_region_totals */
-    MP_SECTION_CLASSES = 3,    /* struct mp_region_class, by class number */
-    MP_SECTION_COMPONENTS = 4, /* struct mp_region_component, by row */
-    MP_SECTION_COUNTERS = 5,   /* struct mp_region_cell, [row][class] */
+    MP_SECTION_PROCESS = 1,      /* 1 x struct mp_region_process */
+    MP_SECTION_TOTALS = 2,       /* 1 x struct mp_region_totals */
+    MP_SECTION_CLASSES = 3,      /* struct mp_region_class, by class number */
+    MP_SECTION_COMPONENTS = 4,   /* struct mp_region_component, by row */
+    MP_SECTION_COUNTERS = 5,     /* struct mp_region_cell, [row][class] */
     MP_SECTION_TIMELINE_1S = 6,  /* struct mp_region_moment, a ring, 1 second apart */
     MP_SECTION_TIMELINE_1M = 7,  /* the same, 1 minute apart */
     MP_SECTION_TIMELINE_10M = 8, /* the same, 10 minutes apart */
-    MP_SECTION_MODULES = 9,    /* struct mp_region_module */
-    MP_SECTION_MAILBOX = 10,   /* 1 x struct mp_region_mailbox, written by tools */
-    MP_SECTION_OPTIONS = 11,   /* struct mp_region_option: the options in force */
+    MP_SECTION_MODULES = 9,      /* struct mp_region_module */
+    MP_SECTION_MAILBOX = 10,     /* 1 x struct mp_region_mailbox, written by tools */
+    MP_SECTION_OPTIONS = 11,     /* struct mp_region_option: the options in force */
 };
 
 struct mp_region_section {
-    uint32_t id;      /* enum mp_region_section_id; readers skip those they do not know */
+    uint32_t id; /* enum mp_region_section_id; readers skip those they do not know */
     uint32_t version; /* of the records in it, 1 */
     uint64_t offset;  /* from the start of the file, a multiple of 4,096 */
     uint64_t stride;  /* bytes from record to record; may grow at the end of records */
@@ -67,10 +67,10 @@ struct mp_region_section {
 };
 
 struct mp_region_header {
-    uint64_t magic;         /* MP_REGION_MAGIC, stored last when the region is made */
-    uint32_t version;       /* MP_REGION_VERSION */
-    uint32_t header_bytes;  /* sizeof(struct mp_region_header) */
-    uint64_t region_bytes;  /* logical size of the file */
+    uint64_t magic;        /* MP_REGION_MAGIC, stored last when the region is made */
+    uint32_t version;      /* MP_REGION_VERSION */
+    uint32_t header_bytes; /* sizeof(struct mp_region_header) */
+    uint64_t region_bytes; /* logical size of the file */
     uint32_t section_count;
     uint32_t reserved;
     struct mp_region_section sections[MP_REGION_SECTIONS_MAX];
@@ -83,15 +83,15 @@ enum mp_region_state {
 
 /* Facts about the process, written once, but for state and exit time. */
 struct mp_region_process {
-    uint64_t pid;               /* as the process sees it, in its own pid namespace */
+    uint64_t pid; /* as the process sees it, in its own pid namespace */
     uint64_t parent_pid;
     uint64_t uid;
-    uint64_t pid_namespace;     /* inode of /proc/self/ns/pid, 0 when unknown */
-    uint64_t start_ticks;       /* field 22 of /proc/PID/stat */
-    uint64_t started_ns;        /* CLOCK_REALTIME when the region was made */
-    uint64_t started_mono_ns;   /* CLOCK_MONOTONIC of the same moment */
-    uint64_t ended_ns;          /* CLOCK_REALTIME of a clean exit, else 0 */
-    uint64_t state;             /* enum mp_region_state */
+    uint64_t pid_namespace;   /* inode of /proc/self/ns/pid, 0 when unknown */
+    uint64_t start_ticks;     /* field 22 of /proc/PID/stat */
+    uint64_t started_ns;      /* CLOCK_REALTIME when the region was made */
+    uint64_t started_mono_ns; /* CLOCK_MONOTONIC of the same moment */
+    uint64_t ended_ns;        /* CLOCK_REALTIME of a clean exit, else 0 */
+    uint64_t state;           /* enum mp_region_state */
     uint64_t page_bytes;
     uint64_t span_bytes;
     uint64_t limit_cgroup_bytes; /* memory.max of its cgroup; 0: none or unknown */
@@ -101,20 +101,21 @@ struct mp_region_process {
     uint64_t forked;             /* 1: a forked child that did not exec */
     uint64_t build_id_bytes;     /* in use of build_id */
     uint8_t boot_id[16];
-    uint8_t run_id[16];          /* random, new for each region */
+    uint8_t run_id[16];                         /* random, new for each region */
     uint8_t build_id[MP_REGION_BUILD_ID_BYTES]; /* of the executable */
-    char version[32];            /* of the library */
-    char service[MP_REGION_NAME_BYTES]; /* MPALLOC_SERVICE or file name of the executable */
-    char exe[1024];              /* its path */
-    char command[1024];          /* argv, joined by blanks, cut */
+    char version[32];                           /* of the library */
+    char service
+        [MP_REGION_NAME_BYTES]; /* MPALLOC_SERVICE or file name of the executable */
+    char exe[1024];             /* its path */
+    char command[1024];         /* argv, joined by blanks, cut */
 };
 
 /* The whole process. A sequence lock. */
 struct mp_region_totals {
     uint64_t seq;
-    uint64_t published_ns;       /* CLOCK_REALTIME */
-    uint64_t published_mono_ns;  /* CLOCK_MONOTONIC */
-    uint64_t published_total;    /* how often */
+    uint64_t published_ns;      /* CLOCK_REALTIME */
+    uint64_t published_mono_ns; /* CLOCK_MONOTONIC */
+    uint64_t published_total;   /* how often */
     uint64_t allocated_blocks_total;
     uint64_t freed_blocks_total;
     uint64_t allocated_bytes_total; /* block bytes, exact */
@@ -122,23 +123,24 @@ struct mp_region_totals {
     uint64_t live_blocks;
     uint64_t live_bytes;
     uint64_t live_peak_bytes;
-    uint64_t live_peak_ns;       /* CLOCK_REALTIME of the peak */
-    uint64_t active_bytes;       /* jemalloc's word: spans with live blocks */
-    uint64_t cached_bytes;       /* free blocks in active spans */
-    uint64_t dirty_bytes;        /* free spans still backed by memory */
-    uint64_t retained_bytes;     /* free spans given back to the kernel */
-    uint64_t metadata_span_bytes;   /* span table in use */
-    uint64_t metadata_heap_bytes;   /* heaps, threads, components */
-    uint64_t metadata_region_bytes; /* of the region in use: the profiler's own memory */
-    uint64_t mapped_bytes;       /* writable address space */
-    uint64_t reserved_bytes;     /* all address space */
-    uint64_t resident_bytes;     /* upper bound: touched spans + metadata */
+    uint64_t live_peak_ns;        /* CLOCK_REALTIME of the peak */
+    uint64_t active_bytes;        /* jemalloc's word: spans with live blocks */
+    uint64_t cached_bytes;        /* free blocks in active spans */
+    uint64_t dirty_bytes;         /* free spans still backed by memory */
+    uint64_t retained_bytes;      /* free spans given back to the kernel */
+    uint64_t metadata_span_bytes; /* span table in use */
+    uint64_t metadata_heap_bytes; /* heaps, threads, components */
+    uint64_t
+        metadata_region_bytes; /* of the region in use: the profiler's own memory */
+    uint64_t mapped_bytes;     /* writable address space */
+    uint64_t reserved_bytes;   /* all address space */
+    uint64_t resident_bytes;   /* upper bound: touched spans + metadata */
     uint64_t resident_peak_bytes;
-    uint64_t huge_bytes;         /* part of active: blocks with a mapping of their own */
-    uint64_t large_bytes;        /* part of active: blocks of whole spans */
-    uint64_t refills_total;      /* slow-path passes by kind */
+    uint64_t huge_bytes;    /* part of active: blocks with a mapping of their own */
+    uint64_t large_bytes;   /* part of active: blocks of whole spans */
+    uint64_t refills_total; /* slow-path passes by kind */
     uint64_t remote_folds_total;
-    uint64_t slab_starts_total;  /* spans that became slabs */
+    uint64_t slab_starts_total; /* spans that became slabs */
     uint64_t slab_releases_total;
     uint64_t purges_total;
     uint64_t purged_bytes_total;
@@ -146,20 +148,20 @@ struct mp_region_totals {
     uint64_t trimmed_bytes_total;
     uint64_t allocation_failures_total;
     uint64_t invalid_frees_total;
-    uint64_t publish_ns_total;   /* own cost: time spent in publishing */
+    uint64_t publish_ns_total; /* own cost: time spent in publishing */
     uint64_t threads;
     uint64_t threads_peak;
     uint64_t threads_total;
     uint64_t heaps;
-    uint64_t component_count;    /* rows in use, (untagged) and (overflow) included */
+    uint64_t component_count; /* rows in use, (untagged) and (overflow) included */
     uint64_t components_refused_total;
     uint64_t counter_rows_missing; /* rows not shown: no room for the region to grow */
     uint64_t module_count;
     uint64_t modules_missing;
     uint64_t option_count;
     uint64_t timeline_total[MP_REGION_TIMELINE_TIERS]; /* ever written; ring position */
-    uint64_t mailbox_seen;       /* the last request taken from the mailbox */
-    uint64_t mailbox_result;     /* bytes that it gave back */
+    uint64_t mailbox_seen;   /* the last request taken from the mailbox */
+    uint64_t mailbox_result; /* bytes that it gave back */
 };
 
 enum mp_region_class_kind {
@@ -176,7 +178,7 @@ struct mp_region_class {
 
 struct mp_region_component {
     char name[MP_REGION_NAME_BYTES];
-    uint64_t parent;            /* row of "extraction" for "extraction/html"; 0: none */
+    uint64_t parent; /* row of "extraction" for "extraction/html"; 0: none */
     uint64_t allocated_blocks_total; /* its own, not its children's */
     uint64_t freed_blocks_total;
     uint64_t allocated_bytes_total;
@@ -185,7 +187,7 @@ struct mp_region_component {
     uint64_t live_bytes;
     uint64_t live_peak_bytes;
     uint64_t live_peak_ns;
-    uint64_t tree_live_bytes;   /* its own and all below it */
+    uint64_t tree_live_bytes; /* its own and all below it */
     uint64_t tree_live_peak_bytes;
     uint64_t tree_live_peak_ns;
 };
@@ -202,10 +204,10 @@ struct mp_region_cell {
 /* A point of the timeline. A sequence lock. */
 struct mp_region_moment {
     uint64_t seq;
-    uint64_t time_ns;           /* CLOCK_REALTIME; 0: never written */
-    uint64_t live_bytes;        /* at the moment */
+    uint64_t time_ns;    /* CLOCK_REALTIME; 0: never written */
+    uint64_t live_bytes; /* at the moment */
     uint64_t live_blocks;
-    uint64_t live_high_bytes;   /* highest since the point before */
+    uint64_t live_high_bytes; /* highest since the point before */
     uint64_t active_bytes;
     uint64_t dirty_bytes;
     uint64_t retained_bytes;
@@ -216,14 +218,14 @@ struct mp_region_moment {
 };
 
 struct mp_region_segment {
-    uint64_t start;       /* offset from the lowest address of the module */
+    uint64_t start; /* offset from the lowest address of the module */
     uint64_t bytes;
     uint64_t file_offset;
-    uint64_t flags;       /* PF_R 4, PF_W 2, PF_X 1 */
+    uint64_t flags; /* PF_R 4, PF_W 2, PF_X 1 */
 };
 
 struct mp_region_module {
-    uint64_t bytes;       /* from its lowest to its highest address */
+    uint64_t bytes; /* from its lowest to its highest address */
     uint64_t build_id_bytes;
     uint64_t segment_count;
     uint8_t build_id[MP_REGION_BUILD_ID_BYTES];
@@ -232,9 +234,9 @@ struct mp_region_module {
 };
 
 struct mp_region_option {
-    char name[32];        /* "PURGE_DELAY" */
+    char name[32]; /* "PURGE_DELAY" */
     char value[96];
-    uint64_t origin;      /* 0: default, 1: environment, 2: refused, default used */
+    uint64_t origin; /* 0: default, 1: environment, 2: refused, default used */
 };
 
 /*

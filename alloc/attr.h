@@ -1,0 +1,29 @@
+/*
+ * attr - the compiler attributes that the allocator uses, by one name each
+ */
+#ifndef ATTR_H
+#define ATTR_H
+
+#define COLD              __attribute__((cold))
+#define NOINLINE          __attribute__((noinline))
+#define ALWAYS_INLINE     __attribute__((always_inline)) inline
+#define NORETURN          __attribute__((noreturn))
+#define UNUSED            __attribute__((unused))
+#define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
+/* On declarations too: code then reaches the symbol without the global offset table. */
+#define HIDDEN       __attribute__((visibility("hidden")))
+#define EXPORT       __attribute__((visibility("default")))
+#define INITIAL_EXEC __attribute__((tls_model("initial-exec")))
+
+#define LIKELY(x)   __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+#define CACHE_LINE 64
+
+/*
+ * For functions that read what another thread may be writing, where any value read is
+ * acceptable because it is checked afterwards. TSan cannot know that.
+ */
+#define RACY_READER __attribute__((no_sanitize("thread")))
+
+#endif

@@ -1,0 +1,148 @@
+#include "check.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { MESSAGE_MAX = 512 };
+
+struct sink {
+    char *at;
+    char *end; /* room for the terminator is kept behind it */
+};
+
+static void sink_put(struct sink *s, char c)
+{
+    if (s->at < s->end) {
+        *s->at++ = c;
+    }
+}
+
+static void sink_text(struct sink *s, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        sink_put(s, *text);
+    }
+}
+
+static void sink_number(struct sink *s, uint64_t value, unsigned radix)
+{
+    char digits[24];
+    unsigned n = 0;
+
+    do {
+        digits[n++] = "0123456789abcdef"[value % radix];
+        value /= radix;
+    } while (value != 0);
+    while (n > 0) {
+        sink_put(s, digits[--n]);
+    }
+}
+
+static void sink_signed(struct sink *s, int value)
+{
+    if (value < 0) {
+        sink_put(s, '-');
+        sink_number(s, (uint64_t) - (int64_t)value, 10);
+    } else {
+        sink_number(s, (uint64_t)value, 10);
+    }
+}
+
+static size_t format_va(char *buffer, size_t size, const char *format, va_list ap)
+{
+    struct sink s = {buffer, buffer + size - 1};
+
+    for (; *format != '\0'; format++) {
+        bool is_long = false;
+
+        if (*format != '%') {
+            sink_put(&s, *format);
+            continue;
+        }
+        format++;
+        while (*format == 'l' || *format == 'z') {
+            is_long = true;
+            format++;
+        }
+        switch (*format) {
+        case 's':
+            sink_text(&s, va_arg(ap, const char *));
+            break;
+        case 'c':
+            sink_put(&s, (char)va_arg(ap, int));
+            break;
+        case 'd':
+            sink_signed(&s, va_arg(ap, int));
+            break;
+        case 'u':
+            sink_number(&s, is_long ? va_arg(ap, uint64_t) : va_arg(ap, unsigned), 10);
+            break;
+        case 'x':
+            sink_number(&s, is_long ? va_arg(ap, uint64_t) : va_arg(ap, unsigned), 16);
+            break;
+        case 'p':
+            sink_text(&s, "0x");
+            sink_number(&s, (uintptr_t)va_arg(ap, void *), 16);
+            break;
+        default:
+            sink_put(&s, *format);
+            break;
+        }
+    }
+    *s.at = '\0';
+    return (size_t)(s.at - buffer);
+}
+
+size_t check_format(char *buffer, size_t size, const char *format, ...)
+{
+    va_list ap;
+    size_t n;
+
+    va_start(ap, format);
+    n = format_va(buffer, size, format, ap);
+    va_end(ap);
+    return n;
+}
+
+static void say_va(const char *format, va_list ap)
+{
+    static const char head[] = "mpalloc: ";
+    char line[MESSAGE_MAX];
+    int saved = errno;
+    size_t n = sizeof(head) - 1;
+    ssize_t done;
+
+    __builtin_memcpy(line, head, n);
+    n += format_va(line + n, sizeof(line) - n - 1, format, ap);
+    line[n++] = '\n';
+    done = write(STDERR_FILENO, line, n); /* one call: lines of threads do not mix */
+    (void)done;
+    errno = saved;
+}
+
+void check_say(const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    say_va(format, ap);
+    va_end(ap);
+}
+
+void check_die(const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    say_va(format, ap);
+    va_end(ap);
+    abort();
+}
+
+void check_failed(const char *what, const char *file, int line)
+{
+    check_die("internal check failed: %s (%s:%d)", what, file, line);
+}

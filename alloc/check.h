@@ -1,0 +1,38 @@
+/*
+ * check - what must hold, and how a violation is said
+ *
+ * Messages go to file descriptor 2 by write(2), from a buffer on the stack: no
+ * allocation, no stdio, no lock. Callable in any state of the allocator.
+ */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include "attr.h"
+#include "config.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * A tiny formatter for messages and small texts: %s %c %d %u %zu %lu %p %x %% only (no
+ * width, no precision). Always terminates; returns the length that was written.
+ */
+size_t check_format(char *buffer, size_t size, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+/* One line on file descriptor 2, "mpalloc: " before and a newline behind it. */
+void check_say(const char *format, ...) PRINTF_LIKE(1, 2) COLD;
+
+/* The same, then abort(). */
+NORETURN void check_die(const char *format, ...) PRINTF_LIKE(1, 2) COLD;
+
+NORETURN void check_failed(const char *what, const char *file, int line) COLD;
+
+/* Always on: heap corruption and misuse. */
+#define CHECK(x) (LIKELY(x) ? (void)0 : check_failed(#x, __FILE__, __LINE__))
+
+/* Only with -Ddebug_checks=true, compiled in every build. */
+#define ASSERT(x)                                                                      \
+    ((!CONFIG_DEBUG || LIKELY(x)) ? (void)0 : check_failed(#x, __FILE__, __LINE__))
+
+#endif

@@ -1,0 +1,342 @@
+#include "counters.h"
+
+#include "arena.h"
+#include "heap.h"
+#include "os.h"
+
+struct lock counters_lock = LOCK_INIT(RANK_PUBLISH);
+static struct counters_row *rows[COMPONENT_ROWS];
+static struct counters_totals totals;
+
+/* Where the sweep under way stands. */
+static struct {
+    bool is_running;
+    size_t range;
+    size_t index;
+    struct counters_totals seen; /* the slab_ fields only */
+} sweep;
+
+static struct counters_row *obtain_row(size_t row)
+{
+    if (rows[row] == NULL) {
+        rows[row] = arena_alloc(sizeof(*rows[row]));
+    }
+    return rows[row];
+}
+
+/*
+ * The order of the three parts matters. A refill between them raises `used` and `waiting`
+ * of the same blocks; handed is read first, so blocks handed out since are missed, not
+ * counted as freed. Counts thus come late, never early, and catch up.
+ */
+
+/* 1: what heaps handed out, ever. */
+static void sweep_begin(void)
+{
+    size_t count = component_count();
+
+    for (size_t i = 0; i < count; i++) {
+        const struct mp_component *c = component_by_row(i);
+        struct counters_row *row = rows[i];
+
+        if (row == NULL) {
+            continue;
+        }
+        for (unsigned class = 0; class < CLASS_SLAB_COUNT; class ++) {
+            row->handed[class] = c->handed_gone[class];
+            row->used[class] = 0;
+            row->waiting[class] = 0;
+        }
+    }
+    for (const struct heap *h = heap_first(); h != NULL; h = h->next_all) {
+        const struct mp_component *c = load_acquire(&h->component);
+        struct counters_row *row = c != NULL ? obtain_row(c->row) : NULL;
+
+        if (row == NULL) {
+            continue;
+        }
+        for (unsigned class = 0; class < CLASS_SLAB_COUNT; class ++) {
+            row->handed[class] += load_acquire(&h->handed[class]); /* heap_refill */
+        }
+    }
+    sweep.is_running = true;
+    sweep.range = 0;
+    sweep.index = 0;
+    sweep.seen = (struct counters_totals){0};
+}
+
+/* Racy: the slab may change hands meanwhile; each field is checked before it is used. */
+static RACY_READER void sweep_slab(const struct span *s)
+{
+    unsigned class = load_relaxed(&s->class);
+    unsigned row_number = load_relaxed(&s->row);
+    uint64_t used = slab_used(s);
+    uint64_t remote = slab_remote_count(s);
+    uint64_t carved = load_relaxed(&s->carved);
+    struct counters_row *row;
+
+    if (class >= CLASS_SLAB_COUNT || row_number >= component_count() || used > carved) {
+        return;
+    }
+    row = rows[row_number];
+    if (row != NULL) {
+        row->used[class] += used - bits_min(remote, used);
+    }
+    sweep.seen.slab_bytes += SPAN_BYTES;
+    sweep.seen.slab_touched_bytes +=
+        bits_round_up(carved * sizeclass_bytes(class), os_page_bytes());
+}
+
+/* How many entries to go on by: over runs at once. */
+static RACY_READER size_t entry_length(const struct span *s, unsigned kind)
+{
+    if (kind != SPAN_LARGE && kind != SPAN_FREE_DIRTY && kind != SPAN_FREE_CLEAN) {
+        return 1;
+    }
+    return bits_max(load_relaxed(&s->run), 1);
+}
+
+/* 2: blocks in use in slabs, remote frees not counted. True: all were seen. */
+static bool sweep_spans(size_t most)
+{
+    while (sweep.range < pagemap_range_count()) {
+        const struct range *r = &pagemap_ranges[sweep.range];
+        size_t frontier = load_acquire(&r->frontier);
+
+        while (sweep.index < frontier) {
+            const struct span *s =
+                (const struct span *)(r->table + (sweep.index << SPAN_ENTRY_SHIFT));
+            unsigned kind = load_acquire(&s->kind); /* pairs with slab_init */
+
+            if (most-- == 0) {
+                return false;
+            }
+            if (kind == SPAN_SLAB) {
+                sweep_slab(s);
+            }
+            sweep.index += entry_length(s, kind);
+        }
+        sweep.range++;
+        sweep.index = 0;
+    }
+    return true;
+}
+
+/*
+ * Blocks that wait on a list which its owner may be popping from. The links run through
+ * free blocks of one span; a link that leaves it is what a program wrote into a block that
+ * was popped meanwhile. The list is as it was when its head has not changed.
+ */
+static RACY_READER uint64_t list_length(struct block *const *head)
+{
+    for (unsigned tries = 0; tries < 4; tries++) {
+        const struct block *first = load_relaxed(head);
+        const struct block *b = first;
+        uintptr_t span = (uintptr_t)first >> SPAN_SHIFT;
+        uint64_t n = 0;
+
+        while (b != NULL && (uintptr_t)b >> SPAN_SHIFT == span
+               && ((uintptr_t)b & (BLOCK_ALIGN - 1)) == 0 && n <= SLAB_BLOCKS_MAX) {
+            n++;
+            b = load_relaxed(&b->next);
+        }
+        fence_acquire(); /* the second look comes after the walk */
+        if (b == NULL && load_relaxed(head) == first) {
+            return n;
+        }
+    }
+    return UINT32_MAX; /* busy: this class keeps its figures until the next sweep */
+}
+
+/* 3: blocks on the heaps' lists. */
+static void sweep_lists(void)
+{
+    for (const struct heap *h = heap_first(); h != NULL; h = h->next_all) {
+        const struct mp_component *c = load_acquire(&h->component);
+        struct counters_row *row = c != NULL ? rows[c->row] : NULL;
+
+        if (row == NULL) {
+            continue;
+        }
+        for (unsigned class = 0; class < CLASS_SLAB_COUNT; class ++) {
+            if (load_relaxed(&h->head[class]) != NULL) {
+                row->waiting[class] += list_length(&h->head[class]);
+            }
+        }
+    }
+}
+
+/* ---- figures ---- */
+
+static void raise(uint64_t *value, uint64_t to, bool *has_changed)
+{
+    if (to > *value) {
+        *value = to;
+        *has_changed = true;
+    }
+}
+
+static void finish_small(struct counters_row *row, unsigned class)
+{
+    struct mp_region_cell *cell = &row->cell[class];
+    uint64_t bytes = sizeclass_bytes(class);
+    uint64_t handed = row->handed[class];
+    uint64_t allocated = handed - bits_min(row->waiting[class], handed);
+    uint64_t freed = handed - bits_min(row->used[class], handed);
+
+    raise(&cell->allocated_blocks_total, allocated, &row->has_changed);
+    raise(&cell->freed_blocks_total, bits_min(freed, cell->allocated_blocks_total),
+        &row->has_changed);
+    cell->allocated_bytes_total = cell->allocated_blocks_total * bytes;
+    cell->freed_bytes_total = cell->freed_blocks_total * bytes;
+}
+
+static void finish_large(
+    struct counters_row *row, const struct mp_component *c, unsigned class)
+{
+    struct mp_region_cell *cell = &row->cell[class];
+    const struct large_count *n = &c->large[class - CLASS_SLAB_COUNT];
+    uint64_t freed_blocks =
+        load_relaxed(&n->freed_blocks); /* before what was allocated */
+    uint64_t freed_bytes = load_relaxed(&n->freed_bytes);
+
+    raise(&cell->allocated_blocks_total, load_relaxed(&n->allocated_blocks),
+        &row->has_changed);
+    raise(&cell->allocated_bytes_total, load_relaxed(&n->allocated_bytes),
+        &row->has_changed);
+    raise(&cell->freed_blocks_total, freed_blocks, &row->has_changed);
+    raise(&cell->freed_bytes_total, freed_bytes, &row->has_changed);
+}
+
+static bool has_large(const struct mp_component *c)
+{
+    for (unsigned i = 0; i < CLASS_LARGE_COUNT; i++) {
+        if (load_relaxed(&c->large[i].allocated_blocks) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void finish_row(struct counters_row *row, const struct mp_component *c)
+{
+    struct mp_region_component sum = row->sum;
+
+    row->has_changed = false;
+    sum.allocated_blocks_total = sum.freed_blocks_total = 0;
+    sum.allocated_bytes_total = sum.freed_bytes_total = 0;
+    for (unsigned class = 0; class < CLASS_COUNT; class ++) {
+        struct mp_region_cell *cell = &row->cell[class];
+
+        if (class < CLASS_SLAB_COUNT) {
+            finish_small(row, class);
+        } else {
+            finish_large(row, c, class);
+        }
+        raise(&cell->live_peak_bytes,
+            cell->allocated_bytes_total - cell->freed_bytes_total, &row->has_changed);
+        sum.allocated_blocks_total += cell->allocated_blocks_total;
+        sum.freed_blocks_total += cell->freed_blocks_total;
+        sum.allocated_bytes_total += cell->allocated_bytes_total;
+        sum.freed_bytes_total += cell->freed_bytes_total;
+    }
+    sum.live_blocks = sum.allocated_blocks_total - sum.freed_blocks_total;
+    sum.live_bytes = sum.allocated_bytes_total - sum.freed_bytes_total;
+    sum.tree_live_bytes = sum.live_bytes;
+    row->sum = sum;
+}
+
+/* Children have the higher rows: from the last to the first each is complete. */
+static void roll_up(size_t count, uint64_t now_ns)
+{
+    bool changed; /* not needed here */
+
+    for (size_t i = count; i-- > 0;) {
+        const struct mp_component *parent = component_by_row(i)->parent;
+        struct counters_row *row = rows[i];
+        struct mp_region_component *sum;
+
+        if (row == NULL) {
+            continue;
+        }
+        sum = &row->sum;
+        if (sum->live_bytes > sum->live_peak_bytes) {
+            sum->live_peak_ns = now_ns;
+            raise(&sum->live_peak_bytes, sum->live_bytes, &changed);
+        }
+        if (sum->tree_live_bytes > sum->tree_live_peak_bytes) {
+            sum->tree_live_peak_ns = now_ns;
+            raise(&sum->tree_live_peak_bytes, sum->tree_live_bytes, &row->has_changed);
+        }
+        if (parent != NULL && obtain_row(parent->row) != NULL) {
+            struct counters_row *above = rows[parent->row];
+
+            above->sum.tree_live_bytes += sum->tree_live_bytes;
+            above->has_changed |= row->has_changed;
+        }
+    }
+}
+
+static void finish(void)
+{
+    size_t count = component_count();
+    uint64_t now_ns = os_realtime_ns();
+    struct counters_totals t = sweep.seen;
+
+    t.live_peak_bytes = totals.live_peak_bytes;
+    t.live_peak_ns = totals.live_peak_ns;
+    for (size_t i = 0; i < count; i++) {
+        const struct mp_component *c = component_by_row(i);
+
+        if (rows[i] == NULL && !(has_large(c) && obtain_row(i) != NULL)) {
+            continue;
+        }
+        finish_row(rows[i], c);
+        t.allocated_blocks += rows[i]->sum.allocated_blocks_total;
+        t.freed_blocks += rows[i]->sum.freed_blocks_total;
+        t.allocated_bytes += rows[i]->sum.allocated_bytes_total;
+        t.freed_bytes += rows[i]->sum.freed_bytes_total;
+        for (unsigned class = 0; class < CLASS_SLAB_COUNT; class ++) {
+            const struct mp_region_cell *cell = &rows[i]->cell[class];
+
+            t.slab_live_bytes += cell->allocated_bytes_total - cell->freed_bytes_total;
+        }
+    }
+    roll_up(count, now_ns);
+    if (t.allocated_bytes - t.freed_bytes > t.live_peak_bytes) {
+        t.live_peak_bytes = t.allocated_bytes - t.freed_bytes;
+        t.live_peak_ns = now_ns;
+    }
+    totals = t;
+    sweep.is_running = false;
+}
+
+bool counters_sweep_locked(size_t spans)
+{
+    if (!sweep.is_running) {
+        sweep_begin();
+    }
+    if (!sweep_spans(spans)) {
+        return false;
+    }
+    sweep_lists();
+    finish();
+    return true;
+}
+
+void counters_sweep_all_locked(void)
+{
+    sweep.is_running = false;
+    while (!counters_sweep_locked(SIZE_MAX)) {
+    }
+}
+
+const struct counters_totals *counters_totals_locked(void)
+{
+    return &totals;
+}
+
+const struct counters_row *counters_row_locked(size_t row)
+{
+    return row < component_count() ? rows[row] : NULL;
+}

@@ -1,0 +1,668 @@
+#include "heap.h"
+
+#include "arena.h"
+#include "os.h"
+#include "probe.h"
+
+enum {
+    FRESH_MS = 250,         /* a list should not last longer: figures stay fresh */
+    GIVEN_FIRST = 8,        /* blocks in the first refill of a class, then doubling */
+    CARVE_FIRST = 4 * 1024, /* bytes cut from a new slab, then doubling */
+    CARVE_MAX = 32 * 1024,
+    HOT_BLOCKS = 16,       /* free blocks that a busy class should find */
+    COLD_BYTES = 2 * 1024, /* the same for an idle one */
+    ABSORB_MOST = 4,       /* orphans looked at in one refill */
+};
+
+struct heap heap_empty;
+static struct heap *all_heaps; /* atomic: push only */
+static size_t heap_total;
+static struct heap *unused_heaps; /* component_lock */
+
+struct heap *heap_first(void)
+{
+    return load_acquire(&all_heaps); /* pairs with heap_create */
+}
+
+size_t heap_count(void)
+{
+    return load_relaxed(&heap_total);
+}
+
+/* ---- rings of slabs ---- */
+
+static void ring_append(struct span **ring, struct span *s)
+{
+    struct span *first = *ring;
+
+    if (first == NULL) {
+        s->next = s->prev = s;
+        *ring = s;
+        return;
+    }
+    s->next = first;
+    s->prev = first->prev;
+    first->prev->next = s;
+    first->prev = s;
+}
+
+static void ring_remove(struct span **ring, struct span *s)
+{
+    if (s->next == s) {
+        *ring = NULL;
+    } else {
+        s->next->prev = s->prev;
+        s->prev->next = s->next;
+        if (*ring == s) {
+            *ring = s->next;
+        }
+    }
+    s->next = s->prev = NULL;
+}
+
+/* ---- where a slab belongs ---- */
+
+static void slab_unlink(struct heap *h, struct span *s)
+{
+    switch (s->state) {
+    case SLAB_AVAIL:
+        ring_remove(&h->avail[s->class], s);
+        break;
+    case SLAB_FULL:
+        ring_remove(&h->full, s);
+        break;
+    default:
+        if (h->slab[s->class] == s) {
+            h->slab[s->class] = NULL;
+        }
+        break;
+    }
+    s->state = SLAB_CURRENT;
+}
+
+/* To the list that fits what is free in it. The slab is in none. */
+static void slab_file(struct heap *h, struct span *s)
+{
+    unsigned batch = sizeclass_table[s->class].batch;
+    unsigned free_blocks = slab_free_count(s);
+
+    if (free_blocks >= batch || !slab_is_carved(s) || slab_used(s) == 0) {
+        s->state = SLAB_AVAIL;
+        slab_set_used(s, slab_used(s), 0);
+        ring_append(&h->avail[s->class], s);
+    } else {
+        s->state = SLAB_FULL;
+        slab_set_used(s, slab_used(s), batch - free_blocks);
+        ring_append(&h->full, s);
+    }
+}
+
+/* An empty slab, in no list, back to the free spans; false: it is queued somewhere. */
+static bool slab_try_release(struct span *s)
+{
+    if (slab_is_queued(s)) {
+        return false;
+    }
+    add_relaxed(&probe_passes.slab_releases, 1);
+    store_relaxed(&s->owner, 0);
+    store_relaxed(&s->kind, SPAN_NONE);
+    span_release(s, 1);
+    return true;
+}
+
+/* After `used` fell: to the right list, or back to the free spans. */
+static void slab_refile(struct heap *h, struct span *s)
+{
+    if (s->state == SLAB_CURRENT) {
+        return; /* refill looks at it first */
+    }
+    if (slab_used(s) == 0) {
+        slab_unlink(h, s);
+        if (!slab_try_release(s)) {
+            slab_file(h, s); /* whoever drains it from pending releases it */
+        }
+    } else if (s->state == SLAB_FULL) {
+        slab_unlink(h, s);
+        slab_file(h, s);
+    }
+}
+
+void heap_on_left_zero(struct span *s)
+{
+    slab_refile(s->heap, s);
+    probe_tick(os_coarse_ms());
+}
+
+/* ---- remote frees ---- */
+
+static bool pending_push(struct heap *h, struct span *s)
+{
+    uintptr_t word = load_relaxed(&h->pending);
+
+    do {
+        s->pending_next = (struct span *)(word & ~HEAP_ORPHAN);
+        /* release: the drainer must see pending_next. Pairs with pending_take. */
+    } while (
+        !cas_weak_release(&h->pending, &word, (uintptr_t)s | (word & HEAP_ORPHAN)));
+    return (word & HEAP_ORPHAN) != 0;
+}
+
+static struct span *pending_take(struct heap *h)
+{
+    /* acquire: pairs with pending_push */
+    return (struct span *)(and_acq_rel(&h->pending, HEAP_ORPHAN) & ~HEAP_ORPHAN);
+}
+
+/*
+ * Fold the remote frees of all queued slabs. Owner. Returns those that belong to other
+ * heaps by now, linked by pending_next: pass them on when no heap's lock is held.
+ */
+static struct span *drain(struct heap *h)
+{
+    struct span *others = NULL;
+    struct span *s = pending_take(h);
+
+    while (s != NULL) {
+        struct span *next = s->pending_next;
+
+        if (load_acquire(&s->heap) != h) { /* pairs with slab_adopt */
+            s->pending_next = others;
+            others = s;
+        } else {
+            slab_fold_remote(s, true);
+            add_relaxed(&probe_passes.remote_folds, 1);
+            slab_refile(h, s);
+        }
+        s = next;
+    }
+    return others;
+}
+
+static void notify_all(struct span *list);
+
+/* Queue a slab, whose QUEUED this thread set, at its heap. No heap's lock held. */
+static void heap_notify(struct span *s)
+{
+    struct heap *h = load_acquire(&s->heap); /* pairs with slab_adopt */
+    struct span *others = NULL;
+
+    if (!pending_push(h, s)) {
+        return;
+    }
+    lock_lock(&h->lock);
+    if ((load_relaxed(&h->pending) & HEAP_ORPHAN) != 0) {
+        others = drain(h);
+    }
+    lock_unlock(&h->lock);
+    notify_all(others);
+}
+
+/* Slabs that changed heaps while they were queued; nearly always none. */
+static void notify_all(struct span *list)
+{
+    while (list != NULL) {
+        struct span *next = list->pending_next;
+
+        heap_notify(list);
+        list = next;
+    }
+}
+
+void heap_free_remote(struct span *s, void *p)
+{
+    if (slab_push_remote(s, p)) {
+        heap_notify(s);
+    }
+}
+
+/* ---- heaps come and go ---- */
+
+static struct heap *heap_create(void)
+{
+    struct heap *h = arena_alloc(sizeof(*h));
+    struct heap *first;
+
+    if (h == NULL) {
+        return NULL;
+    }
+    lock_init(&h->lock, RANK_HEAP);
+    h->pending = HEAP_ORPHAN;
+    first = load_relaxed(&all_heaps);
+    do {
+        h->next_all = first;
+        /* release: pairs with heap_first */
+    } while (!cas_weak_release(&all_heaps, &first, h));
+    add_relaxed(&heap_total, 1);
+    return h;
+}
+
+/* A heap without slabs, orphan, for component c. */
+static struct heap *heap_obtain(struct mp_component *c)
+{
+    struct heap *h;
+
+    lock_lock(&component_lock);
+    h = unused_heaps;
+    if (h != NULL) {
+        unused_heaps = h->next_free;
+    }
+    lock_unlock(&component_lock);
+    if (h == NULL) {
+        h = heap_create();
+    }
+    if (h != NULL) {
+        store_release(&h->component, c); /* pairs with counters.c */
+    }
+    return h;
+}
+
+struct heap *heap_attach(struct mp_component *c)
+{
+    struct heap *h = heap_obtain(c);
+    struct span *others;
+
+    if (h == NULL) {
+        return NULL;
+    }
+    lock_lock(&h->lock);
+    h->owner = thread_pointer();
+    and_acq_rel(&h->pending, ~HEAP_ORPHAN);
+    others = drain(h);
+    lock_unlock(&h->lock);
+    notify_all(others);
+    return h;
+}
+
+static void heap_recycle(struct heap *h)
+{
+    lock_lock(&component_lock);
+    h->next_free = unused_heaps;
+    unused_heaps = h;
+    lock_unlock(&component_lock);
+}
+
+static void slab_adopt(struct heap *h, struct span *s)
+{
+    store_relaxed(&s->owner, h->owner);
+    store_release(&s->heap, h); /* pairs with drain and heap_notify */
+}
+
+/* Take every slab of an orphan. Holds its lock; we own h. */
+static void adopt_slabs(struct heap *h, struct heap *orphan)
+{
+    for (unsigned class = 0; class < CLASS_SLAB_COUNT; class ++) {
+        struct span *s;
+
+        while ((s = orphan->avail[class]) != NULL) {
+            slab_unlink(orphan, s);
+            slab_adopt(h, s);
+            slab_file(h, s);
+        }
+    }
+    while (orphan->full != NULL) {
+        struct span *s = orphan->full;
+
+        slab_unlink(orphan, s);
+        slab_adopt(h, s);
+        slab_file(h, s);
+    }
+}
+
+/* Take over what an exited thread left of this component. False: there is nothing. */
+static bool heap_absorb(struct heap *h)
+{
+    struct mp_component *c = h->component;
+    struct heap *orphan;
+    struct span *others;
+
+    if (load_relaxed(&c->orphans) == NULL) {
+        return false; /* relaxed: to miss one is no harm */
+    }
+    lock_lock(&component_lock);
+    orphan = c->orphans;
+    if (orphan != NULL) {
+        store_relaxed(&c->orphans, orphan->next_free);
+    }
+    lock_unlock(&component_lock);
+    if (orphan == NULL) {
+        return false;
+    }
+    lock_lock(&orphan->lock);
+    others = drain(orphan);
+    adopt_slabs(h, orphan);
+    lock_unlock(&orphan->lock);
+    notify_all(others);
+    heap_recycle(orphan);
+    return true;
+}
+
+/* Put the list of a class back into its slab: nobody will pop it. Publish lock held. */
+static void return_head(struct heap *h, unsigned class)
+{
+    struct block *list = h->head[class];
+    struct span *s = h->slab[class];
+    unsigned n = 0;
+
+    if (list == NULL) {
+        return;
+    }
+    for (const struct block *b = list; b != NULL; b = b->next) {
+        n++;
+    }
+    store_relaxed(&h->head[class], NULL);
+    slab_give_back(s, list, n);
+    store_relaxed(&h->handed[class], h->handed[class] - n);
+}
+
+/* The current slab of a class leaves its place: filed, or released when empty. */
+static void retire_current(struct heap *h, unsigned class)
+{
+    struct span *s = h->slab[class];
+
+    if (s == NULL) {
+        return;
+    }
+    h->slab[class] = NULL;
+    if (slab_used(s) == 0 && slab_try_release(s)) {
+        return;
+    }
+    slab_file(h, s);
+}
+
+static void disown_ring(struct span *ring)
+{
+    struct span *s = ring;
+
+    if (s != NULL) {
+        do {
+            store_relaxed(&s->owner, 0);
+            s = s->next;
+        } while (s != ring);
+    }
+}
+
+void heap_detach_locked(struct heap *h)
+{
+    struct mp_component *c = h->component;
+    struct span *others;
+    bool empty = true;
+
+    lock_lock(&h->lock);
+    or_acq_rel(&h->pending, HEAP_ORPHAN); /* from here on pushers come for the lock */
+    for (unsigned class = 0; class < CLASS_SLAB_COUNT; class ++) {
+        struct span *s = h->slab[class];
+
+        return_head(h, class);
+        if (s != NULL) {
+            slab_fold_remote(s, false);
+            retire_current(h, class);
+        }
+        h->zeroed[class] = false;
+    }
+    others = drain(h);
+    h->owner = 0;
+    for (unsigned class = 0; class < CLASS_SLAB_COUNT; class ++) {
+        disown_ring(h->avail[class]);
+        empty &= h->avail[class] == NULL;
+        c->handed_gone[class] += h->handed[class];
+        store_relaxed(&h->handed[class], 0);
+        h->stamp_ms[class] = 0;
+        h->given[class] = 0;
+    }
+    disown_ring(h->full);
+    empty &= h->full == NULL;
+    lock_unlock(&h->lock);
+    notify_all(others);
+    if (empty) {
+        heap_recycle(h);
+        return;
+    }
+    lock_lock(&component_lock);
+    h->next_free = c->orphans;
+    store_relaxed(&c->orphans, h);
+    lock_unlock(&component_lock);
+}
+
+void heap_reset_lock(struct heap *h)
+{
+    lock_reset(&h->lock);
+}
+
+/* ---- refill ---- */
+
+/*
+ * How many blocks a list may have. At most as many as the class used up in 250 ms lately:
+ * counting happens at refill, so a slow class must come back often enough for its figures
+ * to be fresh. A fast one is not held up: the quota doubles with each refill.
+ */
+static unsigned quota(struct heap *h, unsigned class, uint32_t now_ms)
+{
+    uint32_t elapsed_ms = now_ms - h->stamp_ms[class];
+    unsigned given = h->given[class];
+
+    h->stamp_ms[class] = now_ms;
+    if (elapsed_ms > FRESH_MS && given > 0) {
+        return (unsigned)bits_max((uint64_t)given * FRESH_MS / elapsed_ms, 1);
+    }
+    return (unsigned)bits_max(2u * given, GIVEN_FIRST);
+}
+
+/*
+ * Whether to cut more blocks although some are free. A class in constant use wants lists
+ * long enough to pay for the refill; one that is used now and then touches no more memory
+ * than it needs.
+ */
+static bool wants_carving(const struct span *s, bool is_hot)
+{
+    const struct sizeclass *c = &sizeclass_table[s->class];
+    size_t wanted;
+
+    if (is_hot) {
+        wanted = bits_min(bits_max(c->batch, HOT_BLOCKS), c->capacity / 2u);
+    } else {
+        wanted = bits_min(c->batch, COLD_BYTES / c->bytes);
+    }
+    return !slab_is_carved(s) && slab_free_count(s) < bits_max(wanted, 1);
+}
+
+static void carve_more(struct span *s)
+{
+    size_t carved_bytes = (size_t)s->carved * sizeclass_bytes(s->class);
+
+    slab_carve(s, bits_min(bits_max(carved_bytes, CARVE_FIRST), CARVE_MAX));
+}
+
+static struct span *start_slab(struct heap *h, unsigned class)
+{
+    bool clean;
+    struct span *s = span_acquire(1, 1, &clean);
+
+    if (s != NULL) {
+        slab_init(s, class, h->component->row, clean);
+        slab_adopt(h, s);
+        add_relaxed(&probe_passes.slab_starts, 1);
+    }
+    return s;
+}
+
+static bool has_batch(const struct span *s)
+{
+    return s != NULL && slab_free_count(s) >= sizeclass_table[s->class].batch;
+}
+
+/* Make the oldest available slab the current one. */
+static bool switch_to_avail(struct heap *h, unsigned class)
+{
+    struct span *s = h->avail[class];
+
+    if (s == NULL) {
+        return false;
+    }
+    slab_unlink(h, s);
+    retire_current(h, class);
+    h->slab[class] = s;
+    return true;
+}
+
+/* A current slab with at least one free block, or NULL: no memory. */
+static struct span *find_slab(struct heap *h, unsigned class)
+{
+    struct span *s = h->slab[class];
+    struct span *others;
+
+    if (s != NULL && slab_remote_count(s) > 0) {
+        slab_fold_remote(s, false);
+    }
+    if (has_batch(s)) {
+        return s;
+    }
+    if ((load_relaxed(&h->pending) & ~HEAP_ORPHAN) != 0) {
+        others = drain(h);
+        if (h->owner != 0) {
+            notify_all(others);
+        } else if (others != NULL) { /* under a heap's lock: back to our own queue */
+            while (others != NULL) {
+                struct span *next = others->pending_next;
+
+                pending_push(h, others);
+                others = next;
+            }
+        }
+        if (has_batch(s)) {
+            return s;
+        }
+    }
+    if (switch_to_avail(h, class)) {
+        return h->slab[class];
+    }
+    if (s != NULL && !slab_is_carved(s)) {
+        return s;
+    }
+    for (unsigned i = 0; h->owner != 0 && i < ABSORB_MOST && heap_absorb(h); i++) {
+        if (switch_to_avail(h, class)) {
+            return h->slab[class];
+        }
+    }
+    s = start_slab(h, class);
+    if (s == NULL) { /* no memory: what little there is */
+        s = h->slab[class];
+        return s != NULL && slab_free_count(s) > 0 ? s : NULL;
+    }
+    retire_current(h, class);
+    h->slab[class] = s;
+    return s;
+}
+
+void *heap_refill(struct heap *h, unsigned class)
+{
+    uint32_t now_ms = os_coarse_ms();
+    bool is_hot = now_ms - h->stamp_ms[class] < PROBE_TICK_MS;
+    unsigned most = quota(h, class, now_ms);
+    struct span *s = find_slab(h, class);
+    struct block *list;
+    unsigned n;
+
+    if (s == NULL) {
+        return NULL;
+    }
+    if (slab_remote_count(s) > 0) {
+        slab_fold_remote(s, false);
+    }
+    h->zeroed[class] = false;
+    if (wants_carving(s, is_hot)) {
+        h->zeroed[class] = s->clean && slab_free_count(s) == 0;
+        carve_more(s);
+    }
+    list = slab_take(s, most, &n);
+    h->given[class] = (uint16_t)n;
+    store_relaxed(&h->head[class], list->next);
+    /* release: a sweep that sees these blocks handed out sees them on the list too. */
+    store_release(&h->handed[class], h->handed[class] + n); /* H3 */
+    add_relaxed(&probe_passes.refills, 1);
+    if (h->owner != 0) { /* else under the heap's lock */
+        probe_tick(now_ms);
+    }
+    return list;
+}
+
+void *heap_alloc_shared(struct mp_component *c, unsigned class)
+{
+    struct heap *h;
+    void *p = NULL;
+
+    lock_lock(&component_lock);
+    h = c->shared;
+    lock_unlock(&component_lock);
+    if (h == NULL) {
+        struct heap *mine = heap_obtain(c);
+
+        lock_lock(&component_lock);
+        h = c->shared;
+        if (h == NULL) {
+            h = c->shared = mine;
+            mine = NULL;
+        }
+        lock_unlock(&component_lock);
+        if (mine != NULL) {
+            heap_recycle(mine);
+        }
+    }
+    if (h != NULL) {
+        lock_lock(&h->lock);
+        p = heap_alloc(h, class);
+        lock_unlock(&h->lock);
+    }
+    return p;
+}
+
+/* ---- giving back what idles ---- */
+
+void heap_flush_locked(struct heap *h, uint32_t now_ms, uint32_t idle_ms)
+{
+    struct span *others = drain(h);
+
+    for (unsigned class = 0; class < CLASS_SLAB_COUNT; class ++) {
+        struct span *s = h->slab[class];
+
+        if (s == NULL || (idle_ms != 0 && now_ms - h->stamp_ms[class] < idle_ms)) {
+            continue;
+        }
+        return_head(h, class);
+        slab_fold_remote(s, false);
+        if (slab_used(s) == 0 && slab_try_release(s)) {
+            h->slab[class] = NULL;
+        }
+    }
+    notify_all(others);
+}
+
+static void ring_check(const struct heap *h, struct span *ring, enum slab_state state)
+{
+    struct span *s = ring;
+
+    if (s != NULL) {
+        do {
+            CHECK(s->state == state && s->heap == h); /* H1 */
+            CHECK(s->next->prev == s);
+            slab_check(s);
+            s = s->next;
+        } while (s != ring);
+    }
+}
+
+void heap_check(struct heap *h)
+{
+    for (unsigned class = 0; class < CLASS_SLAB_COUNT; class ++) {
+        const struct span *s = h->slab[class];
+
+        if (s != NULL) {
+            CHECK(s->state == SLAB_CURRENT && s->heap == h && s->class == class);
+            slab_check(s);
+        }
+        for (const struct block *b = h->head[class]; b != NULL; b = b->next) {
+            CHECK(pagemap_find(b) == s); /* H2 */
+        }
+        ring_check(h, h->avail[class], SLAB_AVAIL);
+    }
+    ring_check(h, h->full, SLAB_FULL);
+}

@@ -1,0 +1,100 @@
+/*
+ * heap - the slabs that one thread uses for one component
+ *
+ * Owns: the lists that malloc pops from; which slab each class takes from next; slabs
+ * coming and going between heaps, threads and the free spans.
+ *
+ * A heap is driven by one thread, or by nobody: then (HEAP_ORPHAN set in `pending`)
+ * whoever holds its lock acts as the owner. That holds for heaps left behind by threads
+ * that exited, for heaps waiting to be used again, and for the shared heap of a component.
+ * Heaps are never unmapped, so that a late remote free can always reach `pending`.
+ *
+ * The way of a remote free: push to the slab's `remote`; if it was not queued, push the
+ * slab to the `pending` of its heap. The owner drains `pending` in its slow path; a slab
+ * that meanwhile moved to another heap is passed on to that one. If the heap is an orphan,
+ * the freeing thread drains it, under the lock.
+ *
+ * Invariants (heap_check):
+ *
+ *     H1  a slab of this heap is current, in avail[class] or in full, as its state says
+ *     H2  the blocks of head[class] come from slab[class]
+ *     H3  handed[class] counts every block that a slab of this heap gave to head, ever
+ */
+#ifndef HEAP_H
+#define HEAP_H
+
+#include "component.h"
+#include "slab.h"
+
+struct heap {
+    struct block *head[CLASS_SLAB_COUNT]; /* owner: what malloc pops from */
+    struct span *slab[CLASS_SLAB_COUNT];  /* owner: current slabs */
+    uint64_t handed[CLASS_SLAB_COUNT];    /* owner; sweeps read */
+    struct span *avail[CLASS_SLAB_COUNT]; /* owner: rings, oldest first */
+    uint32_t stamp_ms[CLASS_SLAB_COUNT];  /* owner: last refill */
+    uint16_t given[CLASS_SLAB_COUNT];     /* owner: blocks in the last refill */
+    bool zeroed[CLASS_SLAB_COUNT];  /* owner: head's blocks are zero but for next */
+    struct span *full;              /* owner: ring */
+    uintptr_t owner;                /* thread pointer, 0: orphan; owner */
+    uintptr_t pending;              /* atomic: slabs with remote frees, HEAP_ORPHAN */
+    struct mp_component *component; /* set while attached */
+    struct heap *next_all;          /* const once visible: registry */
+    struct heap *next_free;         /* component_lock: orphans, unused heaps */
+    struct lock lock;
+};
+
+#define HEAP_ORPHAN ((uintptr_t)1)
+
+/* Has no blocks: what every thread starts with, so that malloc needs no check. */
+extern HIDDEN struct heap heap_empty;
+
+/* All heaps that ever were; walk next_all. */
+struct heap *heap_first(void);
+size_t heap_count(void);
+
+/* A heap for this thread and component; NULL: no memory. */
+struct heap *heap_attach(struct mp_component *c);
+
+/*
+ * The thread is done with it: empty slabs go back, others stay for the next thread that
+ * wants memory of this component. Call with the publish lock held.
+ */
+void heap_detach_locked(struct heap *h);
+
+/* malloc's slow path for classes: a block, NULL when there is no memory. Owner. */
+HIDDEN void *heap_refill(struct heap *h, unsigned class);
+
+/* Pop, or refill. Owner. */
+static inline void *heap_alloc(struct heap *h, unsigned class)
+{
+    struct block *b = h->head[class];
+
+    if (UNLIKELY(b == NULL)) {
+        return heap_refill(h, class);
+    }
+    store_relaxed(&h->head[class], b->next);
+    return b;
+}
+
+/* One block for a thread that can have no heap any more. Any thread. */
+void *heap_alloc_shared(struct mp_component *c, unsigned class);
+
+/* free's slow path for a local free that made left zero. Owner of s. */
+HIDDEN void heap_on_left_zero(struct span *s);
+
+/* A free by a thread that does not own the slab. */
+void heap_free_remote(struct span *s, void *p);
+
+/*
+ * Hand back what is free: lists not popped from since `before_ms`, and slabs without live
+ * blocks. Owner, publish lock held.
+ */
+void heap_flush_locked(struct heap *h, uint32_t now_ms, uint32_t idle_ms);
+
+/* In a forked child: a heap whose thread does not exist here any more. */
+void heap_reset_lock(struct heap *h);
+
+/* Walk the invariants; owner. */
+void heap_check(struct heap *h);
+
+#endif

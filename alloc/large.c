@@ -1,0 +1,300 @@
+#include "large.h"
+
+#include "arena.h"
+#include "check.h"
+#include "os.h"
+#include "probe.h"
+
+enum {
+    BUCKETS = 256,
+    RECENT = 64, /* freed huge blocks that are remembered */
+};
+
+struct huge {
+    uintptr_t start;
+    size_t bytes;
+    char *map; /* start and size of the mapping; differ from the block's when aligned */
+    size_t map_bytes;
+    struct mp_component *component;
+    struct huge *next;
+};
+
+struct lock huge_lock = LOCK_INIT(RANK_HUGE);
+static struct huge *buckets[BUCKETS];
+static struct huge *unused;
+static uintptr_t recent[RECENT];
+static unsigned recent_at;
+static size_t huge_bytes; /* relaxed atomics */
+static size_t large_bytes;
+
+static struct huge **bucket_of(uintptr_t start)
+{
+    return &buckets[(start >> 12) * 0x9e3779b97f4a7c15u >> 56];
+}
+
+static struct huge *find_locked(uintptr_t start)
+{
+    struct huge *h = *bucket_of(start);
+
+    while (h != NULL && h->start != start) {
+        h = h->next;
+    }
+    return h;
+}
+
+static void insert_locked(struct huge *h)
+{
+    struct huge **bucket = bucket_of(h->start);
+
+    h->next = *bucket;
+    *bucket = h;
+}
+
+static void remove_locked(struct huge *h)
+{
+    struct huge **at = bucket_of(h->start);
+
+    while (*at != h) {
+        at = &(*at)->next;
+    }
+    *at = h->next;
+}
+
+static struct huge *obtain_entry(void)
+{
+    struct huge *h;
+
+    lock_lock(&huge_lock);
+    h = unused;
+    if (h != NULL) {
+        unused = h->next;
+    }
+    lock_unlock(&huge_lock);
+    return h != NULL ? h : arena_alloc(sizeof(*h));
+}
+
+static void recycle_locked(struct huge *h)
+{
+    h->next = unused;
+    unused = h;
+}
+
+/* ---- huge ---- */
+
+static void *huge_alloc(struct mp_component *c, size_t bytes, size_t align)
+{
+    size_t page = os_page_bytes();
+    size_t map_bytes = align > page ? bytes + align - page : bytes;
+    struct huge *h = obtain_entry();
+    char *map;
+
+    if (h == NULL) {
+        return NULL;
+    }
+    map = map_bytes >= bytes ? os_map(map_bytes) : NULL;
+    lock_lock(&huge_lock);
+    if (map == NULL) {
+        recycle_locked(h);
+        lock_unlock(&huge_lock);
+        return NULL;
+    }
+    *h = (struct huge){.start = bits_round_up((uintptr_t)map, align),
+        .bytes = bytes,
+        .map = map,
+        .map_bytes = map_bytes,
+        .component = c};
+    insert_locked(h);
+    lock_unlock(&huge_lock);
+    add_relaxed(&huge_bytes, bytes);
+    component_count_large(c, bytes, false);
+    return (void *)h->start;
+}
+
+bool huge_find(const void *p, size_t *ret_bytes)
+{
+    struct huge *h;
+
+    lock_lock(&huge_lock);
+    h = find_locked((uintptr_t)p);
+    if (h != NULL) {
+        *ret_bytes = h->bytes;
+    }
+    lock_unlock(&huge_lock);
+    return h != NULL;
+}
+
+bool huge_try_free(void *p)
+{
+    struct huge *h;
+    struct huge gone;
+
+    lock_lock(&huge_lock);
+    h = find_locked((uintptr_t)p);
+    if (h != NULL) {
+        gone = *h;
+        remove_locked(h);
+        recycle_locked(h);
+        recent[recent_at++ % RECENT] = gone.start;
+    }
+    lock_unlock(&huge_lock);
+    if (h == NULL) {
+        return false;
+    }
+    sub_relaxed(&huge_bytes, gone.bytes);
+    component_count_large(gone.component, gone.bytes, true);
+    if (!os_unmap(gone.map, gone.map_bytes)) {
+        /* The kernel has no room to split a mapping: at least the pages go back. */
+        os_purge(gone.map, gone.map_bytes);
+    }
+    return true;
+}
+
+bool huge_was_freed(const void *p)
+{
+    bool found = false;
+
+    lock_lock(&huge_lock);
+    for (unsigned i = 0; i < RECENT; i++) {
+        found |= recent[i] == (uintptr_t)p && p != NULL;
+    }
+    lock_unlock(&huge_lock);
+    return found;
+}
+
+void *huge_try_resize(void *p, size_t size)
+{
+    size_t bytes = bits_round_up(size, os_page_bytes());
+    size_t old_bytes = 0;
+    struct mp_component *c = NULL;
+    char *moved = NULL;
+    struct huge *h;
+
+    if (size < HUGE_MIN) {
+        return NULL;
+    }
+    /* Out of the table while it moves: its old place may be mapped by others at once. */
+    lock_lock(&huge_lock);
+    h = find_locked((uintptr_t)p);
+    if (h != NULL && h->start == (uintptr_t)h->map) {
+        old_bytes = h->bytes;
+        c = h->component;
+        moved = h->map_bytes == bytes ? h->map
+                                      : os_remap(h->map, h->map_bytes, bytes, true);
+        if (moved != NULL) {
+            remove_locked(h);
+            h->map = moved;
+            h->start = (uintptr_t)moved;
+            h->bytes = h->map_bytes = bytes;
+            insert_locked(h);
+        }
+    }
+    lock_unlock(&huge_lock);
+    if (moved != NULL && bytes != old_bytes) {
+        add_relaxed(&huge_bytes, bytes - old_bytes);
+        component_count_large(c, old_bytes, true);
+        component_count_large(c, bytes, false);
+    }
+    return moved;
+}
+
+/* ---- large ---- */
+
+static size_t spans_for(size_t bytes)
+{
+    return (bytes + SPAN_BYTES - 1) >> SPAN_SHIFT;
+}
+
+void *large_alloc(
+    struct mp_component *c, size_t size, size_t spare, size_t align, bool *ret_zeroed)
+{
+    size_t bytes;
+    size_t align_spans = align > SPAN_BYTES ? align >> SPAN_SHIFT : 1;
+    size_t spans;
+    struct span *s;
+
+    if (size > PTRDIFF_MAX - 2 * MIB || align > PTRDIFF_MAX / 2) {
+        return NULL;
+    }
+    bytes = bits_round_up(bits_max(size, 1), os_page_bytes());
+    if (bytes >= HUGE_MIN || align >= HUGE_MIN) {
+        *ret_zeroed = true;
+        return huge_alloc(c, bytes, bits_max(align, os_page_bytes()));
+    }
+    spans = spans_for(bytes + bits_min(spare, HUGE_MIN));
+    s = span_acquire(spans, align_spans, ret_zeroed);
+    if (s == NULL) {
+        return NULL;
+    }
+    s->owner = 0;
+    s->large_bytes = bytes;
+    s->row = c->row;
+    s->run = (uint32_t)spans;
+    store_release(
+        &s->kind, (uint8_t)SPAN_LARGE); /* pairs with the sweep in counters.c */
+    add_relaxed(&large_bytes, bytes);
+    component_count_large(c, bytes, false);
+    probe_tick(os_coarse_ms());
+    return span_address(s);
+}
+
+bool large_is_block(const struct span *s, const void *p)
+{
+    return ((uintptr_t)p & (SPAN_BYTES - 1)) == 0
+           && load_relaxed(&s->kind) == SPAN_LARGE;
+}
+
+void large_free(struct span *s, void *p)
+{
+    struct mp_component *c = component_by_row(s->row);
+    uint8_t kind = SPAN_LARGE;
+
+    /* Two threads that free the same block: one of them finds it gone. */
+    if (!__atomic_compare_exchange_n(
+            &s->kind, &kind, SPAN_NONE, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        check_die("double free of %p (large block)", p);
+    }
+    sub_relaxed(&large_bytes, s->large_bytes);
+    component_count_large(c, s->large_bytes, true);
+    span_release(s, s->run);
+    probe_tick(os_coarse_ms());
+}
+
+bool large_try_resize(struct span *s, size_t size)
+{
+    struct mp_component *c = component_by_row(s->row);
+    size_t bytes = bits_round_up(size, os_page_bytes());
+    size_t old_bytes = s->large_bytes;
+    size_t old_spans = s->run;
+    size_t spans = spans_for(bytes);
+    bool clean;
+
+    if (size <= SLAB_MAX || bytes >= HUGE_MIN) {
+        return false;
+    }
+    if (bytes == old_bytes) {
+        return true;
+    }
+    if (spans > old_spans && !span_extend(s, old_spans, spans, &clean)) {
+        return false;
+    }
+    s->run = (uint32_t)bits_max(spans, old_spans);
+    if (bytes < old_bytes && spans < old_spans) { /* growing keeps its spare room */
+        s->run = (uint32_t)spans;
+        span_release(s + spans, old_spans - spans);
+    }
+    s->large_bytes = bytes;
+    add_relaxed(&large_bytes, bytes - old_bytes);
+    component_count_large(c, old_bytes, true);
+    component_count_large(c, bytes, false);
+    return true;
+}
+
+size_t large_live_bytes(void)
+{
+    return load_relaxed(&large_bytes);
+}
+
+size_t huge_live_bytes(void)
+{
+    return load_relaxed(&huge_bytes);
+}

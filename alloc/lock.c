@@ -1,0 +1,94 @@
+#include "lock.h"
+
+#include "atomic.h"
+#include "check.h"
+#include "os.h"
+
+enum { SPINS = 100 }; /* then sleep: a holder that lost its processor is not spun on */
+
+#if CONFIG_DEBUG
+static __thread uint32_t held_ranks INITIAL_EXEC;
+
+static void rank_push(struct lock *l)
+{
+    CHECK((held_ranks >> l->rank) == 0); /* ranks rise */
+    held_ranks |= 1u << l->rank;
+}
+
+static void rank_pop(struct lock *l)
+{
+    CHECK((held_ranks & (1u << l->rank)) != 0);
+    held_ranks &= ~(1u << l->rank);
+}
+#else
+static void rank_push(struct lock *l)
+{
+    (void)l;
+}
+
+static void rank_pop(struct lock *l)
+{
+    (void)l;
+}
+#endif
+
+void lock_init(struct lock *l, enum lock_rank rank)
+{
+    store_relaxed(&l->word, 0);
+    l->rank = (uint8_t)rank;
+}
+
+static bool take_free(struct lock *l, uint32_t as)
+{
+    uint32_t free_word = 0;
+
+    return cas_acquire(&l->word, &free_word, as); /* pairs with lock_unlock */
+}
+
+static COLD NOINLINE void lock_slow(struct lock *l)
+{
+    for (unsigned i = 0; i < SPINS; i++) {
+        if (load_relaxed(&l->word) == 0 && take_free(l, 1)) {
+            return;
+        }
+        cpu_relax();
+    }
+    /* From here on we may be asleep: take it as 2, so that unlock wakes the others. */
+    while (swap_acquire(&l->word, 2) != 0) {
+        os_futex_wait(&l->word, 2);
+    }
+}
+
+void lock_lock(struct lock *l)
+{
+    if (!take_free(l, 1)) {
+        lock_slow(l);
+    }
+    rank_push(l);
+}
+
+bool lock_try(struct lock *l)
+{
+    if (!take_free(l, 1)) {
+        return false;
+    }
+    rank_push(l);
+    return true;
+}
+
+void lock_unlock(struct lock *l)
+{
+    rank_pop(l);
+    /* release: pairs with take_free and the swap in lock_slow. */
+    if (swap_release(&l->word, 0) == 2) {
+        os_futex_wake_all(&l->word);
+    }
+}
+
+void lock_reset(struct lock *l)
+{
+#if CONFIG_DEBUG
+    held_ranks &= ~(1u << l->rank);
+#endif
+    store_relaxed(&l->word, 0);
+}

@@ -1,0 +1,45 @@
+/*
+ * lock - few locks, ranked
+ *
+ * A lock is one word: 0 free, 1 taken, 2 taken and somebody sleeps. A static lock is ready
+ * without initialisation. Debug builds check the rank at each acquire: a thread may only
+ * take a lock of a higher rank than those it holds. The same enum is the order in which
+ * fork takes them (fork.c).
+ */
+#ifndef LOCK_H
+#define LOCK_H
+
+#include "attr.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum lock_rank {
+    RANK_PUBLISH = 1, /* counters and the region; heaps come and go under it */
+    RANK_THREADS,     /* registry of threads */
+    RANK_COMPONENTS,  /* table of names, orphan lists */
+    RANK_HEAP,        /* one heap that no thread owns; at most one at a time */
+    RANK_HUGE,        /* table of huge blocks */
+    RANK_SPANS,       /* free spans */
+    RANK_ARENA,       /* memory of the allocator's own tables */
+};
+
+struct lock {
+    uint32_t word;
+    uint8_t rank;
+};
+
+#define LOCK_INIT(r)                                                                   \
+    {                                                                                  \
+        .word = 0, .rank = (r)                                                         \
+    }
+
+void lock_init(struct lock *l, enum lock_rank rank);
+void lock_lock(struct lock *l);
+bool lock_try(struct lock *l);
+void lock_unlock(struct lock *l);
+
+/* In a forked child, for a lock that the parent's fork took or that a lost thread holds. */
+void lock_reset(struct lock *l);
+
+#endif

@@ -1,0 +1,355 @@
+#include "malloc.h"
+
+#include "check.h"
+#include "large.h"
+#include "options.h"
+#include "os.h"
+#include "probe.h"
+
+#include <errno.h>
+#include <string.h>
+
+static COLD void *fail(void)
+{
+    add_relaxed(&probe_passes.allocation_failures, 1);
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* ---- malloc ---- */
+
+static NOINLINE void *alloc_without_heap(struct mp_component *c, unsigned class)
+{
+    void *p = heap_alloc_shared(c, class);
+
+    return p != NULL ? p : fail();
+}
+
+static NOINLINE void *alloc_large(struct mp_component *c, size_t size, size_t alignment)
+{
+    bool zeroed;
+    void *p = large_alloc(c, size, 0, alignment, &zeroed);
+
+    if (thread_local_state.thread == NULL) {
+        thread_install_heap(); /* so that the thread is known, and ticks for itself */
+    }
+    return p != NULL ? p : fail();
+}
+
+void *malloc_slow(size_t class)
+{
+    struct heap *h = thread_local_state.heap;
+    void *p;
+
+    if (UNLIKELY(h == &heap_empty)) {
+        h = thread_install_heap();
+        if (h == NULL) {
+            return alloc_without_heap(thread_component(), (unsigned)class);
+        }
+    }
+    p = heap_alloc(h, (unsigned)class);
+    return p != NULL ? p : fail();
+}
+
+void *malloc_medium(size_t size)
+{
+    struct block *b;
+    unsigned class;
+
+    if (UNLIKELY(size > SLAB_MAX)) {
+        return alloc_large(thread_component(), size, BLOCK_ALIGN);
+    }
+    class = sizeclass_of_medium(size);
+    b = thread_local_state.heap->head[class];
+    if (UNLIKELY(b == NULL)) {
+        return malloc_slow(class);
+    }
+    store_relaxed(&thread_local_state.heap->head[class], b->next);
+    return b;
+}
+
+/* A block of a class for a component that need not be the current one. */
+static void *alloc_class(struct mp_component *c, unsigned class)
+{
+    struct heap *h;
+    void *p;
+
+    if (c == NULL || c == thread_component()) {
+        struct block *b = thread_local_state.heap->head[class];
+
+        if (LIKELY(b != NULL)) {
+            store_relaxed(&thread_local_state.heap->head[class], b->next);
+            return b;
+        }
+        return malloc_slow(class);
+    }
+    h = thread_heap(c);
+    if (h == NULL) {
+        return alloc_without_heap(c, class);
+    }
+    p = heap_alloc(h, class);
+    return p != NULL ? p : fail();
+}
+
+void *malloc_alloc(struct mp_component *c, size_t size)
+{
+    if (size <= SLAB_MAX) {
+        return alloc_class(c, sizeclass_of(size));
+    }
+    return alloc_large(c != NULL ? c : thread_component(), size, BLOCK_ALIGN);
+}
+
+/* ---- calloc ---- */
+
+/* Whether the list of this class holds blocks that are zero but for their first word. */
+static bool list_is_zeroed(struct mp_component *c, unsigned class)
+{
+    const struct heap *h = thread_local_state.heap;
+
+    if (c != NULL && c != thread_component()) {
+        return false; /* rare: clear it all */
+    }
+    return h->zeroed[class];
+}
+
+void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
+{
+    size_t bytes;
+    bool zeroed;
+    void *p;
+
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        return fail();
+    }
+    if (bytes <= SLAB_MAX) {
+        unsigned class = sizeclass_of(bytes);
+
+        p = alloc_class(c, class);
+        if (p == NULL) {
+            return NULL;
+        }
+        if (bytes > FAST_MAX && list_is_zeroed(c, class)) {
+            ((struct block *)p)->next = NULL; /* fresh pages stay untouched */
+        } else {
+            memset(p, 0, bytes);
+        }
+        return p;
+    }
+    p = large_alloc(c != NULL ? c : thread_component(), bytes, 0, BLOCK_ALIGN, &zeroed);
+    if (p == NULL) {
+        return fail();
+    }
+    if (!zeroed) {
+        memset(p, 0, bytes);
+    }
+    return p;
+}
+
+/* ---- free ---- */
+
+static COLD NOINLINE void refuse(const void *p, const char *what, const char *why)
+{
+    add_relaxed(&probe_passes.invalid_frees, 1);
+    if (options.abort) {
+        check_die("%s of %p (%s)", what, (void *)(uintptr_t)p, why);
+    }
+    if (options.log == LOG_DEBUG) {
+        check_say("%s of %p (%s); ignored", what, (void *)(uintptr_t)p, why);
+    }
+}
+
+static COLD NOINLINE void refuse_in_span(const struct span *s, const void *p)
+{
+    switch (s->kind) {
+    case SPAN_SLAB: {
+        char why[96];
+
+        check_format(why, sizeof(why), "not the start of a block, class %u",
+            sizeclass_table[s->class].bytes);
+        refuse(p, "invalid free", why);
+        break;
+    }
+    case SPAN_LARGE:
+        refuse(p, "invalid free", "inside a large block");
+        break;
+    case SPAN_FREE_DIRTY:
+    case SPAN_FREE_CLEAN:
+    case SPAN_PURGING:
+        refuse(p, "double free", "its span is free");
+        break;
+    default:
+        refuse(p, "invalid free", "no block is there");
+        break;
+    }
+}
+
+static NOINLINE void free_outside(void *p)
+{
+    if (huge_try_free(p)) {
+        return;
+    }
+    if (huge_was_freed(p)) {
+        refuse(p, "double free", "huge block");
+    } else {
+        refuse(p, "invalid free", "not a block of mpalloc");
+    }
+}
+
+void malloc_free_slow(void *p)
+{
+    struct span *s;
+
+    if (p == NULL) {
+        return;
+    }
+    s = pagemap_find(p);
+    if (s == NULL) {
+        free_outside(p);
+        return;
+    }
+    if (load_relaxed(&s->kind) == SPAN_SLAB && slab_is_block(s, p)) {
+        if (load_relaxed(&s->owner) == thread_pointer()) { /* in a chained range */
+            ((struct block *)p)->next = s->local;
+            s->local = p;
+            if (count_down_owned(&s->left)) {
+                heap_on_left_zero(s);
+            }
+            return;
+        }
+        heap_free_remote(s, p);
+    } else if (large_is_block(s, p)) {
+        large_free(s, p);
+    } else {
+        refuse_in_span(s, p);
+    }
+}
+
+void malloc_free(void *p)
+{
+    free_fast(p);
+}
+
+/* ---- sizes and realloc ---- */
+
+/* Block bytes of p; 0 when it is not the start of a block of ours. */
+static size_t block_bytes(const void *p, struct span **ret_span)
+{
+    struct span *s = pagemap_find(p);
+    size_t bytes;
+
+    *ret_span = s;
+    if (s == NULL) {
+        return huge_find(p, &bytes) ? bytes : 0;
+    }
+    if (load_relaxed(&s->kind) == SPAN_SLAB && slab_is_block(s, p)) {
+        return sizeclass_bytes(load_relaxed(&s->class));
+    }
+    return large_is_block(s, p) ? s->large_bytes : 0;
+}
+
+size_t malloc_usable(const void *p)
+{
+    struct span *s;
+
+    return p != NULL ? block_bytes(p, &s) : 0;
+}
+
+/* Whether a block of `bytes` should stay where it is for a request of `size`. */
+static bool fits_in_place(size_t bytes, size_t size)
+{
+    return size <= bytes && (size >= bytes / 2 || bytes <= 64);
+}
+
+static void *resize_by_copy(struct mp_component *c, void *p, size_t bytes, size_t size)
+{
+    void *q;
+
+    if (size > SLAB_MAX && size > bytes) {
+        /* A block that grows once grows again: leave room behind it to grow in place. */
+        bool zeroed;
+
+        q = large_alloc(
+            c != NULL ? c : thread_component(), size, size / 8, BLOCK_ALIGN, &zeroed);
+        if (q == NULL) {
+            fail();
+        }
+    } else {
+        q = malloc_alloc(c, size);
+    }
+    if (q == NULL) {
+        return NULL;
+    }
+    memcpy(q, p, bits_min(bytes, size));
+    malloc_free(p);
+    return q;
+}
+
+void *malloc_resize(struct mp_component *c, void *p, size_t size)
+{
+    struct span *s;
+    size_t bytes;
+    void *q;
+
+    if (p == NULL) {
+        return malloc_alloc(c, size);
+    }
+    if (size == 0) { /* as glibc: free, and no new block */
+        malloc_free(p);
+        return NULL;
+    }
+    bytes = block_bytes(p, &s);
+    if (UNLIKELY(bytes == 0)) {
+        refuse(p, "invalid realloc", "not a block of mpalloc");
+        return fail();
+    }
+    if (size > PTRDIFF_MAX) {
+        return fail();
+    }
+    if (bytes <= SLAB_MAX) {
+        if (fits_in_place(bytes, size)) {
+            return p;
+        }
+    } else if (s == NULL) {
+        q = huge_try_resize(p, size);
+        if (q != NULL) {
+            return q;
+        }
+    } else if (large_try_resize(s, size)) {
+        return p;
+    }
+    return resize_by_copy(c, p, bytes, size);
+}
+
+/* ---- aligned ---- */
+
+void *malloc_aligned(struct mp_component *c, size_t alignment, size_t size)
+{
+    unsigned class;
+
+    if (alignment <= BLOCK_ALIGN) {
+        return malloc_alloc(c, size);
+    }
+    class = sizeclass_of_aligned(size, alignment);
+    if (class < CLASS_SLAB_COUNT) {
+        return alloc_class(c, class);
+    }
+    return alloc_large(c != NULL ? c : thread_component(), size, alignment);
+}
+
+/* ---- trim ---- */
+
+size_t malloc_trim_all(void)
+{
+    uint32_t now_ms = os_coarse_ms();
+    size_t bytes;
+
+    thread_request_trim();
+    lock_lock(&counters_lock);
+    thread_take_trim_request(); /* by what follows */
+    thread_flush_locked(now_ms, 0);
+    lock_unlock(&counters_lock);
+    bytes = span_purge(now_ms, 0, SIZE_MAX);
+    add_relaxed(&probe_passes.trims, 1);
+    add_relaxed(&probe_passes.trimmed_bytes, bytes);
+    return bytes;
+}

@@ -1,0 +1,75 @@
+/*
+ * malloc - the allocator as functions: what libc.c gives the names of the C library
+ *
+ * The fast paths come first and are inline, so that malloc and free contain them. They
+ * count nothing and ask nothing about profiling: refill (heap.h) does both.
+ *
+ * Out of memory is NULL; setting errno is done here, in the slow paths. free keeps errno.
+ */
+#ifndef MALLOC_H
+#define MALLOC_H
+
+#include "counters.h"
+#include "thread.h"
+
+HIDDEN void *malloc_medium(size_t size); /* size > FAST_MAX */
+HIDDEN void *malloc_slow(size_t class);  /* the list of a class is empty */
+HIDDEN void malloc_free_slow(
+    void *p); /* not a block of this thread, or NULL, or not ours */
+
+/* 12 instructions with its return on x86-64 (tests/check_fast_path.py). */
+static ALWAYS_INLINE void *malloc_fast(size_t size)
+{
+    struct heap *h;
+    struct block *b;
+    size_t class;
+
+    if (UNLIKELY(size > FAST_MAX)) {
+        return malloc_medium(size);
+    }
+    class = sizeclass_of_fast(size);
+    h = thread_local_state.heap;
+    b = h->head[class];
+    if (UNLIKELY(b == NULL)) {
+        return malloc_slow(class);
+    }
+    store_relaxed(&h->head[class], b->next);
+    return b;
+}
+
+/* 16 instructions with its return. NULL and foreign pointers lie behind the frontier. */
+static ALWAYS_INLINE void free_fast(void *p)
+{
+    uintptr_t index = pagemap_index_fast(p);
+    struct block *b = p;
+    struct span *s;
+
+    if (UNLIKELY(!pagemap_has_fast(index))) {
+        malloc_free_slow(p);
+        return;
+    }
+    s = pagemap_entry_fast(index);
+    if (UNLIKELY(load_fast(&s->owner) != thread_pointer())) {
+        malloc_free_slow(p);
+        return;
+    }
+    b->next = s->local;
+    s->local = b;
+    if (UNLIKELY(count_down_owned(&s->left))) {
+        heap_on_left_zero(s);
+    }
+}
+
+/* As in C, for component c (NULL: the current one). */
+void *malloc_alloc(struct mp_component *c, size_t size);
+void *malloc_zeroed(struct mp_component *c, size_t count, size_t size);
+void *malloc_resize(struct mp_component *c, void *p, size_t size);
+/* alignment: a power of two */
+void *malloc_aligned(struct mp_component *c, size_t alignment, size_t size);
+size_t malloc_usable(const void *p); /* 0 for NULL and what is not ours */
+void malloc_free(void *p);
+
+/* Give back all that this thread can reach, ask the others. Returns bytes. */
+size_t malloc_trim_all(void);
+
+#endif

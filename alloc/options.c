@@ -1,0 +1,272 @@
+#include "options.h"
+
+#include "bits.h"
+#include "check.h"
+
+#include <string.h>
+
+struct options options = {
+    .region = REGION_FILE,
+    .log = LOG_WARN,
+    .keep = false,
+    .abort = true,
+    .children = true,
+    .purge_delay_ms = 1000,
+};
+
+enum type { BOOL, TIME, TEXT, CHOICE };
+
+enum id {
+#define OPTION(name, NAME, type, standard, range, help) ID_##name,
+#include "options.def"
+#undef OPTION
+    ID_COUNT
+};
+
+struct entry {
+    const char *name;
+    enum type type;
+    const char *standard;
+    const char *range;
+};
+
+static const struct entry table[ID_COUNT] = {
+#define OPTION(name, NAME, type, standard, range, help) {NAME, type, standard, range},
+#include "options.def"
+#undef OPTION
+};
+
+static struct {
+    char text[96]; /* as given, for listings; cut */
+    enum option_origin origin;
+} given[ID_COUNT];
+
+static bool parse_bool(const char *text, bool *ret)
+{
+    if ((text[0] != '0' && text[0] != '1') || text[1] != '\0') {
+        return false;
+    }
+    *ret = text[0] == '1';
+    return true;
+}
+
+static bool parse_number(const char **text, uint64_t *ret)
+{
+    const char *at = *text;
+    uint64_t value = 0;
+
+    if (*at < '0' || *at > '9') {
+        return false;
+    }
+    for (; *at >= '0' && *at <= '9'; at++) {
+        if (value > (UINT64_MAX - 9) / 10) {
+            return false;
+        }
+        value = value * 10 + (uint64_t)(*at - '0');
+    }
+    *text = at;
+    *ret = value;
+    return true;
+}
+
+static bool equals_any_case(const char *a, const char *b)
+{
+    for (; *a != '\0' && *b != '\0'; a++, b++) {
+        char lower = *a >= 'A' && *a <= 'Z' ? (char)(*a - 'A' + 'a') : *a;
+
+        if (lower != *b) {
+            return false;
+        }
+    }
+    return *a == *b;
+}
+
+/* "500ms", "10s", "2m", "1h", "0"; a bare number is milliseconds. Up to one hour. */
+static bool parse_time(const char *text, uint32_t *ret_ms)
+{
+    static const struct {
+        const char *unit;
+        uint64_t ms;
+    } units[] = {{"", 1}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+    uint64_t value;
+
+    if (equals_any_case(text, "never")) {
+        *ret_ms = PURGE_NEVER;
+        return true;
+    }
+    if (!parse_number(&text, &value)) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (equals_any_case(text, units[i].unit)) {
+            if (value > 3600000 / units[i].ms) {
+                return false;
+            }
+            *ret_ms = (uint32_t)(value * units[i].ms);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool parse_text(const char *text, bool is_path, char *ret)
+{
+    size_t n = strlen(text);
+
+    if (n >= OPTION_TEXT_MAX || (is_path && n > 0 && text[0] != '/')) {
+        return false;
+    }
+    memcpy(ret, text, n + 1);
+    return true;
+}
+
+static bool parse_choice(const char *text, const char *const *words, unsigned *ret)
+{
+    for (unsigned i = 0; words[i] != NULL; i++) {
+        if (equals_any_case(text, words[i])) {
+            *ret = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool parse_region(const char *text)
+{
+    static const char *const words[] = {"file", "memfd", "off", NULL};
+    unsigned i;
+
+    if (!parse_choice(text, words, &i)) {
+        return false;
+    }
+    options.region = (enum option_region)i;
+    return true;
+}
+
+static bool parse_log(const char *text)
+{
+    static const char *const words[] = {"quiet", "warn", "debug", NULL};
+    unsigned i;
+
+    if (!parse_choice(text, words, &i)) {
+        return false;
+    }
+    options.log = (enum option_log)i;
+    return true;
+}
+
+static bool parse_report(const char *text)
+{
+    bool is_flag = text[0] == '1' && text[1] == '\0';
+
+    return parse_text(text, !is_flag, options.report);
+}
+
+static bool option_set(enum id id, const char *text)
+{
+    switch (id) {
+    case ID_region:
+        return parse_region(text);
+    case ID_dir:
+        return parse_text(text, true, options.dir);
+    case ID_keep:
+        return parse_bool(text, &options.keep);
+    case ID_report:
+        return parse_report(text);
+    case ID_service:
+        return strlen(text) <= 95 && parse_text(text, false, options.service);
+    case ID_purge_delay:
+        return parse_time(text, &options.purge_delay_ms);
+    case ID_abort:
+        return parse_bool(text, &options.abort);
+    case ID_children:
+        return parse_bool(text, &options.children);
+    case ID_log:
+        return parse_log(text);
+    case ID_COUNT:
+        break;
+    }
+    return false;
+}
+
+static void option_read(enum id id, const char *text)
+{
+    size_t n = bits_min(strlen(text), sizeof(given[id].text) - 1);
+
+    memcpy(given[id].text, text, n);
+    given[id].text[n] = '\0';
+    given[id].origin = ORIGIN_ENVIRONMENT;
+    if (!option_set(id, text)) {
+        given[id].origin = ORIGIN_REFUSED;
+        if (options.log != LOG_QUIET) {
+            check_say("MPALLOC_%s=%s is not %s; using %s", table[id].name,
+                given[id].text, table[id].range,
+                table[id].standard[0] != '\0' ? table[id].standard : "\"\"");
+        }
+    }
+}
+
+/* The option that NAME=… of the environment sets; ID_COUNT for none. */
+static enum id find_option(const char *name, size_t length)
+{
+    unsigned id;
+
+    for (id = 0; id < ID_COUNT; id++) {
+        if (strlen(table[id].name) == length
+            && memcmp(table[id].name, name, length) == 0) {
+            break;
+        }
+    }
+    return (enum id)id;
+}
+
+void options_read(char **environment)
+{
+    static const char prefix[] = "MPALLOC_";
+    /* Set by tools and tests for themselves; not options of the library. */
+    static const char *const others[] = {"LIBRARY", "TEST_LIB", NULL};
+
+    for (; environment != NULL && *environment != NULL; environment++) {
+        const char *name = *environment + sizeof(prefix) - 1;
+        const char *equals;
+        enum id id;
+        bool known = false;
+
+        if (strncmp(*environment, prefix, sizeof(prefix) - 1) != 0) {
+            continue;
+        }
+        equals = strchr(name, '=');
+        if (equals == NULL) {
+            continue;
+        }
+        id = find_option(name, (size_t)(equals - name));
+        if (id != ID_COUNT) {
+            option_read(id, equals + 1);
+            continue;
+        }
+        for (size_t i = 0; others[i] != NULL; i++) {
+            known |= strncmp(name, others[i], (size_t)(equals - name)) == 0;
+        }
+        if (!known && options.log != LOG_QUIET) {
+            check_say("%s is not an option (mpalloc options lists them); ignored",
+                *environment);
+        }
+    }
+}
+
+size_t options_count(void)
+{
+    return ID_COUNT;
+}
+
+struct option_view options_view(size_t i)
+{
+    bool refused = given[i].origin == ORIGIN_REFUSED;
+    bool standard = given[i].origin == ORIGIN_DEFAULT;
+
+    return (struct option_view){
+        .name = table[i].name,
+        .value = refused || standard ? table[i].standard : given[i].text,
+        .origin = given[i].origin,
+    };
+}

@@ -1,0 +1,49 @@
+/*
+ * options - the run-time options: MPALLOC_<NAME> in the environment, one table
+ *
+ * Owns: the values in force. They hold their defaults from the first instruction on and
+ * are read from the environment once, by options_read, when the C library is up; before
+ * that the allocator runs on the defaults.
+ */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { OPTION_TEXT_MAX = 256 };
+
+enum option_region { REGION_FILE, REGION_MEMFD, REGION_OFF };
+enum option_log { LOG_QUIET, LOG_WARN, LOG_DEBUG };
+enum option_origin { ORIGIN_DEFAULT, ORIGIN_ENVIRONMENT, ORIGIN_REFUSED };
+
+#define PURGE_NEVER UINT32_MAX
+
+struct options {
+    enum option_region region;
+    enum option_log log;
+    bool keep;
+    bool abort;
+    bool children;
+    uint32_t purge_delay_ms;
+    char dir[OPTION_TEXT_MAX]; /* "": the default */
+    char report[OPTION_TEXT_MAX];
+    char service[OPTION_TEXT_MAX];
+};
+
+extern struct options options;
+
+/* From the environment; one line on stderr for each value that is refused. */
+void options_read(char **environment);
+
+/* For listing: the number of options, and the i-th as text. */
+size_t options_count(void);
+struct option_view {
+    const char *name;
+    const char *value;
+    enum option_origin origin;
+};
+struct option_view options_view(size_t i);
+
+#endif

@@ -1,0 +1,100 @@
+/*
+ * os - the whole platform: memory, time, random, files, the process
+ *
+ * Every function keeps errno. Failure is NULL, false or a negative errno. Nothing here
+ * allocates from the heap. os_linux.c is the only file that names kernel interfaces.
+ */
+#ifndef OS_H
+#define OS_H
+
+#include "attr.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+size_t os_page_bytes(void);
+
+/* Usable memory, zeroed, page aligned; physical pages come at first touch. */
+void *os_map(size_t bytes);
+
+/* The same exactly at `start`; false when something is there or no more may be had. */
+bool os_map_at(void *start, size_t bytes);
+
+/*
+ * An address where `bytes` can probably be mapped piece by piece: random, aligned to
+ * 2 MiB, away from where the kernel puts mappings by itself. NULL: no such place.
+ */
+void *os_lonely_address(size_t bytes);
+bool os_unmap(void *start, size_t bytes);
+
+/* Resize a mapping, moving it if need be: its new start, or NULL and nothing changed. */
+void *os_remap(void *start, size_t old_bytes, size_t new_bytes, bool may_move);
+
+/* Give the pages back; they read as zeros afterwards. False when the kernel refused. */
+bool os_purge(void *start, size_t bytes);
+
+/* Memory that reads as zeros in a forked child, however it was forked. NULL: no such. */
+void *os_map_wiped_on_fork(size_t bytes);
+
+uint32_t os_coarse_ms(
+    void); /* monotonic, a few ms of resolution, wraps after 49 days */
+uint64_t os_monotonic_ns(void);
+uint64_t os_realtime_ns(void);
+
+/* Fill with unpredictable bytes; never blocks, never fails. */
+void os_random(void *buffer, size_t bytes);
+
+/* Wait while *word == value (spurious returns happen); wake all who wait. */
+void os_futex_wait(uint32_t *word, uint32_t value);
+void os_futex_wake_all(uint32_t *word);
+
+/* AT_SECURE: setuid and kin. Environment and files are then left alone. */
+bool os_is_secure(void);
+bool os_is_dumpable(void);
+uint64_t os_limit_as(void);   /* RLIMIT_AS, 0: none */
+uint64_t os_limit_data(void); /* RLIMIT_DATA, 0: none */
+uint64_t os_physical_bytes(void);
+uint64_t os_cgroup_limit(void); /* memory.max, 0: none or unknown; opens files */
+uint64_t os_pid(void);
+uint64_t os_parent_pid(void);
+uint64_t os_uid(void);
+uint64_t os_pid_namespace(void);
+
+/* At most size - 1 bytes of a small file, terminated; bytes read or a negative errno. */
+long os_read_file(const char *path, char *buffer, size_t size);
+long os_read_link(const char *path, char *buffer, size_t size);
+
+/*
+ * A directory for regions: made with mode 0700 if missing, opened only if it is ours and
+ * closed to others. A descriptor or a negative errno.
+ */
+int os_open_directory(const char *path);
+
+/*
+ * A new file in it, mode 0600, `bytes` long and sparse, the first `reserved` bytes backed.
+ * A descriptor or a negative errno; on failure no file is left.
+ */
+int os_create_file(int directory, const char *name, size_t bytes, size_t reserved);
+int os_create_memfd(const char *name, size_t bytes, size_t reserved);
+void *os_map_file(int fd, size_t bytes, bool writable, size_t offset);
+bool os_populate(void *start, size_t bytes); /* back part of a mapped file, or say no */
+bool os_back_file(int fd, size_t offset, size_t bytes); /* the same by descriptor */
+int os_write_new_file(const char *path); /* a descriptor or a negative errno */
+bool os_write_at(int fd, const void *data, size_t bytes, size_t offset);
+bool os_read_at(
+    int directory, const char *name, void *buffer, size_t bytes, size_t offset);
+void os_close(int fd);
+bool os_unlink_at(int directory, const char *name);
+
+/*
+ * Call each(name, arg) for the entries of an open directory, `most` at most; stops when it
+ * returns false.
+ */
+void os_list_directory(
+    int directory, unsigned most, bool (*each)(const char *name, void *arg), void *arg);
+bool os_process_exists(uint64_t pid);
+/* Seconds since the file was changed; 0 when that is not known. */
+uint64_t os_file_age_s(int directory, const char *name);
+
+#endif

@@ -1,0 +1,568 @@
+#include "os.h"
+
+#include "bits.h"
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#    define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_WIPEONFORK
+#    define MADV_WIPEONFORK 18
+#endif
+
+/* ---- memory ---- */
+
+size_t os_page_bytes(void)
+{
+    static size_t page; /* racing writers store the same value */
+
+    if (UNLIKELY(page == 0)) {
+        size_t found = getauxval(AT_PAGESZ);
+
+        page = found != 0 ? found : 4096;
+    }
+    return page;
+}
+
+void *os_map(size_t bytes)
+{
+    int saved = errno;
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    errno = saved;
+    return p == MAP_FAILED ? NULL : p;
+}
+
+bool os_map_at(void *start, size_t bytes)
+{
+    int saved = errno;
+    /* A hint, not MAP_FIXED: what is there already stays, on every kernel. */
+    void *p = mmap(start, bytes, PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (p != MAP_FAILED && p != start) {
+        munmap(p, bytes);
+        p = MAP_FAILED;
+    }
+    errno = saved;
+    return p != MAP_FAILED;
+}
+
+void *os_lonely_address(size_t bytes)
+{
+#if UINTPTR_MAX > UINT32_MAX && !CONFIG_TSAN
+    /*
+     * Between 32 and 80 TiB: below the kernel's top-down mappings and the executable,
+     * above what sanitizers and language runtimes claim. Under TSan any address outside
+     * its own layout is fatal.
+     */
+    const uintptr_t low = (uintptr_t)32 << 40;
+    const uintptr_t room = ((uintptr_t)48 << 40) - bytes;
+    uint64_t random;
+
+    os_random(&random, sizeof(random));
+    return (void *)(low + bits_round_down(random % room, 2 * MIB));
+#else
+    (void)bytes;
+    return NULL;
+#endif
+}
+
+bool os_unmap(void *start, size_t bytes)
+{
+    int saved = errno;
+    bool done = munmap(start, bytes) == 0;
+
+    errno = saved;
+    return done;
+}
+
+void *os_remap(void *start, size_t old_bytes, size_t new_bytes, bool may_move)
+{
+    int saved = errno;
+    void *p = mremap(start, old_bytes, new_bytes, may_move ? MREMAP_MAYMOVE : 0);
+
+    errno = saved;
+    return p == MAP_FAILED ? NULL : p;
+}
+
+bool os_purge(void *start, size_t bytes)
+{
+    int saved = errno;
+    bool done = madvise(start, bytes, MADV_DONTNEED) == 0;
+
+    errno = saved;
+    return done;
+}
+
+void *os_map_wiped_on_fork(size_t bytes)
+{
+    int saved = errno;
+    void *p = os_map(bytes);
+
+    if (p != NULL && madvise(p, bytes, MADV_WIPEONFORK) != 0) {
+        os_unmap(p, bytes);
+        p = NULL;
+    }
+    errno = saved;
+    return p;
+}
+
+/* ---- time, random, waiting ---- */
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec t = {0, 0};
+
+    clock_gettime(clock, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint32_t os_coarse_ms(void)
+{
+    return (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / 1000000u);
+}
+
+uint64_t os_monotonic_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t os_realtime_ns(void)
+{
+    return clock_ns(CLOCK_REALTIME);
+}
+
+void os_random(void *buffer, size_t bytes)
+{
+    int saved = errno;
+    unsigned char *out = buffer;
+
+    if (getrandom(buffer, bytes, GRND_NONBLOCK) != (ssize_t)bytes) {
+        const unsigned char *seed = (const unsigned char *)getauxval(AT_RANDOM);
+        uint64_t mix = clock_ns(CLOCK_MONOTONIC) ^ (uint64_t)getpid() << 32;
+
+        for (size_t i = 0; i < bytes; i++) {
+            mix = mix * 6364136223846793005u + 1442695040888963407u;
+            out[i] = (unsigned char)(mix >> 56) ^ (seed != NULL ? seed[i % 16] : 0);
+        }
+    }
+    errno = saved;
+}
+
+void os_futex_wait(uint32_t *word, uint32_t value)
+{
+    int saved = errno;
+
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+    errno = saved;
+}
+
+void os_futex_wake_all(uint32_t *word)
+{
+    int saved = errno;
+
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+    errno = saved;
+}
+
+/* ---- the process ---- */
+
+bool os_is_secure(void)
+{
+    return getauxval(AT_SECURE) != 0;
+}
+
+bool os_is_dumpable(void)
+{
+    int saved = errno;
+    int answer = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+
+    errno = saved;
+    return answer != 0; /* refused: not known to be hidden */
+}
+
+static uint64_t limit_of(int resource)
+{
+    struct rlimit limit;
+    int saved = errno;
+    uint64_t found = 0;
+
+    if (getrlimit(resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+        found = limit.rlim_cur != 0 ? limit.rlim_cur : 1;
+    }
+    errno = saved;
+    return found;
+}
+
+uint64_t os_limit_as(void)
+{
+    return limit_of(RLIMIT_AS);
+}
+
+uint64_t os_limit_data(void)
+{
+    return limit_of(RLIMIT_DATA);
+}
+
+uint64_t os_physical_bytes(void)
+{
+    struct sysinfo info;
+    int saved = errno;
+    uint64_t found = sysinfo(&info) == 0 ? (uint64_t)info.totalram * info.mem_unit : 0;
+
+    errno = saved;
+    return found;
+}
+
+static uint64_t parse_decimal(const char *text)
+{
+    uint64_t value = 0;
+
+    while (*text >= '0' && *text <= '9') {
+        value = value * 10 + (uint64_t)(*text++ - '0');
+    }
+    return value;
+}
+
+/* cgroup v2: the least memory.max on the way up from our own group. */
+uint64_t os_cgroup_limit(void)
+{
+    static const char root[] = "/sys/fs/cgroup";
+    char groups[512];
+    char path[640];
+    char value[32];
+    uint64_t least = 0;
+    char *group;
+    char *end;
+    size_t n;
+
+    if (os_read_file("/proc/self/cgroup", groups, sizeof(groups)) <= 0) {
+        return 0;
+    }
+    group = strstr(groups, "0::/");
+    if (group == NULL) {
+        return 0;
+    }
+    group += 3;
+    end = strchr(group, '\n');
+    if (end != NULL) {
+        *end = '\0';
+    }
+    for (;;) {
+        n = strlen(group);
+        memcpy(path, root, sizeof(root) - 1);
+        memcpy(path + sizeof(root) - 1, group, n);
+        memcpy(path + sizeof(root) - 1 + n, "/memory.max", sizeof("/memory.max"));
+        if (os_read_file(path, value, sizeof(value)) > 0 && value[0] != 'm') {
+            uint64_t limit = parse_decimal(value);
+
+            if (limit != 0 && (least == 0 || limit < least)) {
+                least = limit;
+            }
+        }
+        end = strrchr(group, '/');
+        if (end == NULL) {
+            return least;
+        }
+        *end = '\0';
+    }
+}
+
+uint64_t os_pid(void)
+{
+    return (uint64_t)getpid();
+}
+
+uint64_t os_parent_pid(void)
+{
+    return (uint64_t)getppid();
+}
+
+uint64_t os_uid(void)
+{
+    return (uint64_t)geteuid();
+}
+
+uint64_t os_pid_namespace(void)
+{
+    struct stat st;
+    int saved = errno;
+    uint64_t found = stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
+
+    errno = saved;
+    return found;
+}
+
+bool os_process_exists(uint64_t pid)
+{
+    int saved = errno;
+    bool exists = kill((pid_t)pid, 0) == 0 || errno != ESRCH;
+
+    errno = saved;
+    return exists;
+}
+
+/* ---- files ---- */
+
+long os_read_file(const char *path, char *buffer, size_t size)
+{
+    int saved = errno;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n;
+
+    if (fd < 0) {
+        n = -errno;
+    } else {
+        n = read(fd, buffer, size - 1);
+        n = n < 0 ? -errno : n;
+        close(fd);
+    }
+    buffer[n > 0 ? n : 0] = '\0';
+    errno = saved;
+    return n;
+}
+
+long os_read_link(const char *path, char *buffer, size_t size)
+{
+    int saved = errno;
+    ssize_t n = readlink(path, buffer, size - 1);
+
+    n = n < 0 ? -errno : n;
+    buffer[n > 0 ? n : 0] = '\0';
+    errno = saved;
+    return n;
+}
+
+int os_open_directory(const char *path)
+{
+    int saved = errno;
+    struct stat st;
+    int fd;
+
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        fd = -errno;
+    } else {
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0) {
+            fd = -errno;
+        } else if (fstat(fd, &st) != 0 || st.st_uid != geteuid()
+                   || (st.st_mode & 077) != 0) {
+            close(fd);
+            fd = -EPERM;
+        }
+    }
+    errno = saved;
+    return fd;
+}
+
+/* Size and backing of a new file; closes it on failure. */
+static int size_file(int fd, size_t bytes, size_t reserved)
+{
+    int failed = 0;
+
+    if (ftruncate(fd, (off_t)bytes) != 0) {
+        failed = -errno;
+    } else if (fallocate(fd, 0, 0, (off_t)reserved) != 0) {
+        failed = -errno; /* a hole on a full tmpfs would be a SIGBUS later */
+    }
+    if (failed != 0) {
+        close(fd);
+        return failed;
+    }
+    return fd;
+}
+
+int os_create_file(int directory, const char *name, size_t bytes, size_t reserved)
+{
+    int saved = errno;
+    int fd = openat(
+        directory, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (fd < 0) {
+        fd = -errno;
+    } else {
+        fd = size_file(fd, bytes, reserved);
+        if (fd < 0) {
+            unlinkat(directory, name, 0);
+        }
+    }
+    errno = saved;
+    return fd;
+}
+
+int os_create_memfd(const char *name, size_t bytes, size_t reserved)
+{
+    int saved = errno;
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0) {
+        fd = -errno;
+    } else {
+        fd = size_file(fd, bytes, reserved);
+    }
+    if (fd >= 0) {
+        int high = fcntl(fd, F_DUPFD_CLOEXEC, 512); /* out of the program's way */
+
+        if (high >= 0) {
+            close(fd);
+            fd = high;
+        }
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    }
+    errno = saved;
+    return fd;
+}
+
+void *os_map_file(int fd, size_t bytes, bool writable, size_t offset)
+{
+    int saved = errno;
+    void *p = mmap(NULL, bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ,
+        MAP_SHARED, fd, (off_t)offset);
+
+    errno = saved;
+    return p == MAP_FAILED ? NULL : p;
+}
+
+bool os_populate(void *start, size_t bytes)
+{
+    int saved = errno;
+    bool done = madvise(start, bytes, MADV_POPULATE_WRITE) == 0;
+
+    errno = saved;
+    return done;
+}
+
+bool os_back_file(int fd, size_t offset, size_t bytes)
+{
+    int saved = errno;
+    bool done = fallocate(fd, 0, (off_t)offset, (off_t)bytes) == 0;
+
+    errno = saved;
+    return done;
+}
+
+int os_write_new_file(const char *path)
+{
+    int saved = errno;
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    fd = fd < 0 ? -errno : fd;
+    errno = saved;
+    return fd;
+}
+
+bool os_write_at(int fd, const void *data, size_t bytes, size_t offset)
+{
+    const char *at = data;
+    int saved = errno;
+
+    while (bytes > 0) {
+        ssize_t n = pwrite(fd, at, bytes, (off_t)offset);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            errno = saved;
+            return false;
+        }
+        at += n;
+        offset += (size_t)n;
+        bytes -= (size_t)n;
+    }
+    errno = saved;
+    return true;
+}
+
+uint64_t os_file_age_s(int directory, const char *name)
+{
+    struct stat st;
+    int saved = errno;
+    uint64_t age = 0;
+
+    if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        time_t now = (time_t)(clock_ns(CLOCK_REALTIME) / 1000000000u);
+
+        age = now > st.st_mtime ? (uint64_t)(now - st.st_mtime) : 0;
+    }
+    errno = saved;
+    return age;
+}
+
+bool os_read_at(
+    int directory, const char *name, void *buffer, size_t bytes, size_t offset)
+{
+    int saved = errno;
+    int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    bool done = false;
+
+    if (fd >= 0) {
+        done = pread(fd, buffer, bytes, (off_t)offset) == (ssize_t)bytes;
+        close(fd);
+    }
+    errno = saved;
+    return done;
+}
+
+void os_close(int fd)
+{
+    int saved = errno;
+
+    close(fd);
+    errno = saved;
+}
+
+bool os_unlink_at(int directory, const char *name)
+{
+    int saved = errno;
+    bool done = unlinkat(directory, name, 0) == 0;
+
+    errno = saved;
+    return done;
+}
+
+void os_list_directory(
+    int directory, unsigned most, bool (*each)(const char *name, void *arg), void *arg)
+{
+    union {
+        struct dirent64 entry;
+        char bytes[2048];
+    } buffer;
+    int saved = errno;
+    unsigned seen = 0;
+    ssize_t n;
+
+    while ((n = getdents64(directory, &buffer, sizeof(buffer))) > 0) {
+        ssize_t at = 0;
+
+        while (at < n) {
+            const struct dirent64 *e = (const struct dirent64 *)(buffer.bytes + at);
+
+            at += e->d_reclen;
+            if (e->d_name[0] != '.' && (++seen > most || !each(e->d_name, arg))) {
+                errno = saved;
+                return;
+            }
+        }
+    }
+    errno = saved;
+}

@@ -1,0 +1,417 @@
+#include "publish.h"
+
+#include "arena.h"
+#include "counters.h"
+#include "large.h"
+#include "malloc.h"
+#include "modules.h"
+#include "options.h"
+#include "os.h"
+#include "probe.h"
+#include "region.h"
+#include "report.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+    SWEEP_SPANS = 16 * 1024,  /* entries looked at in one tick: about 50 us */
+    PUBLISH_MS = 400,         /* with ticks every 10 ms, figures are at most 1 s old */
+    CHILD_MS = 100,           /* a forked child gets a region when it lives longer */
+    PURGE_AT_ONCE = 64 << 20, /* bytes given back in one tick */
+    FLUSH_MIN_MS = 500,
+    MOMENT_MS = 1000,
+};
+
+static const uint32_t tier_every[MP_REGION_TIMELINE_TIERS] = {1, 60, 600};
+
+uint32_t probe_last_ms;
+struct probe_passes probe_passes;
+
+/* counters_lock */
+static struct {
+    uint32_t *fork_mark; /* reads 0 in a child, however it came about */
+    uint32_t published_ms;
+    uint32_t moment_ms;
+    uint32_t forked_ms;
+    bool is_started;
+    bool is_child; /* forked and without a region yet */
+    uint64_t published;
+    uint64_t cost_ns;
+    uint64_t resident_peak;
+    uint64_t live_high; /* since the last point of the timeline */
+    size_t peak_spans;  /* in use when the live peak was last looked for */
+    uint64_t moments;   /* seconds of the timeline */
+    uint64_t timeline_total[MP_REGION_TIMELINE_TIERS];
+    uint64_t mailbox_seen;
+    uint64_t mailbox_result;
+    uint64_t rows_missing;
+} publish;
+
+/* ---- figures ---- */
+
+static void make_snapshot(struct mp_snapshot *s)
+{
+    const struct counters_totals *t = counters_totals_locked();
+    struct span_totals spans = span_totals();
+    uint64_t heap_bytes = arena_bytes();
+    uint64_t table_bytes = bits_min(pagemap_table_bytes(),
+        bits_round_up(pagemap_mapped_bytes() >> (SPAN_SHIFT - SPAN_ENTRY_SHIFT), 4096));
+    size_t large = large_live_bytes();
+    size_t huge = huge_live_bytes();
+
+    *s = (struct mp_snapshot){
+        .size = sizeof(*s),
+        .time_ns = os_realtime_ns(),
+        .allocated_blocks_total = t->allocated_blocks,
+        .freed_blocks_total = t->freed_blocks,
+        .allocated_bytes_total = t->allocated_bytes,
+        .freed_bytes_total = t->freed_bytes,
+        .live_blocks = t->allocated_blocks - t->freed_blocks,
+        .live_bytes = t->allocated_bytes - t->freed_bytes,
+        .live_peak_bytes = t->live_peak_bytes,
+        .active_bytes = t->slab_bytes + large + huge,
+        .cached_bytes = t->slab_bytes - bits_min(t->slab_live_bytes, t->slab_bytes),
+        .dirty_bytes = spans.dirty_bytes,
+        .retained_bytes = spans.retained_bytes,
+        .metadata_bytes = table_bytes + heap_bytes + region_used_bytes(),
+        .mapped_bytes = pagemap_mapped_bytes() + pagemap_table_bytes() + huge
+                        + heap_bytes + region_bytes(),
+        .resident_bytes = t->slab_touched_bytes + large + huge + spans.dirty_bytes
+                          + table_bytes + heap_bytes + region_used_bytes(),
+        .refills_total = load_relaxed(&probe_passes.refills),
+        .remote_folds_total = load_relaxed(&probe_passes.remote_folds),
+        .purges_total = spans.purges,
+        .trims_total = load_relaxed(&probe_passes.trims),
+        .purged_bytes_total = spans.purged_bytes,
+        .allocation_failures_total = load_relaxed(&probe_passes.allocation_failures),
+        .invalid_frees_total = load_relaxed(&probe_passes.invalid_frees),
+        .components_refused_total = component_refused(),
+        .threads = thread_count(),
+        .components = component_count(),
+    };
+    s->reserved_bytes = s->mapped_bytes;
+}
+
+static void write_row(size_t i)
+{
+    const struct counters_row *row = counters_row_locked(i);
+    const struct mp_component *c = component_by_row(i);
+    struct mp_region_component *out = region_component(i);
+    struct mp_region_cell *cells;
+
+    if (out == NULL) {
+        publish.rows_missing++;
+        return;
+    }
+    if (out->name[0] == '\0') {
+        memcpy(out->name, c->name, sizeof(out->name));
+        out->parent = c->parent != NULL ? c->parent->row : 0;
+    }
+    if (row == NULL || !row->has_changed) {
+        return;
+    }
+    memcpy(&out->allocated_blocks_total, &row->sum.allocated_blocks_total,
+        sizeof(*out) - offsetof(struct mp_region_component, allocated_blocks_total));
+    cells = region_cells(i);
+    if (cells == NULL) {
+        publish.rows_missing++;
+        return;
+    }
+    memcpy(cells, row->cell, sizeof(row->cell));
+}
+
+static void write_totals(const struct mp_snapshot *s, const struct counters_totals *t)
+{
+    struct mp_region_totals *out = region_totals();
+    struct span_totals spans = span_totals();
+    uint64_t seq = load_relaxed(&out->seq);
+
+    store_relaxed(&out->seq, seq + 1);
+    fence_release(); /* readers that see any of the rest see that it is being written */
+    out->published_ns = s->time_ns;
+    out->published_mono_ns = os_monotonic_ns();
+    out->published_total = publish.published;
+    out->allocated_blocks_total = s->allocated_blocks_total;
+    out->freed_blocks_total = s->freed_blocks_total;
+    out->allocated_bytes_total = s->allocated_bytes_total;
+    out->freed_bytes_total = s->freed_bytes_total;
+    out->live_blocks = s->live_blocks;
+    out->live_bytes = s->live_bytes;
+    out->live_peak_bytes = s->live_peak_bytes;
+    out->live_peak_ns = t->live_peak_ns;
+    out->active_bytes = s->active_bytes;
+    out->cached_bytes = s->cached_bytes;
+    out->dirty_bytes = s->dirty_bytes;
+    out->retained_bytes = s->retained_bytes;
+    out->metadata_heap_bytes = arena_bytes();
+    out->metadata_region_bytes = region_used_bytes();
+    out->metadata_span_bytes =
+        s->metadata_bytes - out->metadata_heap_bytes - out->metadata_region_bytes;
+    out->mapped_bytes = s->mapped_bytes;
+    out->reserved_bytes = s->reserved_bytes;
+    out->resident_bytes = s->resident_bytes;
+    out->resident_peak_bytes = publish.resident_peak;
+    out->huge_bytes = huge_live_bytes();
+    out->large_bytes = large_live_bytes();
+    out->refills_total = s->refills_total;
+    out->remote_folds_total = s->remote_folds_total;
+    out->slab_starts_total = load_relaxed(&probe_passes.slab_starts);
+    out->slab_releases_total = load_relaxed(&probe_passes.slab_releases);
+    out->purges_total = spans.purges;
+    out->purged_bytes_total = spans.purged_bytes;
+    out->trims_total = s->trims_total;
+    out->trimmed_bytes_total = load_relaxed(&probe_passes.trimmed_bytes);
+    out->allocation_failures_total = s->allocation_failures_total;
+    out->invalid_frees_total = s->invalid_frees_total;
+    out->publish_ns_total = publish.cost_ns;
+    out->threads = s->threads;
+    out->threads_peak = thread_peak();
+    out->threads_total = thread_total();
+    out->heaps = heap_count();
+    out->component_count = s->components;
+    out->components_refused_total = s->components_refused_total;
+    out->counter_rows_missing = publish.rows_missing;
+    out->mailbox_seen = publish.mailbox_seen;
+    out->mailbox_result = publish.mailbox_result;
+    memcpy(out->timeline_total, publish.timeline_total, sizeof(out->timeline_total));
+    store_release(&out->seq, seq + 2);
+}
+
+static void write_moment(unsigned tier, const struct mp_snapshot *s)
+{
+    struct mp_region_moment *m = region_moment(tier, publish.timeline_total[tier]);
+    uint64_t seq;
+
+    if (m == NULL) {
+        return;
+    }
+    seq = load_relaxed(&m->seq);
+    store_relaxed(&m->seq, seq + 1);
+    fence_release();
+    m->time_ns = s->time_ns;
+    m->live_bytes = s->live_bytes;
+    m->live_blocks = s->live_blocks;
+    m->live_high_bytes = publish.live_high;
+    m->active_bytes = s->active_bytes;
+    m->dirty_bytes = s->dirty_bytes;
+    m->retained_bytes = s->retained_bytes;
+    m->resident_bytes = s->resident_bytes;
+    m->allocated_bytes_total = s->allocated_bytes_total;
+    m->allocated_blocks_total = s->allocated_blocks_total;
+    m->threads = s->threads;
+    store_release(&m->seq, seq + 2);
+    publish.timeline_total[tier]++;
+}
+
+static void extend_timeline(const struct mp_snapshot *s, uint32_t now_ms)
+{
+    if (publish.moments != 0 && now_ms - publish.moment_ms < MOMENT_MS) {
+        return;
+    }
+    publish.moment_ms = now_ms;
+    for (unsigned tier = 0; tier < MP_REGION_TIMELINE_TIERS; tier++) {
+        if (publish.moments % tier_every[tier] == 0) {
+            write_moment(tier, s);
+        }
+    }
+    publish.moments++;
+    publish.live_high = s->live_bytes;
+}
+
+/* The figures are new: to the region with them. */
+static void write_region(uint32_t now_ms)
+{
+    struct mp_snapshot s;
+
+    make_snapshot(&s);
+    publish.published++;
+    publish.resident_peak = bits_max(publish.resident_peak, s.resident_bytes);
+    publish.live_high = bits_max(publish.live_high, s.live_bytes);
+    publish.published_ms = now_ms;
+    if (!region_is_open()) {
+        return;
+    }
+    extend_timeline(&s, now_ms);
+    publish.rows_missing = 0;
+    for (size_t i = 0; i < s.components; i++) {
+        write_row(i);
+    }
+    write_totals(&s, counters_totals_locked());
+}
+
+/* ---- ticks ---- */
+
+static void find_fork(uint32_t now_ms)
+{
+    if (publish.fork_mark != NULL && load_relaxed(publish.fork_mark) == 0) {
+        publish_after_fork_in_child(); /* by a clone that ran no handlers */
+    }
+    if (publish.is_child && options.children
+        && now_ms - publish.forked_ms >= CHILD_MS) {
+        publish.is_child = false;
+        region_open_locked(true);
+    }
+}
+
+/* Memory in use grew by 1 %: there may be a new peak that the next second would hide. */
+static bool is_growing(void)
+{
+    size_t used = span_used() + (huge_live_bytes() >> SPAN_SHIFT);
+
+    return used > publish.peak_spans + publish.peak_spans / 100 + 16;
+}
+
+static void publish_step(uint32_t now_ms)
+{
+    uint64_t start_ns;
+
+    find_fork(now_ms);
+    if (now_ms - publish.published_ms < PUBLISH_MS && !is_growing()) {
+        return;
+    }
+    start_ns = os_monotonic_ns();
+    if (counters_sweep_locked(SWEEP_SPANS)) {
+        publish.peak_spans = bits_max(
+            publish.peak_spans, span_used() + (huge_live_bytes() >> SPAN_SHIFT));
+        write_region(now_ms);
+    }
+    publish.cost_ns += os_monotonic_ns() - start_ns;
+}
+
+/* A request to trim, to be served when no lock is held. */
+static uint64_t look_into_mailbox(void)
+{
+    uint64_t argument;
+    uint64_t request = region_mailbox(&argument);
+
+    return (request & 0xff) == MP_OPERATION_TRIM ? request : 0;
+}
+
+static void serve_trim(uint64_t request)
+{
+    size_t bytes = malloc_trim_all();
+
+    lock_lock(&counters_lock);
+    publish.mailbox_seen = request;
+    publish.mailbox_result = bytes;
+    publish_now_locked();
+    lock_unlock(&counters_lock);
+}
+
+COLD NOINLINE void probe_tick_slow(uint32_t now_ms)
+{
+    uint32_t idle_ms = (uint32_t)bits_max(options.purge_delay_ms, FLUSH_MIN_MS);
+    uint64_t request = 0;
+
+    if (!lock_try(&counters_lock)) {
+        return; /* another thread is at it */
+    }
+    store_relaxed(&probe_last_ms, now_ms);
+    if (thread_take_trim_request()) {
+        thread_flush_locked(now_ms, 0);
+    } else if (options.purge_delay_ms != PURGE_NEVER
+               && thread_is_flush_due(now_ms, idle_ms)) {
+        thread_flush_locked(now_ms, idle_ms);
+    }
+    if (CONFIG_PROFILE && publish.is_started) {
+        publish_step(now_ms);
+        request = look_into_mailbox();
+    }
+    lock_unlock(&counters_lock);
+    if (options.purge_delay_ms != PURGE_NEVER) {
+        span_purge(
+            now_ms, (uint32_t)bits_max(options.purge_delay_ms, 1), PURGE_AT_ONCE);
+    }
+    if (request != 0) {
+        serve_trim(request);
+    }
+}
+
+/* ---- begin, end, fork ---- */
+
+static void mark_process(void)
+{
+    if (publish.fork_mark != NULL) {
+        store_relaxed(publish.fork_mark, 1);
+    }
+}
+
+void publish_start(void)
+{
+    if (!CONFIG_PROFILE) {
+        return;
+    }
+    lock_lock(&counters_lock);
+    publish.fork_mark = os_map_wiped_on_fork(os_page_bytes());
+    mark_process();
+    publish.is_started = true;
+    region_open_locked(false);
+    modules_write_locked();
+    publish_now_locked();
+    lock_unlock(&counters_lock);
+}
+
+void publish_now_locked(void)
+{
+    uint64_t start_ns = os_monotonic_ns();
+
+    counters_sweep_all_locked();
+    write_region(os_coarse_ms());
+    publish.cost_ns += os_monotonic_ns() - start_ns;
+}
+
+void publish_end(void)
+{
+    struct mp_snapshot s;
+
+    if (!CONFIG_PROFILE) {
+        return;
+    }
+    lock_lock(&counters_lock);
+    find_fork(
+        publish.forked_ms); /* a raw clone's child must not end its parent's region */
+    modules_write_locked();
+    publish_now_locked();
+    make_snapshot(&s);
+    region_close_locked(options.keep);
+    lock_unlock(&counters_lock);
+    if (options.report[0] != '\0' && !publish.is_child) {
+        report_write(options.report, &s);
+    }
+}
+
+void publish_after_fork_in_child(void)
+{
+    if (!CONFIG_PROFILE) {
+        return;
+    }
+    region_forget();
+    mark_process();
+    publish.is_child = true;
+    publish.forked_ms = os_coarse_ms();
+    publish.moments = 0;
+    memset(publish.timeline_total, 0, sizeof(publish.timeline_total));
+    publish.mailbox_seen = publish.mailbox_result = 0;
+}
+
+int publish_snapshot(struct mp_snapshot *s)
+{
+    struct mp_snapshot full;
+    size_t size;
+
+    if (s == NULL || s->size < 16) {
+        return -EINVAL;
+    }
+    if (!CONFIG_PROFILE) {
+        return -ENOSYS;
+    }
+    size = bits_min(s->size, sizeof(full));
+    lock_lock(&counters_lock);
+    publish_now_locked();
+    make_snapshot(&full);
+    lock_unlock(&counters_lock);
+    full.size = size;
+    memcpy(s, &full, size);
+    return 0;
+}

@@ -1,0 +1,30 @@
+/*
+ * publish - the moments when the slow path looks at the clock
+ *
+ * Owns: what happens at a tick (probe.h): memory that idles goes back, counts are made,
+ * the region is written, the timeline grows, the mailbox is looked into. There is no
+ * thread for it: the allocating threads do it, one at a time, and none waits for another.
+ */
+#ifndef PUBLISH_H
+#define PUBLISH_H
+
+#include <mpalloc.h>
+
+#include <stdbool.h>
+
+/* From the constructor, once options are read. */
+void publish_start(void);
+
+/* From the destructor. */
+void publish_end(void);
+
+/* After fork, in the child. */
+void publish_after_fork_in_child(void);
+
+/* Count everything now and publish it. counters_lock held. */
+void publish_now_locked(void);
+
+/* As mpalloc.h says. */
+int publish_snapshot(struct mp_snapshot *s);
+
+#endif

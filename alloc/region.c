@@ -1,0 +1,527 @@
+#include "region.h"
+
+#include "atomic.h"
+#include "bits.h"
+#include "check.h"
+#include "janitor.h"
+#include "options.h"
+#include "os.h"
+#include "sizeclass.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+static_assert((int)CLASS_COUNT <= (int)MP_REGION_CLASSES, "cells are indexed by class");
+
+enum {
+    PAGE = 4096,      /* of the layout, whatever the kernel's is */
+    STEP = 16 * 1024, /* backed at once */
+    FIRST_ROWS = 32,  /* backed at first where room cannot be added later */
+    FIRST_MODULES = 32,
+};
+
+/* In the order of the file. The first six are backed from the start. */
+static const struct part {
+    uint32_t id;
+    uint32_t stride;
+    uint32_t count;
+} parts[] = {
+    {MP_SECTION_PROCESS, sizeof(struct mp_region_process), 1},
+    {MP_SECTION_TOTALS, sizeof(struct mp_region_totals), 1},
+    {MP_SECTION_CLASSES, sizeof(struct mp_region_class), MP_REGION_CLASSES},
+    {MP_SECTION_OPTIONS, sizeof(struct mp_region_option), MP_REGION_OPTIONS_MAX},
+    {MP_SECTION_MAILBOX, sizeof(struct mp_region_mailbox), 1},
+    {MP_SECTION_COMPONENTS, sizeof(struct mp_region_component),
+        MP_REGION_COMPONENT_ROWS},
+    {MP_SECTION_TIMELINE_1S, sizeof(struct mp_region_moment), 3600},
+    {MP_SECTION_TIMELINE_1M, sizeof(struct mp_region_moment), 1440},
+    {MP_SECTION_TIMELINE_10M, sizeof(struct mp_region_moment), 4320},
+    {MP_SECTION_MODULES, sizeof(struct mp_region_module), MP_REGION_MODULES_MAX},
+    {MP_SECTION_COUNTERS, sizeof(struct mp_region_cell),
+        MP_REGION_COMPONENT_ROWS *MP_REGION_CLASSES},
+};
+enum { PARTS = sizeof(parts) / sizeof(parts[0]), PARTS_BACKED = 5 };
+
+static struct {
+    char *base; /* NULL: no region */
+    size_t bytes;
+    size_t offset[PARTS];
+    size_t ready[PARTS]; /* bytes of the part that are backed */
+    bool can_grow;
+    uint64_t run_key; /* first bytes of run_id: signs the mailbox */
+    uint64_t mailbox_seen;
+    char name[64];
+    char directory[OPTION_TEXT_MAX];
+    bool is_file;
+    int error;
+    const char *error_text;
+} region;
+
+static unsigned part_of(enum mp_region_section_id id)
+{
+    unsigned i = 0;
+
+    while (parts[i].id != id) {
+        i++;
+    }
+    return i;
+}
+
+static size_t part_bytes(unsigned i)
+{
+    return (size_t)parts[i].stride * parts[i].count;
+}
+
+/* Offsets of the parts; the bytes of all, and of those that must be backed. */
+static size_t lay_out(size_t *ret_backed)
+{
+    size_t at = PAGE;
+
+    for (unsigned i = 0; i < PARTS; i++) {
+        if (i == PARTS_BACKED) {
+            *ret_backed = at;
+        }
+        region.offset[i] = at;
+        region.ready[i] = i < PARTS_BACKED ? part_bytes(i) : 0;
+        at += bits_round_up(part_bytes(i), PAGE);
+    }
+    return at;
+}
+
+/* Back the first `bytes` of a part; false: no room. */
+static bool ensure(unsigned i, size_t bytes)
+{
+    size_t page = os_page_bytes();
+    size_t from = bits_round_down(region.offset[i] + region.ready[i], page);
+    size_t to = bits_min(bits_round_up(bytes, STEP), part_bytes(i));
+
+    if (LIKELY(bytes <= region.ready[i])) {
+        return true;
+    }
+    if (!region.can_grow || bytes > part_bytes(i)) {
+        return false;
+    }
+    if (!os_populate(
+            region.base + from, bits_round_up(region.offset[i] + to, page) - from)) {
+        return false;
+    }
+    region.ready[i] = to;
+    return true;
+}
+
+static void *record(enum mp_region_section_id id, size_t number, size_t count)
+{
+    unsigned i = part_of(id);
+    size_t start = number * parts[i].stride;
+
+    if (region.base == NULL || number + count > parts[i].count
+        || !ensure(i, start + count * parts[i].stride)) {
+        return NULL;
+    }
+    return region.base + region.offset[i] + start;
+}
+
+/* ---- facts ---- */
+
+static void text_copy(char *to, size_t size, const char *from)
+{
+    size_t n = strnlen(from, size - 1);
+
+    memcpy(to, from, n);
+    memset(to + n, 0, size - n);
+}
+
+static uint64_t start_ticks(void)
+{
+    char stat[1024];
+    const char *at;
+    uint64_t value = 0;
+    unsigned field = 2;
+
+    if (os_read_file("/proc/self/stat", stat, sizeof(stat)) <= 0) {
+        return 0;
+    }
+    at = strrchr(stat, ')'); /* the name may hold blanks and brackets */
+    for (; at != NULL && *at != '\0' && field < 22; at++) {
+        field += *at == ' ';
+    }
+    for (; at != NULL && *at >= '0' && *at <= '9'; at++) {
+        value = value * 10 + (uint64_t)(*at - '0');
+    }
+    return value;
+}
+
+static unsigned hex_digit(char c)
+{
+    return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : (unsigned)(c - '0') & 15;
+}
+
+static void read_boot_id(uint8_t *out)
+{
+    char text[64];
+    unsigned digits = 0;
+
+    if (os_read_file("/proc/sys/kernel/random/boot_id", text, sizeof(text)) <= 0) {
+        return;
+    }
+    for (const char *at = text; *at != '\0' && *at != '\n' && digits < 32; at++) {
+        if (*at != '-') {
+            out[digits / 2] = (uint8_t)(out[digits / 2] << 4 | hex_digit(*at));
+            digits++;
+        }
+    }
+}
+
+static void read_command(char *out, size_t size)
+{
+    long n = os_read_file("/proc/self/cmdline", out, size);
+
+    for (long i = 0; i + 1 < n; i++) {
+        if (out[i] == '\0') {
+            out[i] = ' ';
+        }
+    }
+}
+
+static void write_process(uint64_t ticks, bool is_child)
+{
+    struct mp_region_process *p = record(MP_SECTION_PROCESS, 0, 1);
+    const char *slash;
+
+    p->pid = os_pid();
+    p->parent_pid = os_parent_pid();
+    p->uid = os_uid();
+    p->pid_namespace = os_pid_namespace();
+    p->start_ticks = ticks;
+    p->started_ns = os_realtime_ns();
+    p->started_mono_ns = os_monotonic_ns();
+    p->state = MP_STATE_RUNNING;
+    p->page_bytes = os_page_bytes();
+    p->span_bytes = SPAN_BYTES;
+    p->limit_cgroup_bytes = os_cgroup_limit();
+    p->limit_as_bytes = os_limit_as();
+    p->limit_data_bytes = os_limit_data();
+    p->physical_bytes = os_physical_bytes();
+    p->forked = is_child;
+    read_boot_id(p->boot_id);
+    os_random(p->run_id, sizeof(p->run_id));
+    memcpy(&region.run_key, p->run_id, sizeof(region.run_key));
+    text_copy(p->version, sizeof(p->version), CONFIG_VERSION);
+    os_read_link("/proc/self/exe", p->exe, sizeof(p->exe));
+    read_command(p->command, sizeof(p->command));
+    slash = strrchr(p->exe, '/');
+    text_copy(p->service, sizeof(p->service),
+        options.service[0] != '\0' ? options.service
+        : slash != NULL            ? slash + 1
+                                   : "");
+}
+
+static void write_classes(void)
+{
+    struct mp_region_class *c = record(MP_SECTION_CLASSES, 0, MP_REGION_CLASSES);
+
+    for (unsigned i = 0; i < MP_REGION_CLASSES; i++) {
+        c[i].block_bytes = sizeclass_bound(i);
+        c[i].blocks_per_span = i < CLASS_SLAB_COUNT ? sizeclass_table[i].capacity : 0;
+        c[i].kind = i < CLASS_SLAB_COUNT ? MP_CLASS_SLAB
+                    : i < CLASS_COUNT    ? MP_CLASS_LARGE
+                                         : MP_CLASS_UNUSED;
+    }
+}
+
+static void write_options(void)
+{
+    size_t count = bits_min(options_count(), MP_REGION_OPTIONS_MAX);
+    struct mp_region_option *o = record(MP_SECTION_OPTIONS, 0, count);
+
+    for (size_t i = 0; i < count; i++) {
+        struct option_view v = options_view(i);
+
+        text_copy(o[i].name, sizeof(o[i].name), v.name);
+        text_copy(o[i].value, sizeof(o[i].value), v.value);
+        o[i].origin = (uint64_t)v.origin;
+    }
+    region_totals()->option_count = count;
+}
+
+static void write_header(void)
+{
+    struct mp_region_header *h = (struct mp_region_header *)region.base;
+
+    h->version = MP_REGION_VERSION;
+    h->header_bytes = sizeof(*h);
+    h->region_bytes = region.bytes;
+    h->section_count = PARTS;
+    for (unsigned i = 0; i < PARTS; i++) {
+        h->sections[i] = (struct mp_region_section){.id = parts[i].id,
+            .version = 1,
+            .offset = region.offset[i],
+            .stride = parts[i].stride,
+            .count = parts[i].count};
+    }
+    store_release(
+        &h->magic, MP_REGION_MAGIC); /* from here on readers believe the rest */
+}
+
+/* ---- making it ---- */
+
+static bool give_up(int error, const char *text)
+{
+    region.error = error;
+    region.error_text = text;
+    if (options.log == LOG_DEBUG) {
+        check_say("no region: %s (errno %d)", text, -error);
+    }
+    return false;
+}
+
+static void region_unlink(void)
+{
+    int directory;
+
+    if (!region.is_file) {
+        return;
+    }
+    directory = os_open_directory(region.directory);
+    if (directory >= 0) {
+        os_unlink_at(directory, region.name);
+        os_close(directory);
+    }
+}
+
+static int create_in_directory(uint64_t ticks, size_t bytes, size_t backed)
+{
+    int directory;
+    int fd;
+
+    if (options.dir[0] != '\0') {
+        text_copy(region.directory, sizeof(region.directory), options.dir);
+    } else {
+        check_format(region.directory, sizeof(region.directory), "/dev/shm/mpalloc-%lu",
+            os_uid());
+    }
+    check_format(region.name, sizeof(region.name), "%lu-%lu.mp", os_pid(), ticks);
+    directory = os_open_directory(region.directory);
+    if (directory < 0) {
+        return directory;
+    }
+    janitor_clean(directory);
+    fd = os_create_file(directory, region.name, bytes, backed);
+    if (fd == -EEXIST) { /* ours, from before an exec */
+        os_unlink_at(directory, region.name);
+        fd = os_create_file(directory, region.name, bytes, backed);
+    }
+    os_close(directory);
+    region.is_file = fd >= 0;
+    return fd;
+}
+
+static bool map_region(int fd, size_t bytes)
+{
+    char *base = os_map_file(fd, bytes, true, 0);
+
+    if (base == NULL) {
+        return false;
+    }
+    region.base = base;
+    region.bytes = bytes;
+    /* Old kernels cannot back pages of a mapping: what is needed first must be enough. */
+    region.can_grow = os_populate(base, PAGE);
+    if (!region.can_grow) {
+        static const struct {
+            enum mp_region_section_id id;
+            size_t records;
+        } first[] = {{MP_SECTION_COMPONENTS, FIRST_ROWS},
+            {MP_SECTION_TIMELINE_1S, 3600}, {MP_SECTION_TIMELINE_1M, 1440},
+            {MP_SECTION_MODULES, FIRST_MODULES},
+            {MP_SECTION_COUNTERS, FIRST_ROWS * MP_REGION_CLASSES}};
+
+        for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
+            unsigned part = part_of(first[i].id);
+            size_t wanted = first[i].records * parts[part].stride;
+
+            if (os_back_file(fd, region.offset[part], wanted)) {
+                region.ready[part] = wanted;
+            }
+        }
+    }
+    return true;
+}
+
+bool region_open_locked(bool is_child)
+{
+    size_t backed = 0;
+    size_t bytes = lay_out(&backed);
+    uint64_t ticks = start_ticks();
+    int fd;
+
+    if (options.region == REGION_OFF) {
+        return give_up(0, "MPALLOC_REGION=off");
+    }
+    if (os_is_secure() || !os_is_dumpable()) {
+        return give_up(-EPERM, "the process is privileged or not dumpable");
+    }
+    region.is_file = false;
+    fd = options.region == REGION_MEMFD ? os_create_memfd("mpalloc", bytes, backed)
+                                        : create_in_directory(ticks, bytes, backed);
+    if (fd < 0) {
+        return give_up(fd, "the file cannot be made");
+    }
+    if (!map_region(fd, bytes)) {
+        os_close(fd);
+        region_unlink();
+        return give_up(-ENOMEM, "the file cannot be mapped");
+    }
+    if (options.region == REGION_FILE) {
+        os_close(fd); /* a memfd stays open: /proc/PID/fd is how readers find it */
+    }
+    region.error = 0;
+    region.error_text = "";
+    region.mailbox_seen = 0;
+    write_process(ticks, is_child);
+    write_classes();
+    write_options();
+    write_header();
+    return true;
+}
+
+bool region_is_open(void)
+{
+    return region.base != NULL;
+}
+
+const char *region_error(void)
+{
+    return region.error_text != NULL ? region.error_text : "";
+}
+
+int region_error_number(void)
+{
+    return region.error;
+}
+
+void region_close_locked(bool keep)
+{
+    struct mp_region_process *p = record(MP_SECTION_PROCESS, 0, 1);
+
+    if (p == NULL) {
+        return;
+    }
+    store_relaxed(&p->ended_ns, os_realtime_ns());
+    store_release(&p->state, (uint64_t)MP_STATE_EXITED);
+    if (!keep) {
+        region_unlink();
+    }
+    /* Stays mapped: destructors of others may still allocate, and tick. */
+}
+
+void region_forget(void)
+{
+    if (region.base != NULL) {
+        os_unmap(region.base, region.bytes);
+        region.base = NULL;
+    }
+}
+
+/* ---- parts ---- */
+
+struct mp_region_totals *region_totals(void)
+{
+    return record(MP_SECTION_TOTALS, 0, 1);
+}
+
+struct mp_region_component *region_component(size_t row)
+{
+    return record(MP_SECTION_COMPONENTS, row, 1);
+}
+
+struct mp_region_cell *region_cells(size_t row)
+{
+    return record(MP_SECTION_COUNTERS, row * MP_REGION_CLASSES, MP_REGION_CLASSES);
+}
+
+struct mp_region_moment *region_moment(unsigned tier, uint64_t number)
+{
+    unsigned id = MP_SECTION_TIMELINE_1S + tier;
+    unsigned part = part_of((enum mp_region_section_id)id);
+
+    return record((enum mp_region_section_id)id, number % parts[part].count, 1);
+}
+
+struct mp_region_module *region_module(size_t i)
+{
+    return record(MP_SECTION_MODULES, i, 1);
+}
+
+void region_executable(char *ret_path, size_t size)
+{
+    os_read_link("/proc/self/exe", ret_path, size);
+}
+
+void region_set_build_id(const uint8_t *id, size_t bytes)
+{
+    struct mp_region_process *p = record(MP_SECTION_PROCESS, 0, 1);
+
+    if (p != NULL) {
+        p->build_id_bytes = bits_min(bytes, sizeof(p->build_id));
+        memcpy(p->build_id, id, p->build_id_bytes);
+    }
+}
+
+uint64_t region_mailbox(uint64_t *ret_argument)
+{
+    const struct mp_region_mailbox *m = record(MP_SECTION_MAILBOX, 0, 1);
+    uint64_t request;
+
+    if (m == NULL) {
+        return 0;
+    }
+    request = load_acquire(&m->request); /* the tool wrote the rest before */
+    if (LIKELY(request == region.mailbox_seen)) {
+        return 0;
+    }
+    region.mailbox_seen = request;
+    *ret_argument = load_relaxed(&m->argument);
+    if (load_relaxed(&m->check)
+        != (request * 0x9e3779b97f4a7c15u ^ *ret_argument ^ region.run_key)) {
+        return 0;
+    }
+    return request;
+}
+
+size_t region_used_bytes(void)
+{
+    size_t bytes = PAGE;
+
+    if (region.base == NULL) {
+        return 0;
+    }
+    for (unsigned i = 0; i < PARTS; i++) {
+        bytes += bits_round_up(region.ready[i], PAGE);
+    }
+    return bytes;
+}
+
+size_t region_bytes(void)
+{
+    return region.base != NULL ? region.bytes : 0;
+}
+
+int region_copy(int fd)
+{
+    /* Holes stay holes: only what is backed is read, the rest is skipped over. */
+    if (region.base == NULL) {
+        return -ENODATA;
+    }
+    if (!os_write_at(fd, region.base, PAGE, 0)) {
+        return -EIO;
+    }
+    for (unsigned i = 0; i < PARTS; i++) {
+        if (!os_write_at(fd, region.base + region.offset[i], region.ready[i],
+                region.offset[i])) {
+            return -EIO;
+        }
+    }
+    return os_write_at(fd, "", 1, region.bytes - 1) ? 0 : -EIO;
+}

@@ -1,0 +1,54 @@
+/*
+ * region - the file that readers map: made, grown, written, left behind
+ *
+ * Owns: the mapping and its layout (include/mpalloc/region.h). Nothing here is ever read
+ * back, but for the mailbox, which is checked like any input.
+ *
+ * Room is backed before it is written (fallocate at first, MADV_POPULATE_WRITE later), so
+ * that a full tmpfs is a refusal and never a SIGBUS. Parts for which there is no room are
+ * not written, and that is counted.
+ *
+ * Call with counters_lock held. Opens files: from the constructor, and in a forked child
+ * some time after the fork.
+ */
+#ifndef REGION_H
+#define REGION_H
+
+#include <mpalloc/region.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* False: there is none, and region_error says why. is_child: forked, did not exec. */
+bool region_open_locked(bool is_child);
+bool region_is_open(void);
+const char *region_error(void);
+int region_error_number(void); /* a negative errno, 0 when all is well */
+
+/* At exit: marks it as ended; the file goes unless `keep`. */
+void region_close_locked(bool keep);
+
+/* In a forked child: the mapping is the parent's. */
+void region_forget(void);
+
+/* The parts, writable; NULL: no region, or no room for that record. */
+struct mp_region_totals *region_totals(void);
+struct mp_region_component *region_component(size_t row);
+struct mp_region_cell *region_cells(size_t row); /* MP_REGION_CLASSES of them */
+struct mp_region_moment *region_moment(unsigned tier, uint64_t number);
+struct mp_region_module *region_module(size_t i);
+
+/* The path of the executable; and its build id, once modules.c found it. */
+void region_executable(char *ret_path, size_t size);
+void region_set_build_id(const uint8_t *id, size_t bytes);
+
+/* What a tool asks for: a request not seen before and rightly signed. 0: nothing. */
+uint64_t region_mailbox(uint64_t *ret_argument);
+
+size_t region_used_bytes(void); /* backed by memory */
+size_t region_bytes(void);
+
+/* Copy to a file descriptor; a negative errno on failure. */
+int region_copy(int fd);
+
+#endif

@@ -1,0 +1,69 @@
+#include "sizeclass.h"
+
+#include <assert.h>
+
+static_assert(SLAB_BLOCKS_MAX <= UINT16_MAX, "struct span counts blocks in 16 bits");
+
+/* capacity: what fits a span. batch: an eighth of it, so that at most that much of a slab
+ * lies idle while it counts as full (slab.h). */
+#define CLASS(b)                                                                       \
+    {                                                                                  \
+        .bytes = (b), .reciprocal = (uint32_t)((((uint64_t)1 << 32) + (b)-1) / (b)),   \
+        .capacity = SPAN_BYTES / (b),                                                  \
+        .batch = SPAN_BYTES / (b) >= 16 ? SPAN_BYTES / (b) / 8 : 1                     \
+    }
+/* The eight classes of a doubling that starts above b. */
+#define DOUBLING(b)                                                                    \
+    CLASS((b)*9 / 8), CLASS((b)*10 / 8), CLASS((b)*11 / 8), CLASS((b)*12 / 8),         \
+        CLASS((b)*13 / 8), CLASS((b)*14 / 8), CLASS((b)*15 / 8), CLASS((b)*2)
+#define EIGHT(b)                                                                       \
+    CLASS((b) + 16), CLASS((b) + 32), CLASS((b) + 48), CLASS((b) + 64),                \
+        CLASS((b) + 80), CLASS((b) + 96), CLASS((b) + 112), CLASS((b) + 128)
+
+const struct sizeclass sizeclass_table[CLASS_SLAB_COUNT] = {
+    CLASS(16), /* malloc(0) */
+    EIGHT(0),
+    EIGHT(128),
+    EIGHT(256),
+    EIGHT(384),
+    EIGHT(512),
+    EIGHT(640),
+    EIGHT(768),
+    EIGHT(896),
+    DOUBLING(1024),
+    DOUBLING(2048),
+    DOUBLING(4096),
+    DOUBLING(8192),
+    DOUBLING(16384),
+};
+
+unsigned sizeclass_of_aligned(size_t size, size_t alignment)
+{
+    size_t rounded;
+
+    if (size > SLAB_MAX || alignment > SLAB_MAX) {
+        return CLASS_COUNT;
+    }
+    /* Slabs start at a multiple of 64 KiB: blocks of a multiple of it are aligned. */
+    rounded = bits_round_up(size != 0 ? size : 1, alignment);
+    if (rounded > SLAB_MAX) {
+        return CLASS_COUNT;
+    }
+    for (unsigned class = sizeclass_of(rounded); class < CLASS_SLAB_COUNT; class ++) {
+        if (sizeclass_table[class].bytes % alignment == 0) {
+            return class;
+        }
+    }
+    return CLASS_COUNT;
+}
+
+uint64_t sizeclass_bound(unsigned class)
+{
+    if (class < CLASS_SLAB_COUNT) {
+        return sizeclass_table[class].bytes;
+    }
+    if (class < CLASS_COUNT - 1) {
+        return (uint64_t)SPAN_BYTES << (class - CLASS_SLAB_COUNT);
+    }
+    return class == CLASS_COUNT - 1 ? (uint64_t)1 << 47 : 0;
+}

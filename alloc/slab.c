@@ -1,0 +1,169 @@
+#include "slab.h"
+
+static_assert(SLAB_BLOCKS_MAX <= SLAB_REMOTE_COUNT >> SLAB_REMOTE_SHIFT, "count fits");
+static_assert(SPAN_BYTES / BLOCK_ALIGN - 1 == SLAB_REMOTE_INDEX, "index fits");
+
+/* More frees than allocations: the one corruption that counting cannot miss. */
+static void check_used(const struct span *s)
+{
+    if (UNLIKELY(slab_used(s) > s->carved)) {
+        check_die("double free found in slab %p (class %u)", (void *)span_address(s),
+            sizeclass_table[s->class].bytes);
+    }
+}
+
+void slab_init(struct span *s, unsigned class, unsigned row, bool clean)
+{
+    s->local = NULL;
+    store_relaxed(&s->carved, 0);
+    slab_set_used(s, 0, 0);
+    store_relaxed(&s->remote, 0);
+    store_relaxed(&s->class, (uint8_t) class);
+    store_relaxed(&s->row, (uint16_t)row);
+    s->state = SLAB_CURRENT;
+    s->clean = clean;
+    s->next = s->prev = s->pending_next = NULL;
+    store_release(
+        &s->kind, (uint8_t)SPAN_SLAB); /* pairs with the sweep in counters.c */
+}
+
+void slab_carve(struct span *s, size_t bytes)
+{
+    const struct sizeclass *c = &sizeclass_table[s->class];
+    unsigned n = (unsigned)bits_max(bytes / c->bytes, 1);
+    char *first;
+    char *last;
+
+    n = (unsigned)bits_min(n, c->capacity - s->carved);
+    ASSERT(n > 0);
+    first = span_address(s) + (size_t)s->carved * c->bytes;
+    last = first + (size_t)(n - 1) * c->bytes;
+    /* In order of address: fresh blocks are handed out as the prefetcher likes it. */
+    for (char *p = first; p != last; p += c->bytes) {
+        ((struct block *)p)->next = (struct block *)(p + c->bytes);
+    }
+    ((struct block *)last)->next = s->local;
+    s->local = (struct block *)first;
+    store_relaxed(&s->carved, (uint16_t)(s->carved + n));
+}
+
+static struct block *list_last(struct block *b)
+{
+    while (b->next != NULL) {
+        b = b->next;
+    }
+    return b;
+}
+
+unsigned slab_fold_remote(struct span *s, bool clear_queued)
+{
+    /*
+     * acquire: we see the links and the last writes of those who pushed. Pairs with
+     * cas_weak_release in slab_push_remote. The whole list is taken: no ABA.
+     */
+    uint32_t word =
+        and_acq_rel(&s->remote, clear_queued ? 0 : (uint32_t)SLAB_REMOTE_QUEUED);
+    unsigned n = (word & SLAB_REMOTE_COUNT) >> SLAB_REMOTE_SHIFT;
+    struct block *list;
+
+    if (n == 0) {
+        return 0;
+    }
+    list = (struct block *)(span_address(s) + (word & SLAB_REMOTE_INDEX) * BLOCK_ALIGN);
+    if (s->local == NULL) {
+        s->local = list;
+    } else if (n <= slab_free_count(s)) { /* walk the shorter of the two */
+        list_last(list)->next = s->local;
+        s->local = list;
+    } else {
+        list_last(s->local)->next = list;
+    }
+    if (UNLIKELY(n > slab_used(s))) {
+        check_die("double free found in slab %p (class %u)", (void *)span_address(s),
+            sizeclass_table[s->class].bytes);
+    }
+    slab_set_used(s, slab_used(s) - n, 0);
+    return n;
+}
+
+struct block *slab_take(struct span *s, unsigned most, unsigned *ret_n)
+{
+    unsigned n = slab_free_count(s);
+    struct block *list = s->local;
+
+    check_used(s);
+    if (n > most) {
+        struct block *last = list;
+
+        for (n = 1; n < most; n++) {
+            last = last->next;
+        }
+        s->local = last->next;
+        last->next = NULL;
+    } else {
+        s->local = NULL;
+    }
+    slab_set_used(s, slab_used(s) + n, 0);
+    *ret_n = n;
+    return list;
+}
+
+void slab_give_back(struct span *s, struct block *list, unsigned n)
+{
+    list_last(list)->next = s->local;
+    s->local = list;
+    slab_set_used(s, slab_used(s) - n, 0);
+}
+
+bool slab_push_remote(struct span *s, void *p)
+{
+    struct block *b = p;
+    uintptr_t start = (uintptr_t)p & ~(uintptr_t)(SPAN_BYTES - 1);
+    uint32_t index = (uint32_t)(((uintptr_t)p - start) / BLOCK_ALIGN);
+    uint32_t word = load_relaxed(&s->remote);
+    uint32_t count;
+
+    /*
+     * release: the owner must see b->next, and this thread's last writes to the block,
+     * before it sees b. Pairs with and_acq_rel in slab_fold_remote. No ABA: nobody pops
+     * one block, the owner takes the whole list.
+     */
+    do {
+        count = (word & SLAB_REMOTE_COUNT) >> SLAB_REMOTE_SHIFT;
+        if (UNLIKELY(count >= load_relaxed(&s->carved))) {
+            check_die(
+                "double free of %p (class %u)", p, sizeclass_table[s->class].bytes);
+        }
+        b->next =
+            count == 0
+                ? NULL
+                : (struct block *)(start + (word & SLAB_REMOTE_INDEX) * BLOCK_ALIGN);
+    } while (!cas_weak_release(&s->remote, &word,
+        index | (count + 1) << SLAB_REMOTE_SHIFT | SLAB_REMOTE_QUEUED));
+    return (word & SLAB_REMOTE_QUEUED) == 0;
+}
+
+bool slab_is_block(const struct span *s, const void *p)
+{
+    const struct sizeclass *c = &sizeclass_table[load_relaxed(&s->class)];
+    uint32_t offset = (uint32_t)((uintptr_t)p & (SPAN_BYTES - 1));
+    uint32_t index = (uint32_t)(((uint64_t)offset * c->reciprocal) >> 32);
+
+    return index * c->bytes == offset && index < load_relaxed(&s->carved);
+}
+
+void slab_check(const struct span *s)
+{
+    unsigned free_blocks = 0;
+
+    CHECK(s->kind == SPAN_SLAB && s->class < CLASS_SLAB_COUNT);
+    CHECK(s->carved <= slab_capacity(s));
+    CHECK(slab_used(s) <= s->carved);
+    for (const struct block *b = s->local; b != NULL; b = b->next) {
+        CHECK(slab_is_block(s, b));
+        CHECK(++free_blocks <= s->carved);
+    }
+    CHECK(free_blocks == slab_free_count(s));     /* S1 */
+    CHECK(slab_remote_count(s) <= slab_used(s));  /* S2 */
+    CHECK(s->base == 0 || s->state == SLAB_FULL); /* S4 */
+}

@@ -1,0 +1,117 @@
+/*
+ * slab - one span cut into equal blocks of one size class
+ *
+ * Owns: the blocks of its span and the lists that thread through the free ones.
+ * Does not own: the span (span.h), nor the choice of slab to take from (heap.h).
+ *
+ * A slab has at most one owner: a thread, or whoever holds the lock of its heap when no
+ * thread does. Only the owner touches plain fields; any thread may push to `remote`.
+ *
+ * Invariants, true whenever the owner is outside this module (slab_check walks them):
+ *
+ *     S1  |local| + used == carved <= capacity, used == base + left
+ *     S2  |remote| <= used             a remote free still counts as used
+ *     S3  blocks handed out to a heap's list count as used
+ *     S4  base > 0 only in a full slab: free then takes the slow path after `left` frees,
+ *         with base blocks still in use
+ */
+#ifndef SLAB_H
+#define SLAB_H
+
+#include "check.h"
+#include "span.h"
+
+enum slab_state {
+    SLAB_CURRENT, /* its heap hands out from it */
+    SLAB_AVAIL,   /* in its heap's list of slabs worth taking from */
+    SLAB_FULL,    /* in its heap's list of full slabs */
+};
+
+/*
+ * The word of remote frees: index of the first block (in units of 16 bytes), number of
+ * blocks, and whether the slab is on its way to, or in, a pending list (heap.h).
+ */
+#define SLAB_REMOTE_INDEX  0x00000fffu
+#define SLAB_REMOTE_SHIFT  12
+#define SLAB_REMOTE_COUNT  0x01fff000u
+#define SLAB_REMOTE_QUEUED 0x80000000u
+
+static inline unsigned slab_used(const struct span *s)
+{
+    struct span both;
+
+    both.left_base = load_relaxed(&s->left_base);
+    return (unsigned)both.base + both.left;
+}
+
+static inline unsigned slab_free_count(const struct span *s)
+{
+    return (unsigned)s->carved - slab_used(s);
+}
+
+static inline unsigned slab_capacity(const struct span *s)
+{
+    return sizeclass_table[s->class].capacity;
+}
+
+static inline bool slab_is_carved(const struct span *s)
+{
+    return s->carved == slab_capacity(s);
+}
+
+/* Set used, and after how many frees the owner wants to hear of it (0: when all are). */
+static inline void slab_set_used(struct span *s, unsigned used, unsigned wait)
+{
+    struct span both;
+
+    wait = wait == 0 || wait > used ? used : wait;
+    both.left = (uint16_t)wait;
+    both.base = (uint16_t)(used - wait);
+    store_relaxed(&s->left_base, both.left_base); /* a sweep never sees half of it */
+}
+
+/* Remote frees not yet folded. Any thread. */
+static inline unsigned slab_remote_count(const struct span *s)
+{
+    return (load_relaxed(&s->remote) & SLAB_REMOTE_COUNT) >> SLAB_REMOTE_SHIFT;
+}
+
+static inline bool slab_is_queued(const struct span *s)
+{
+    return (load_relaxed(&s->remote) & SLAB_REMOTE_QUEUED) != 0;
+}
+
+/* Make a slab of a span that was just acquired. */
+void slab_init(struct span *s, unsigned class, unsigned row, bool clean);
+
+/* Cut blocks for about `bytes` more from the uncarved rest, one at least. Owner. */
+void slab_carve(struct span *s, size_t bytes);
+
+/*
+ * Take all remote frees to the local list; returns how many. Owner.
+ * clear_queued: the caller took the slab out of a pending list.
+ */
+unsigned slab_fold_remote(struct span *s, bool clear_queued);
+
+/*
+ * Take up to `most` free blocks, counted as used from now on. Owner.
+ * Returns the list, NULL only when there is no free block.
+ */
+struct block *slab_take(struct span *s, unsigned most, unsigned *ret_n);
+
+/* Put back a list of n blocks that slab_take gave and nobody used. Owner. */
+void slab_give_back(struct span *s, struct block *list, unsigned n);
+
+/*
+ * Free from a thread that does not own the slab. True: the caller must now queue the slab
+ * at its heap (heap_notify).
+ */
+bool slab_push_remote(struct span *s, void *p);
+
+/* Whether p is the start of a block that was handed out at some time. Any thread. */
+bool slab_is_block(const struct span *s, const void *p);
+
+/* Walk the invariants; aborts when one does not hold. Owner. */
+void slab_check(const struct span *s);
+
+#endif

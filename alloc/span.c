@@ -1,0 +1,386 @@
+#include "span.h"
+
+#include "check.h"
+#include "os.h"
+
+/*
+ * Invariants, with span_lock free:
+ *
+ *     P1  the first entry of a free run has kind SPAN_FREE_*, run = its length; the last,
+ *         if another, SPAN_FREE_TAIL and the same run; those between SPAN_NONE
+ *     P2  no two free runs of one kind touch
+ *     P3  every free run is in the bin of its kind and length; every dirty run also in the
+ *         age list, oldest first
+ */
+
+enum {
+    BINS_EXACT = 32, /* runs of 1 to 32 spans: one bin each */
+    BINS = 64,       /* then four to each doubling */
+};
+
+struct bins {
+    uint64_t nonempty;
+    struct span *head[BINS];
+    size_t spans; /* in all of them */
+};
+
+struct lock span_lock = LOCK_INIT(RANK_SPANS);
+static struct bins dirty;
+static struct bins clean;
+static struct span *oldest, *newest; /* dirty runs by age */
+static size_t used_spans;
+static size_t purged_bytes;
+static size_t purges;
+
+static unsigned bin_of(size_t run)
+{
+    unsigned log;
+    unsigned bin;
+
+    if (run <= BINS_EXACT) {
+        return (unsigned)run - 1;
+    }
+    log = bits_log2(run);
+    bin = BINS_EXACT + (log - 5) * 4 + (unsigned)((run >> (log - 2)) & 3);
+    return bin < BINS ? bin : BINS - 1;
+}
+
+static void bin_insert(struct bins *b, struct span *s)
+{
+    unsigned i = bin_of(s->run);
+
+    s->prev = NULL;
+    s->next = b->head[i];
+    if (s->next != NULL) {
+        s->next->prev = s;
+    }
+    b->head[i] = s;
+    b->nonempty |= (uint64_t)1 << i;
+    b->spans += s->run;
+}
+
+static void bin_remove(struct bins *b, struct span *s)
+{
+    unsigned i = bin_of(s->run);
+
+    if (s->prev != NULL) {
+        s->prev->next = s->next;
+    } else {
+        b->head[i] = s->next;
+        if (s->next == NULL) {
+            b->nonempty &= ~((uint64_t)1 << i);
+        }
+    }
+    if (s->next != NULL) {
+        s->next->prev = s->prev;
+    }
+    b->spans -= s->run;
+}
+
+/* The first run of at least `count` spans in the least bin that has one. */
+static struct span *bin_find(const struct bins *b, size_t count)
+{
+    unsigned i = bin_of(count);
+    uint64_t candidates = b->nonempty >> i << i;
+
+    while (candidates != 0) {
+        struct span *s;
+
+        i = (unsigned)__builtin_ctzll(candidates);
+        for (s = b->head[i]; s != NULL; s = s->next) {
+            if (s->run >= count) {
+                return s; /* at once, but for the bins of several lengths */
+            }
+        }
+        candidates &= candidates - 1;
+    }
+    return NULL;
+}
+
+static void age_append(struct span *s)
+{
+    s->age_next = NULL;
+    s->age_prev = newest;
+    if (newest != NULL) {
+        newest->age_next = s;
+    } else {
+        oldest = s;
+    }
+    newest = s;
+}
+
+static void age_remove(struct span *s)
+{
+    if (s->age_prev != NULL) {
+        s->age_prev->age_next = s->age_next;
+    } else {
+        oldest = s->age_next;
+    }
+    if (s->age_next != NULL) {
+        s->age_next->age_prev = s->age_prev;
+    } else {
+        newest = s->age_prev;
+    }
+}
+
+static void run_mark(struct span *s, size_t run, enum span_kind kind)
+{
+    s->owner = 0;
+    s->run = (uint32_t)run;
+    store_relaxed(&s->kind, (uint8_t)kind); /* sweeps read it without the lock */
+    if (run > 1) {
+        s[run - 1].run = (uint32_t)run;
+        store_relaxed(&s[run - 1].kind, SPAN_FREE_TAIL);
+    }
+}
+
+static void run_unmark(struct span *s)
+{
+    store_relaxed(&s[s->run - 1].kind, SPAN_NONE);
+    store_relaxed(&s->kind, SPAN_NONE);
+}
+
+/* Take a free run out of all lists. */
+static void run_remove(struct span *s)
+{
+    if (s->kind == SPAN_FREE_DIRTY) {
+        bin_remove(&dirty, s);
+        age_remove(s);
+    } else {
+        bin_remove(&clean, s);
+    }
+    run_unmark(s);
+}
+
+static void run_insert(
+    struct span *s, size_t run, enum span_kind kind, uint32_t stamp_ms)
+{
+    run_mark(s, run, kind);
+    s->stamp_ms = stamp_ms;
+    if (kind == SPAN_FREE_DIRTY) {
+        bin_insert(&dirty, s);
+        age_append(s);
+    } else {
+        bin_insert(&clean, s);
+    }
+}
+
+/* The free run that ends before s, or NULL. */
+static struct span *run_before(struct span *s, const struct range *r)
+{
+    struct span *before = s - 1;
+
+    if ((char *)s == r->table) {
+        return NULL;
+    }
+    if (before->kind == SPAN_FREE_TAIL) {
+        return before - before->run + 1;
+    }
+    return before->kind == SPAN_FREE_DIRTY || before->kind == SPAN_FREE_CLEAN ? before
+                                                                              : NULL;
+}
+
+static struct span *entry_end(const struct range *r)
+{
+    return (struct span *)(r->table + (r->frontier << SPAN_ENTRY_SHIFT));
+}
+
+/* Insert a run, merged with its neighbours of the same kind. */
+static void run_merge(
+    struct span *s, size_t run, enum span_kind kind, uint32_t stamp_ms)
+{
+    const struct range *r = pagemap_range_of(s);
+    struct span *before = run_before(s, r);
+    struct span *after = s + run;
+    size_t fresh = run;
+
+    if (before != NULL && before->kind == kind) {
+        /* A run that mostly lay idle keeps its age: churn at its edge does not renew it. */
+        if (before->run > 4 * fresh) {
+            stamp_ms = before->stamp_ms;
+        }
+        run += before->run;
+        run_remove(before);
+        s = before;
+    }
+    if (after < entry_end(r) && after->kind == kind) {
+        if (after->run > 4 * fresh) {
+            stamp_ms = after->stamp_ms;
+        }
+        run += after->run;
+        run_remove(after);
+    }
+    run_insert(s, run, kind, stamp_ms);
+}
+
+/* Cut [s + skip, count) out of a free run that was removed, and give back the rest. */
+static struct span *run_cut(struct span *s, size_t run, size_t skip, size_t count,
+    enum span_kind kind, uint32_t stamp_ms)
+{
+    if (skip > 0) {
+        run_insert(s, skip, kind, stamp_ms);
+    }
+    if (run > skip + count) {
+        run_insert(s + skip + count, run - skip - count, kind, stamp_ms);
+    }
+    return s + skip;
+}
+
+static size_t skip_to_align(const struct span *s, size_t align)
+{
+    uintptr_t index = (uintptr_t)pagemap_address(s) >> SPAN_SHIFT;
+
+    return (size_t)(-index & (align - 1));
+}
+
+static struct span *acquire_from(struct bins *b, size_t count, size_t align)
+{
+    struct span *s = bin_find(b, count + align - 1);
+    enum span_kind kind;
+    uint32_t stamp_ms;
+    size_t run;
+
+    if (s == NULL) {
+        return NULL;
+    }
+    kind = (enum span_kind)s->kind;
+    run = s->run;
+    stamp_ms = s->stamp_ms;
+    run_remove(s);
+    return run_cut(s, run, skip_to_align(s, align), count, kind, stamp_ms);
+}
+
+struct span *span_acquire(size_t count, size_t align, bool *ret_clean)
+{
+    struct span *s;
+
+    lock_lock(&span_lock);
+    *ret_clean = false;
+    s = acquire_from(&dirty, count, align);
+    if (s == NULL) {
+        *ret_clean = true;
+        s = acquire_from(&clean, count, align);
+    }
+    if (s == NULL) {
+        s = pagemap_extend_locked(count + align - 1);
+        if (s != NULL && align > 1) {
+            s = run_cut(s, count + align - 1, skip_to_align(s, align), count,
+                SPAN_FREE_CLEAN, 0);
+        }
+    }
+    if (s != NULL) {
+        store_relaxed(&used_spans, used_spans + count);
+    }
+    lock_unlock(&span_lock);
+    return s;
+}
+
+void span_release(struct span *s, size_t count)
+{
+    uint32_t now_ms = os_coarse_ms();
+
+    lock_lock(&span_lock);
+    store_relaxed(&used_spans, used_spans - count);
+    run_merge(s, count, SPAN_FREE_DIRTY, now_ms);
+    lock_unlock(&span_lock);
+}
+
+bool span_extend(struct span *s, size_t count, size_t wanted, bool *ret_clean)
+{
+    const struct range *r = pagemap_range_of(s);
+    struct span *after = s + count;
+    size_t more = wanted - count;
+    bool done = false;
+
+    lock_lock(&span_lock);
+    if (after == entry_end(r)) {
+        /* The frontier: new spans come right behind, if they come from this range. */
+        struct span *fresh =
+            r->frontier + more <= r->spans_max ? pagemap_extend_locked(more) : NULL;
+
+        done = fresh == after;
+        *ret_clean = true;
+        if (fresh != NULL && !done) {
+            run_merge(fresh, more, SPAN_FREE_CLEAN, 0);
+        }
+    } else if ((after->kind == SPAN_FREE_DIRTY || after->kind == SPAN_FREE_CLEAN)
+               && after->run >= more) {
+        enum span_kind kind = (enum span_kind)after->kind;
+        size_t run = after->run;
+        uint32_t stamp_ms = after->stamp_ms;
+
+        run_remove(after);
+        run_cut(after, run, 0, more, kind, stamp_ms);
+        *ret_clean = kind == SPAN_FREE_CLEAN;
+        done = true;
+    }
+    if (done) {
+        store_relaxed(&used_spans, used_spans + more);
+    }
+    lock_unlock(&span_lock);
+    return done;
+}
+
+/* The oldest dirty run, if it is old enough, taken out of the lists. */
+static struct span *purge_begin_locked(uint32_t now_ms, uint32_t age_ms)
+{
+    struct span *s = oldest;
+
+    if (s == NULL || (age_ms != 0 && now_ms - s->stamp_ms < age_ms)) {
+        return NULL;
+    }
+    run_remove(s);
+    store_relaxed(&s->kind, SPAN_PURGING);
+    return s;
+}
+
+size_t span_purge(uint32_t now_ms, uint32_t age_ms, size_t most)
+{
+    size_t done_bytes = 0;
+
+    lock_lock(&span_lock);
+    while (done_bytes < most) {
+        struct span *s = purge_begin_locked(now_ms, age_ms);
+        size_t bytes;
+        bool done;
+
+        if (s == NULL) {
+            break;
+        }
+        bytes = (size_t)s->run << SPAN_SHIFT;
+        lock_unlock(&span_lock);
+        done = os_purge(span_address(s), bytes);
+        lock_lock(&span_lock);
+        if (!done) { /* refused: stays ours, dirty, and is not tried again at once */
+            run_merge(s, s->run, SPAN_FREE_DIRTY, now_ms);
+            break;
+        }
+        run_merge(s, s->run, SPAN_FREE_CLEAN, 0);
+        done_bytes += bytes;
+        purged_bytes += bytes;
+        purges++;
+    }
+    lock_unlock(&span_lock);
+    return done_bytes;
+}
+
+struct span_totals span_totals(void)
+{
+    struct span_totals t;
+
+    lock_lock(&span_lock);
+    t = (struct span_totals){
+        .dirty_bytes = dirty.spans << SPAN_SHIFT,
+        .retained_bytes = clean.spans << SPAN_SHIFT,
+        .used_spans = used_spans,
+        .purged_bytes = purged_bytes,
+        .purges = purges,
+    };
+    lock_unlock(&span_lock);
+    return t;
+}
+
+size_t span_used(void)
+{
+    return load_relaxed(&used_spans);
+}

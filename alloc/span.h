@@ -1,0 +1,120 @@
+/*
+ * span - spans of 64 KiB: what each is, and which are free
+ *
+ * Owns: the table entries (struct span) as far as they say what a span is; free runs of
+ * spans; giving free memory back to the kernel.
+ * Does not own: what slabs and large blocks keep in their entries (slab.h, large.h).
+ *
+ * All metadata is out of band: entries lie in tables of their own (pagemap.h), so that an
+ * overflow of a block reaches no metadata. Free runs are dirty (may hold pages) or clean
+ * (read as zeros); only runs alike are merged.
+ */
+#ifndef SPAN_H
+#define SPAN_H
+
+#include "lock.h"
+#include "pagemap.h"
+
+#include <assert.h>
+
+struct block { /* a free block */
+    struct block *next;
+};
+
+struct heap;
+
+enum span_kind {
+    SPAN_NONE = 0,   /* never used, or inside a run */
+    SPAN_SLAB,       /* slab.h */
+    SPAN_LARGE,      /* first span of a large block, large.h */
+    SPAN_FREE_DIRTY, /* first span of a free run */
+    SPAN_FREE_CLEAN,
+    SPAN_FREE_TAIL, /* last span of a free run of two or more */
+    SPAN_PURGING,   /* first span of a run that is on its way to the kernel */
+};
+
+/*
+ * One entry of the table, one cache line. Who touches what is said where it is used; the
+ * first line of comments is for slabs.
+ */
+struct span {
+    uintptr_t
+        owner; /* slab: thread pointer of the owner; 0 otherwise, matches nobody */
+    union {
+        struct block *local;   /* slab, owner: free blocks */
+        size_t large_bytes;    /* large: block bytes */
+        struct span *age_next; /* dirty run: the run freed after this one */
+    };
+    union {
+        struct {
+            uint16_t left; /* slab, owner: local frees until free takes the slow path */
+            uint16_t base; /* slab, owner: used == base + left */
+        };
+        uint32_t left_base; /* both at once, for writers and sweeps */
+    };
+    uint16_t carved; /* slab, owner: blocks that were ever handed out */
+    uint8_t kind;    /* enum span_kind */
+    uint8_t class;   /* slab */
+    uint32_t remote; /* slab: word of remote frees, slab.h; atomic, any thread */
+    uint16_t row;    /* slab, large: component */
+    uint8_t state;   /* slab, owner: enum slab_state */
+    bool clean;      /* slab, owner: what is not yet carved reads as zeros */
+    union {
+        struct heap *heap;     /* slab: atomic, changes only by its owner */
+        struct span *age_prev; /* dirty run */
+    };
+    struct span *next; /* slab: list of its heap; free run: list of its length */
+    struct span *prev;
+    union {
+        struct span *pending_next; /* slab: whoever queued it */
+        struct {
+            uint32_t run;      /* free run, large: spans; free tail: spans too */
+            uint32_t stamp_ms; /* dirty run: when it became free */
+        };
+    };
+};
+static_assert(
+    sizeof(struct span) == 1 << SPAN_ENTRY_SHIFT, "pagemap.h computes with it");
+
+static inline char *span_address(const struct span *s)
+{
+    return pagemap_address(s);
+}
+
+/*
+ * A run of `count` spans, aligned to `align` spans (a power of two), or NULL. The entries
+ * are left for the caller to fill: kind is SPAN_NONE in all of them.
+ * ret_clean: all of the memory reads as zeros.
+ */
+struct span *span_acquire(size_t count, size_t align, bool *ret_clean);
+
+/* Back to the free runs; the memory may hold anything. Entry 0 must still say what it was. */
+void span_release(struct span *s, size_t count);
+
+/*
+ * Extend a run of `count` spans to `wanted` where the spans behind it are free. True: done.
+ * ret_clean: the new part reads as zeros.
+ */
+bool span_extend(struct span *s, size_t count, size_t wanted, bool *ret_clean);
+
+/*
+ * Give runs back to the kernel that were free for longer than `age_ms`, up to `most`
+ * bytes. Returns the bytes. Takes the lock only between the system calls.
+ */
+size_t span_purge(uint32_t now_ms, uint32_t age_ms, size_t most);
+
+struct span_totals {
+    size_t dirty_bytes;
+    size_t retained_bytes; /* clean free runs that were used once */
+    size_t used_spans;     /* in slabs and large blocks */
+    size_t purged_bytes;   /* ever */
+    size_t purges;         /* ever */
+};
+struct span_totals span_totals(void);
+
+/* Spans in slabs and large blocks, without the lock. */
+size_t span_used(void);
+
+extern struct lock span_lock;
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * thread - what each thread keeps: its heaps, its component
+ *
+ * Owns: the thread-local variables; the registry of threads; the hand-over at exit.
+ *
+ * A thread starts on heap_empty and gets a structure at its first slow path. At its end a
+ * pthread key's destructor hands its heaps on, in the last of the rounds that the C
+ * library makes, so that destructors of others find a heap. What still allocates after
+ * that is served from the component's shared heap.
+ */
+#ifndef THREAD_H
+#define THREAD_H
+
+#include "heap.h"
+
+enum { DIRECTORY_SHIFT = 6, DIRECTORY_PAGE = 1 << DIRECTORY_SHIFT };
+
+struct thread {
+    uintptr_t pointer; /* thread_pointer() of it */
+    struct heap **directory[(COMPONENT_ROWS >> DIRECTORY_SHIFT) + 1]; /* its thread */
+    struct thread *next; /* threads_lock: bucket, or unused */
+    struct thread *previous;
+    uint32_t trims_seen; /* its thread */
+    uint32_t flushed_ms;
+    unsigned rounds; /* of destructors that passed */
+    bool is_gone;    /* of a thread that did not survive fork */
+};
+
+/* 24 bytes of static TLS, so that dlopen of the library finds room. */
+struct thread_local_state {
+    struct heap *heap;              /* of the current component; never NULL */
+    struct mp_component *component; /* NULL: untagged */
+    struct thread *thread;
+};
+extern HIDDEN __thread struct thread_local_state thread_local_state INITIAL_EXEC;
+
+extern struct lock threads_lock;
+
+/* The component that this thread allocates for. Never NULL. */
+struct mp_component *thread_component(void);
+
+/*
+ * This thread's heap for a component, made if need be. NULL: it can have none, use
+ * heap_alloc_shared (or there is no memory, then that fails too).
+ */
+struct heap *thread_heap(struct mp_component *c);
+
+/* The heap of the current component, installed for the fast path. NULL: as above. */
+struct heap *thread_install_heap(void);
+
+/* Make c (NULL: untagged) current; returns the one before. */
+struct mp_component *thread_enter(struct mp_component *c);
+
+/*
+ * Give back what idles in this thread's heaps (0: all that is free). Publish lock held.
+ */
+void thread_flush_locked(uint32_t now_ms, uint32_t idle_ms);
+
+/* Ask every thread to flush at its next tick; whether this one was asked. */
+void thread_request_trim(void);
+bool thread_take_trim_request(void);
+bool thread_is_flush_due(uint32_t now_ms, uint32_t idle_ms);
+
+size_t thread_count(void);
+size_t thread_peak(void);
+size_t thread_total(void);
+
+/* In a forked child: the others are gone. */
+void thread_after_fork_in_child(void);
+
+#endif
