@@ -35,6 +35,7 @@ static void sweep_begin(void)
 {
     size_t count = component_count();
 
+    sweep.seen = (struct counters_totals){0};
     for (size_t i = 0; i < count; i++) {
         const struct mp_component *c = component_by_row(i);
         struct counters_row *row = rows[i];
@@ -62,7 +63,6 @@ static void sweep_begin(void)
     sweep.is_running = true;
     sweep.range = 0;
     sweep.index = 0;
-    sweep.seen = (struct counters_totals){0};
 }
 
 /* Racy: the slab may change hands meanwhile; each field is checked before it is used. */

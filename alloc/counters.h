@@ -31,6 +31,7 @@ struct counters_totals {
     uint64_t freed_bytes;
     uint64_t live_peak_bytes;
     uint64_t live_peak_ns;
+    uint64_t refills;
     uint64_t slab_bytes; /* spans in slabs */
     uint64_t slab_live_bytes;
     uint64_t slab_touched_bytes; /* pages of them that were ever handed out */

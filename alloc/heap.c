@@ -578,7 +578,13 @@ void *heap_refill(struct heap *h, unsigned class)
     store_relaxed(&h->head[class], list->next);
     /* release: a sweep that sees these blocks handed out sees them on the list too. */
     store_release(&h->handed[class], h->handed[class] + n); /* H3 */
-    add_relaxed(&probe_passes.refills, 1);
+    add_owned(&h->refills, 1);
+    h->unreported_bytes += (size_t)n * sizeclass_bytes(class);
+    if (h->unreported_bytes
+        >= PROBE_REPORT_BYTES) { /* a shared counter: not every time */
+        add_relaxed(&probe_handed_bytes, h->unreported_bytes);
+        h->unreported_bytes = 0;
+    }
     if (h->owner != 0) { /* else under the heap's lock */
         probe_tick(now_ms);
     }

@@ -232,6 +232,7 @@ void *large_alloc(
     store_release(
         &s->kind, (uint8_t)SPAN_LARGE); /* pairs with the sweep in counters.c */
     add_relaxed(&large_bytes, bytes);
+    add_relaxed(&probe_handed_bytes, bytes);
     component_count_large(c, bytes, false);
     probe_tick(os_coarse_ms());
     return span_address(s);

@@ -9,9 +9,19 @@
 
 #include "atomic.h"
 
-enum { PROBE_TICK_MS = 10 };
+enum { PROBE_TICK_MS = 10, PROBE_REPORT_BYTES = 256 * 1024 };
 
 extern uint32_t probe_last_ms; /* racy by design: a tick more or less does not matter */
+
+/*
+ * Spans in use at which there may be a new peak of live bytes: 1 % above the last one that
+ * was counted. Crossing it makes the next tick come at once, however little time passed:
+ * live bytes can only rise much further in new spans.
+ */
+extern size_t probe_growth_at;
+
+/* Bytes that heaps took from slabs, and large blocks: an upper bound of what live grew by. */
+extern uint64_t probe_handed_bytes;
 
 void probe_tick_slow(uint32_t now_ms);
 
@@ -23,9 +33,15 @@ static inline void probe_tick(uint32_t now_ms)
     }
 }
 
+static inline void probe_note_spans(size_t used)
+{
+    if (UNLIKELY(used > load_relaxed(&probe_growth_at))) {
+        store_relaxed(&probe_last_ms, load_relaxed(&probe_last_ms) - PROBE_TICK_MS);
+    }
+}
+
 /* Slow-path passes by kind; relaxed atomics. */
 struct probe_passes {
-    uint64_t refills;
     uint64_t remote_folds;
     uint64_t slab_starts;
     uint64_t slab_releases;

@@ -26,6 +26,8 @@ enum {
 static const uint32_t tier_every[MP_REGION_TIMELINE_TIERS] = {1, 60, 600};
 
 uint32_t probe_last_ms;
+uint64_t probe_handed_bytes;
+size_t probe_growth_at = SIZE_MAX; /* until there is somebody to count */
 struct probe_passes probe_passes;
 
 /* counters_lock */
@@ -39,9 +41,10 @@ static struct {
     uint64_t published;
     uint64_t cost_ns;
     uint64_t resident_peak;
-    uint64_t live_high; /* since the last point of the timeline */
-    size_t peak_spans;  /* in use when the live peak was last looked for */
-    uint64_t moments;   /* seconds of the timeline */
+    uint64_t live_high;    /* since the last point of the timeline */
+    uint64_t handed_bytes; /* probe_handed_bytes at the last count */
+    size_t peak_spans;     /* in use when the live peak was last looked for */
+    uint64_t moments;      /* seconds of the timeline */
     uint64_t timeline_total[MP_REGION_TIMELINE_TIERS];
     uint64_t mailbox_seen;
     uint64_t mailbox_result;
@@ -79,7 +82,7 @@ static void make_snapshot(struct mp_snapshot *s)
                         + heap_bytes + region_bytes(),
         .resident_bytes = t->slab_touched_bytes + large + huge + spans.dirty_bytes
                           + table_bytes + heap_bytes + region_used_bytes(),
-        .refills_total = load_relaxed(&probe_passes.refills),
+        .refills_total = t->refills,
         .remote_folds_total = load_relaxed(&probe_passes.remote_folds),
         .purges_total = spans.purges,
         .trims_total = load_relaxed(&probe_passes.trims),
@@ -254,12 +257,17 @@ static void find_fork(uint32_t now_ms)
     }
 }
 
-/* Memory in use grew by 1 %: there may be a new peak that the next second would hide. */
-static bool is_growing(void)
+/*
+ * Live bytes may have passed their peak since they were last counted: more was handed out
+ * than there was room below it, by 1 % or 1 MiB.
+ */
+static bool may_be_peak(void)
 {
-    size_t used = span_used() + (huge_live_bytes() >> SPAN_SHIFT);
+    const struct counters_totals *t = counters_totals_locked();
+    uint64_t room = t->live_peak_bytes - (t->allocated_bytes - t->freed_bytes);
 
-    return used > publish.peak_spans + publish.peak_spans / 100 + 16;
+    return load_relaxed(&probe_handed_bytes) - publish.handed_bytes
+           > room + bits_max(t->live_peak_bytes / 100, MIB);
 }
 
 static void publish_step(uint32_t now_ms)
@@ -267,13 +275,18 @@ static void publish_step(uint32_t now_ms)
     uint64_t start_ns;
 
     find_fork(now_ms);
-    if (now_ms - publish.published_ms < PUBLISH_MS && !is_growing()) {
+    if (now_ms - publish.published_ms < PUBLISH_MS && !may_be_peak()
+        && span_used() + (huge_live_bytes() >> SPAN_SHIFT) <= probe_growth_at) {
         return;
     }
+    publish.handed_bytes = load_relaxed(&probe_handed_bytes);
     start_ns = os_monotonic_ns();
     if (counters_sweep_locked(SWEEP_SPANS)) {
-        publish.peak_spans = bits_max(
-            publish.peak_spans, span_used() + (huge_live_bytes() >> SPAN_SHIFT));
+        size_t used = span_used() + (huge_live_bytes() >> SPAN_SHIFT);
+
+        publish.peak_spans = bits_max(publish.peak_spans, used);
+        store_relaxed(
+            &probe_growth_at, publish.peak_spans + publish.peak_spans / 100 + 16);
         write_region(now_ms);
     }
     publish.cost_ns += os_monotonic_ns() - start_ns;
@@ -349,6 +362,7 @@ void publish_start(void)
     region_open_locked(false);
     modules_write_locked();
     publish_now_locked();
+    store_relaxed(&probe_growth_at, 16);
     lock_unlock(&counters_lock);
 }
 

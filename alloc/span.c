@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "os.h"
+#include "probe.h"
 
 /*
  * Invariants, with span_lock free:
@@ -270,6 +271,7 @@ struct span *span_acquire(size_t count, size_t align, bool *ret_clean)
     }
     if (s != NULL) {
         store_relaxed(&used_spans, used_spans + count);
+        probe_note_spans(used_spans);
     }
     lock_unlock(&span_lock);
     return s;
