@@ -115,13 +115,13 @@ MP_EXPORT int mp_component_stats(size_t index, struct mp_component_stats *s)
     return hand_out(s, &full, sizeof(full));
 }
 
-static void add_cell(struct mp_class_stats *sum, size_t row_number, size_t class)
+static void add_cell(struct mp_class_stats *sum, size_t row_number, size_t cls)
 {
     const struct counters_row *row = counters_row_locked(row_number);
     const struct mp_region_cell *cell;
 
     if (row != NULL) {
-        cell = &row->cell[class];
+        cell = &row->cell[cls];
         sum->allocated_blocks_total += cell->allocated_blocks_total;
         sum->freed_blocks_total += cell->freed_blocks_total;
         sum->allocated_bytes_total += cell->allocated_bytes_total;

@@ -43,10 +43,10 @@ static void sweep_begin(void)
         if (row == NULL) {
             continue;
         }
-        for (unsigned class = 0; class < CLASS_SLAB_COUNT; class ++) {
-            row->handed[class] = c->handed_gone[class];
-            row->used[class] = 0;
-            row->waiting[class] = 0;
+        for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
+            row->handed[cls] = c->handed_gone[cls];
+            row->used[cls] = 0;
+            row->waiting[cls] = 0;
         }
     }
     for (const struct heap *h = heap_first(); h != NULL; h = h->next_all) {
@@ -56,8 +56,8 @@ static void sweep_begin(void)
         if (row == NULL) {
             continue;
         }
-        for (unsigned class = 0; class < CLASS_SLAB_COUNT; class ++) {
-            row->handed[class] += load_acquire(&h->handed[class]); /* heap_refill */
+        for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
+            row->handed[cls] += load_acquire(&h->handed[cls]); /* heap_refill */
         }
     }
     sweep.is_running = true;
@@ -68,23 +68,23 @@ static void sweep_begin(void)
 /* Racy: the slab may change hands meanwhile; each field is checked before it is used. */
 static RACY_READER void sweep_slab(const struct span *s)
 {
-    unsigned class = load_relaxed(&s->class);
+    unsigned cls = load_relaxed(&s->cls);
     unsigned row_number = load_relaxed(&s->row);
     uint64_t used = slab_used(s);
     uint64_t remote = slab_remote_count(s);
     uint64_t carved = load_relaxed(&s->carved);
     struct counters_row *row;
 
-    if (class >= CLASS_SLAB_COUNT || row_number >= component_count() || used > carved) {
+    if (cls >= CLASS_SLAB_COUNT || row_number >= component_count() || used > carved) {
         return;
     }
     row = rows[row_number];
     if (row != NULL) {
-        row->used[class] += used - bits_min(remote, used);
+        row->used[cls] += used - bits_min(remote, used);
     }
     sweep.seen.slab_bytes += SPAN_BYTES;
     sweep.seen.slab_touched_bytes +=
-        bits_round_up(carved * sizeclass_bytes(class), os_page_bytes());
+        bits_round_up(carved * sizeclass_bytes(cls), os_page_bytes());
 }
 
 /* How many entries to go on by: over runs at once. */
@@ -158,9 +158,9 @@ static void sweep_lists(void)
         if (row == NULL) {
             continue;
         }
-        for (unsigned class = 0; class < CLASS_SLAB_COUNT; class ++) {
-            if (load_relaxed(&h->head[class]) != NULL) {
-                row->waiting[class] += list_length(&h->head[class]);
+        for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
+            if (load_relaxed(&h->head[cls]) != NULL) {
+                row->waiting[cls] += list_length(&h->head[cls]);
             }
         }
     }
@@ -176,13 +176,13 @@ static void raise(uint64_t *value, uint64_t to, bool *has_changed)
     }
 }
 
-static void finish_small(struct counters_row *row, unsigned class)
+static void finish_small(struct counters_row *row, unsigned cls)
 {
-    struct mp_region_cell *cell = &row->cell[class];
-    uint64_t bytes = sizeclass_bytes(class);
-    uint64_t handed = row->handed[class];
-    uint64_t allocated = handed - bits_min(row->waiting[class], handed);
-    uint64_t freed = handed - bits_min(row->used[class], handed);
+    struct mp_region_cell *cell = &row->cell[cls];
+    uint64_t bytes = sizeclass_bytes(cls);
+    uint64_t handed = row->handed[cls];
+    uint64_t allocated = handed - bits_min(row->waiting[cls], handed);
+    uint64_t freed = handed - bits_min(row->used[cls], handed);
 
     raise(&cell->allocated_blocks_total, allocated, &row->has_changed);
     raise(&cell->freed_blocks_total, bits_min(freed, cell->allocated_blocks_total),
@@ -192,10 +192,10 @@ static void finish_small(struct counters_row *row, unsigned class)
 }
 
 static void finish_large(
-    struct counters_row *row, const struct mp_component *c, unsigned class)
+    struct counters_row *row, const struct mp_component *c, unsigned cls)
 {
-    struct mp_region_cell *cell = &row->cell[class];
-    const struct large_count *n = &c->large[class - CLASS_SLAB_COUNT];
+    struct mp_region_cell *cell = &row->cell[cls];
+    const struct large_count *n = &c->large[cls - CLASS_SLAB_COUNT];
     uint64_t freed_blocks =
         load_relaxed(&n->freed_blocks); /* before what was allocated */
     uint64_t freed_bytes = load_relaxed(&n->freed_bytes);
@@ -225,13 +225,13 @@ static void finish_row(struct counters_row *row, const struct mp_component *c)
     row->has_changed = false;
     sum.allocated_blocks_total = sum.freed_blocks_total = 0;
     sum.allocated_bytes_total = sum.freed_bytes_total = 0;
-    for (unsigned class = 0; class < CLASS_COUNT; class ++) {
-        struct mp_region_cell *cell = &row->cell[class];
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+        struct mp_region_cell *cell = &row->cell[cls];
 
-        if (class < CLASS_SLAB_COUNT) {
-            finish_small(row, class);
+        if (cls < CLASS_SLAB_COUNT) {
+            finish_small(row, cls);
         } else {
-            finish_large(row, c, class);
+            finish_large(row, c, cls);
         }
         raise(&cell->live_peak_bytes,
             cell->allocated_bytes_total - cell->freed_bytes_total, &row->has_changed);
@@ -296,8 +296,8 @@ static void finish(void)
         t.freed_blocks += rows[i]->sum.freed_blocks_total;
         t.allocated_bytes += rows[i]->sum.allocated_bytes_total;
         t.freed_bytes += rows[i]->sum.freed_bytes_total;
-        for (unsigned class = 0; class < CLASS_SLAB_COUNT; class ++) {
-            const struct mp_region_cell *cell = &rows[i]->cell[class];
+        for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
+            const struct mp_region_cell *cell = &rows[i]->cell[cls];
 
             t.slab_live_bytes += cell->allocated_bytes_total - cell->freed_bytes_total;
         }

@@ -66,14 +66,14 @@ static void slab_unlink(struct heap *h, struct span *s)
 {
     switch (s->state) {
     case SLAB_AVAIL:
-        ring_remove(&h->avail[s->class], s);
+        ring_remove(&h->avail[s->cls], s);
         break;
     case SLAB_FULL:
         ring_remove(&h->full, s);
         break;
     default:
-        if (h->slab[s->class] == s) {
-            h->slab[s->class] = NULL;
+        if (h->slab[s->cls] == s) {
+            h->slab[s->cls] = NULL;
         }
         break;
     }
@@ -83,13 +83,13 @@ static void slab_unlink(struct heap *h, struct span *s)
 /* To the list that fits what is free in it. The slab is in none. */
 static void slab_file(struct heap *h, struct span *s)
 {
-    unsigned batch = sizeclass_table[s->class].batch;
+    unsigned batch = sizeclass_table[s->cls].batch;
     unsigned free_blocks = slab_free_count(s);
 
     if (free_blocks >= batch || !slab_is_carved(s) || slab_used(s) == 0) {
         s->state = SLAB_AVAIL;
         slab_set_used(s, slab_used(s), 0);
-        ring_append(&h->avail[s->class], s);
+        ring_append(&h->avail[s->cls], s);
     } else {
         s->state = SLAB_FULL;
         slab_set_used(s, slab_used(s), batch - free_blocks);
@@ -290,10 +290,10 @@ static void slab_adopt(struct heap *h, struct span *s)
 /* Take every slab of an orphan. Holds its lock; we own h. */
 static void adopt_slabs(struct heap *h, struct heap *orphan)
 {
-    for (unsigned class = 0; class < CLASS_SLAB_COUNT; class ++) {
+    for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
         struct span *s;
 
-        while ((s = orphan->avail[class]) != NULL) {
+        while ((s = orphan->avail[cls]) != NULL) {
             slab_unlink(orphan, s);
             slab_adopt(h, s);
             slab_file(h, s);
@@ -337,10 +337,10 @@ static bool heap_absorb(struct heap *h)
 }
 
 /* Put the list of a class back into its slab: nobody will pop it. Publish lock held. */
-static void return_head(struct heap *h, unsigned class)
+static void return_head(struct heap *h, unsigned cls)
 {
-    struct block *list = h->head[class];
-    struct span *s = h->slab[class];
+    struct block *list = h->head[cls];
+    struct span *s = h->slab[cls];
     unsigned n = 0;
 
     if (list == NULL) {
@@ -349,20 +349,20 @@ static void return_head(struct heap *h, unsigned class)
     for (const struct block *b = list; b != NULL; b = b->next) {
         n++;
     }
-    store_relaxed(&h->head[class], NULL);
+    store_relaxed(&h->head[cls], NULL);
     slab_give_back(s, list, n);
-    store_relaxed(&h->handed[class], h->handed[class] - n);
+    store_relaxed(&h->handed[cls], h->handed[cls] - n);
 }
 
 /* The current slab of a class leaves its place: filed, or released when empty. */
-static void retire_current(struct heap *h, unsigned class)
+static void retire_current(struct heap *h, unsigned cls)
 {
-    struct span *s = h->slab[class];
+    struct span *s = h->slab[cls];
 
     if (s == NULL) {
         return;
     }
-    h->slab[class] = NULL;
+    h->slab[cls] = NULL;
     if (slab_used(s) == 0 && slab_try_release(s)) {
         return;
     }
@@ -389,25 +389,25 @@ void heap_detach_locked(struct heap *h)
 
     lock_lock(&h->lock);
     or_acq_rel(&h->pending, HEAP_ORPHAN); /* from here on pushers come for the lock */
-    for (unsigned class = 0; class < CLASS_SLAB_COUNT; class ++) {
-        struct span *s = h->slab[class];
+    for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
+        struct span *s = h->slab[cls];
 
-        return_head(h, class);
+        return_head(h, cls);
         if (s != NULL) {
             slab_fold_remote(s, false);
-            retire_current(h, class);
+            retire_current(h, cls);
         }
-        h->zeroed[class] = false;
+        h->zeroed[cls] = false;
     }
     others = drain(h);
     h->owner = 0;
-    for (unsigned class = 0; class < CLASS_SLAB_COUNT; class ++) {
-        disown_ring(h->avail[class]);
-        empty &= h->avail[class] == NULL;
-        c->handed_gone[class] += h->handed[class];
-        store_relaxed(&h->handed[class], 0);
-        h->stamp_ms[class] = 0;
-        h->given[class] = 0;
+    for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
+        disown_ring(h->avail[cls]);
+        empty &= h->avail[cls] == NULL;
+        c->handed_gone[cls] += h->handed[cls];
+        store_relaxed(&h->handed[cls], 0);
+        h->stamp_ms[cls] = 0;
+        h->given[cls] = 0;
     }
     disown_ring(h->full);
     empty &= h->full == NULL;
@@ -435,12 +435,12 @@ void heap_reset_lock(struct heap *h)
  * counting happens at refill, so a slow class must come back often enough for its figures
  * to be fresh. A fast one is not held up: the quota doubles with each refill.
  */
-static unsigned quota(struct heap *h, unsigned class, uint32_t now_ms)
+static unsigned quota(struct heap *h, unsigned cls, uint32_t now_ms)
 {
-    uint32_t elapsed_ms = now_ms - h->stamp_ms[class];
-    unsigned given = h->given[class];
+    uint32_t elapsed_ms = now_ms - h->stamp_ms[cls];
+    unsigned given = h->given[cls];
 
-    h->stamp_ms[class] = now_ms;
+    h->stamp_ms[cls] = now_ms;
     if (elapsed_ms > FRESH_MS && given > 0) {
         return (unsigned)bits_max((uint64_t)given * FRESH_MS / elapsed_ms, 1);
     }
@@ -454,7 +454,7 @@ static unsigned quota(struct heap *h, unsigned class, uint32_t now_ms)
  */
 static bool wants_carving(const struct span *s, bool is_hot)
 {
-    const struct sizeclass *c = &sizeclass_table[s->class];
+    const struct sizeclass *c = &sizeclass_table[s->cls];
     size_t wanted;
 
     if (is_hot) {
@@ -467,18 +467,18 @@ static bool wants_carving(const struct span *s, bool is_hot)
 
 static void carve_more(struct span *s)
 {
-    size_t carved_bytes = (size_t)s->carved * sizeclass_bytes(s->class);
+    size_t carved_bytes = (size_t)s->carved * sizeclass_bytes(s->cls);
 
     slab_carve(s, bits_min(bits_max(carved_bytes, CARVE_FIRST), CARVE_MAX));
 }
 
-static struct span *start_slab(struct heap *h, unsigned class)
+static struct span *start_slab(struct heap *h, unsigned cls)
 {
     bool clean;
     struct span *s = span_acquire(1, 1, &clean);
 
     if (s != NULL) {
-        slab_init(s, class, h->component->row, clean);
+        slab_init(s, cls, h->component->row, clean);
         slab_adopt(h, s);
         add_relaxed(&probe_passes.slab_starts, 1);
     }
@@ -487,27 +487,27 @@ static struct span *start_slab(struct heap *h, unsigned class)
 
 static bool has_batch(const struct span *s)
 {
-    return s != NULL && slab_free_count(s) >= sizeclass_table[s->class].batch;
+    return s != NULL && slab_free_count(s) >= sizeclass_table[s->cls].batch;
 }
 
 /* Make the oldest available slab the current one. */
-static bool switch_to_avail(struct heap *h, unsigned class)
+static bool switch_to_avail(struct heap *h, unsigned cls)
 {
-    struct span *s = h->avail[class];
+    struct span *s = h->avail[cls];
 
     if (s == NULL) {
         return false;
     }
     slab_unlink(h, s);
-    retire_current(h, class);
-    h->slab[class] = s;
+    retire_current(h, cls);
+    h->slab[cls] = s;
     return true;
 }
 
 /* A current slab with at least one free block, or NULL: no memory. */
-static struct span *find_slab(struct heap *h, unsigned class)
+static struct span *find_slab(struct heap *h, unsigned cls)
 {
-    struct span *s = h->slab[class];
+    struct span *s = h->slab[cls];
     struct span *others;
 
     if (s != NULL && slab_remote_count(s) > 0) {
@@ -532,33 +532,33 @@ static struct span *find_slab(struct heap *h, unsigned class)
             return s;
         }
     }
-    if (switch_to_avail(h, class)) {
-        return h->slab[class];
+    if (switch_to_avail(h, cls)) {
+        return h->slab[cls];
     }
     if (s != NULL && !slab_is_carved(s)) {
         return s;
     }
     for (unsigned i = 0; h->owner != 0 && i < ABSORB_MOST && heap_absorb(h); i++) {
-        if (switch_to_avail(h, class)) {
-            return h->slab[class];
+        if (switch_to_avail(h, cls)) {
+            return h->slab[cls];
         }
     }
-    s = start_slab(h, class);
+    s = start_slab(h, cls);
     if (s == NULL) { /* no memory: what little there is */
-        s = h->slab[class];
+        s = h->slab[cls];
         return s != NULL && slab_free_count(s) > 0 ? s : NULL;
     }
-    retire_current(h, class);
-    h->slab[class] = s;
+    retire_current(h, cls);
+    h->slab[cls] = s;
     return s;
 }
 
-void *heap_refill(struct heap *h, unsigned class)
+void *heap_refill(struct heap *h, unsigned cls)
 {
     uint32_t now_ms = os_coarse_ms();
-    bool is_hot = now_ms - h->stamp_ms[class] < PROBE_TICK_MS;
-    unsigned most = quota(h, class, now_ms);
-    struct span *s = find_slab(h, class);
+    bool is_hot = now_ms - h->stamp_ms[cls] < PROBE_TICK_MS;
+    unsigned most = quota(h, cls, now_ms);
+    struct span *s = find_slab(h, cls);
     struct block *list;
     unsigned n;
 
@@ -568,18 +568,18 @@ void *heap_refill(struct heap *h, unsigned class)
     if (slab_remote_count(s) > 0) {
         slab_fold_remote(s, false);
     }
-    h->zeroed[class] = false;
+    h->zeroed[cls] = false;
     if (wants_carving(s, is_hot)) {
-        h->zeroed[class] = s->clean && slab_free_count(s) == 0;
+        h->zeroed[cls] = s->clean && slab_free_count(s) == 0;
         carve_more(s);
     }
     list = slab_take(s, most, &n);
-    h->given[class] = (uint16_t)n;
-    store_relaxed(&h->head[class], list->next);
+    h->given[cls] = (uint16_t)n;
+    store_relaxed(&h->head[cls], list->next);
     /* release: a sweep that sees these blocks handed out sees them on the list too. */
-    store_release(&h->handed[class], h->handed[class] + n); /* H3 */
+    store_release(&h->handed[cls], h->handed[cls] + n); /* H3 */
     add_owned(&h->refills, 1);
-    h->unreported_bytes += (size_t)n * sizeclass_bytes(class);
+    h->unreported_bytes += (size_t)n * sizeclass_bytes(cls);
     if (h->unreported_bytes
         >= PROBE_REPORT_BYTES) { /* a shared counter: not every time */
         add_relaxed(&probe_handed_bytes, h->unreported_bytes);
@@ -591,7 +591,7 @@ void *heap_refill(struct heap *h, unsigned class)
     return list;
 }
 
-void *heap_alloc_shared(struct mp_component *c, unsigned class)
+void *heap_alloc_shared(struct mp_component *c, unsigned cls)
 {
     struct heap *h;
     void *p = NULL;
@@ -615,7 +615,7 @@ void *heap_alloc_shared(struct mp_component *c, unsigned class)
     }
     if (h != NULL) {
         lock_lock(&h->lock);
-        p = heap_alloc(h, class);
+        p = heap_alloc(h, cls);
         lock_unlock(&h->lock);
     }
     return p;
@@ -627,16 +627,16 @@ void heap_flush_locked(struct heap *h, uint32_t now_ms, uint32_t idle_ms)
 {
     struct span *others = drain(h);
 
-    for (unsigned class = 0; class < CLASS_SLAB_COUNT; class ++) {
-        struct span *s = h->slab[class];
+    for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
+        struct span *s = h->slab[cls];
 
-        if (s == NULL || (idle_ms != 0 && now_ms - h->stamp_ms[class] < idle_ms)) {
+        if (s == NULL || (idle_ms != 0 && now_ms - h->stamp_ms[cls] < idle_ms)) {
             continue;
         }
-        return_head(h, class);
+        return_head(h, cls);
         slab_fold_remote(s, false);
         if (slab_used(s) == 0 && slab_try_release(s)) {
-            h->slab[class] = NULL;
+            h->slab[cls] = NULL;
         }
     }
     notify_all(others);
@@ -658,17 +658,17 @@ static void ring_check(const struct heap *h, struct span *ring, enum slab_state 
 
 void heap_check(struct heap *h)
 {
-    for (unsigned class = 0; class < CLASS_SLAB_COUNT; class ++) {
-        const struct span *s = h->slab[class];
+    for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
+        const struct span *s = h->slab[cls];
 
         if (s != NULL) {
-            CHECK(s->state == SLAB_CURRENT && s->heap == h && s->class == class);
+            CHECK(s->state == SLAB_CURRENT && s->heap == h && s->cls == cls);
             slab_check(s);
         }
-        for (const struct block *b = h->head[class]; b != NULL; b = b->next) {
+        for (const struct block *b = h->head[cls]; b != NULL; b = b->next) {
             CHECK(pagemap_find(b) == s); /* H2 */
         }
-        ring_check(h, h->avail[class], SLAB_AVAIL);
+        ring_check(h, h->avail[cls], SLAB_AVAIL);
     }
     ring_check(h, h->full, SLAB_FULL);
 }

@@ -64,22 +64,22 @@ struct heap *heap_attach(struct mp_component *c);
 void heap_detach_locked(struct heap *h);
 
 /* malloc's slow path for classes: a block, NULL when there is no memory. Owner. */
-HIDDEN void *heap_refill(struct heap *h, unsigned class);
+HIDDEN void *heap_refill(struct heap *h, unsigned cls);
 
 /* Pop, or refill. Owner. */
-static inline void *heap_alloc(struct heap *h, unsigned class)
+static inline void *heap_alloc(struct heap *h, unsigned cls)
 {
-    struct block *b = h->head[class];
+    struct block *b = h->head[cls];
 
     if (UNLIKELY(b == NULL)) {
-        return heap_refill(h, class);
+        return heap_refill(h, cls);
     }
-    store_relaxed(&h->head[class], b->next);
+    store_relaxed(&h->head[cls], b->next);
     return b;
 }
 
 /* One block for a thread that can have no heap any more. Any thread. */
-void *heap_alloc_shared(struct mp_component *c, unsigned class);
+void *heap_alloc_shared(struct mp_component *c, unsigned cls);
 
 /* free's slow path for a local free that made left zero. Owner of s. */
 HIDDEN void heap_on_left_zero(struct span *s);

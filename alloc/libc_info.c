@@ -57,15 +57,15 @@ static void put_sizes(FILE *out)
     char line[256];
 
     fputs("<sizes>\n", out);
-    for (unsigned class = 0; class < CLASS_COUNT; class ++) {
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
         struct mp_class_stats c = {.size = sizeof(c)};
 
-        if (mp_class_stats(MP_ALL_COMPONENTS, class, &c) != 0 || c.live_blocks == 0) {
+        if (mp_class_stats(MP_ALL_COMPONENTS, cls, &c) != 0 || c.live_blocks == 0) {
             continue;
         }
         check_format(line, sizeof(line),
             "  <size from=\"%lu\" to=\"%lu\" total=\"%lu\" count=\"%lu\"/>\n",
-            class > 0 ? sizeclass_bound(class - 1) + 1 : 0, sizeclass_bound(class),
+            cls > 0 ? sizeclass_bound(cls - 1) + 1 : 0, sizeclass_bound(cls),
             c.live_bytes, c.live_blocks);
         fputs(line, out);
     }

@@ -18,9 +18,9 @@ static COLD void *fail(void)
 
 /* ---- malloc ---- */
 
-static NOINLINE void *alloc_without_heap(struct mp_component *c, unsigned class)
+static NOINLINE void *alloc_without_heap(struct mp_component *c, unsigned cls)
 {
-    void *p = heap_alloc_shared(c, class);
+    void *p = heap_alloc_shared(c, cls);
 
     return p != NULL ? p : fail();
 }
@@ -36,7 +36,7 @@ static NOINLINE void *alloc_large(struct mp_component *c, size_t size, size_t al
     return p != NULL ? p : fail();
 }
 
-void *malloc_slow(size_t class)
+void *malloc_slow(size_t cls)
 {
     struct heap *h = thread_local_state.heap;
     void *p;
@@ -44,50 +44,50 @@ void *malloc_slow(size_t class)
     if (UNLIKELY(h == &heap_empty)) {
         h = thread_install_heap();
         if (h == NULL) {
-            return alloc_without_heap(thread_component(), (unsigned)class);
+            return alloc_without_heap(thread_component(), (unsigned)cls);
         }
     }
-    p = heap_alloc(h, (unsigned)class);
+    p = heap_alloc(h, (unsigned)cls);
     return p != NULL ? p : fail();
 }
 
 void *malloc_medium(size_t size)
 {
     struct block *b;
-    unsigned class;
+    unsigned cls;
 
     if (UNLIKELY(size > SLAB_MAX)) {
         return alloc_large(thread_component(), size, BLOCK_ALIGN);
     }
-    class = sizeclass_of_medium(size);
-    b = thread_local_state.heap->head[class];
+    cls = sizeclass_of_medium(size);
+    b = thread_local_state.heap->head[cls];
     if (UNLIKELY(b == NULL)) {
-        return malloc_slow(class);
+        return malloc_slow(cls);
     }
-    store_relaxed(&thread_local_state.heap->head[class], b->next);
+    store_relaxed(&thread_local_state.heap->head[cls], b->next);
     return b;
 }
 
 /* A block of a class for a component that need not be the current one. */
-static void *alloc_class(struct mp_component *c, unsigned class)
+static void *alloc_class(struct mp_component *c, unsigned cls)
 {
     struct heap *h;
     void *p;
 
     if (c == NULL || c == thread_component()) {
-        struct block *b = thread_local_state.heap->head[class];
+        struct block *b = thread_local_state.heap->head[cls];
 
         if (LIKELY(b != NULL)) {
-            store_relaxed(&thread_local_state.heap->head[class], b->next);
+            store_relaxed(&thread_local_state.heap->head[cls], b->next);
             return b;
         }
-        return malloc_slow(class);
+        return malloc_slow(cls);
     }
     h = thread_heap(c);
     if (h == NULL) {
-        return alloc_without_heap(c, class);
+        return alloc_without_heap(c, cls);
     }
-    p = heap_alloc(h, class);
+    p = heap_alloc(h, cls);
     return p != NULL ? p : fail();
 }
 
@@ -102,14 +102,14 @@ void *malloc_alloc(struct mp_component *c, size_t size)
 /* ---- calloc ---- */
 
 /* Whether the list of this class holds blocks that are zero but for their first word. */
-static bool list_is_zeroed(struct mp_component *c, unsigned class)
+static bool list_is_zeroed(struct mp_component *c, unsigned cls)
 {
     const struct heap *h = thread_local_state.heap;
 
     if (c != NULL && c != thread_component()) {
         return false; /* rare: clear it all */
     }
-    return h->zeroed[class];
+    return h->zeroed[cls];
 }
 
 void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
@@ -122,13 +122,13 @@ void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
         return fail();
     }
     if (bytes <= SLAB_MAX) {
-        unsigned class = sizeclass_of(bytes);
+        unsigned cls = sizeclass_of(bytes);
 
-        p = alloc_class(c, class);
+        p = alloc_class(c, cls);
         if (p == NULL) {
             return NULL;
         }
-        if (bytes > FAST_MAX && list_is_zeroed(c, class)) {
+        if (bytes > FAST_MAX && list_is_zeroed(c, cls)) {
             ((struct block *)p)->next = NULL; /* fresh pages stay untouched */
         } else {
             memset(p, 0, bytes);
@@ -165,7 +165,7 @@ static COLD NOINLINE void refuse_in_span(const struct span *s, const void *p)
         char why[96];
 
         check_format(why, sizeof(why), "not the start of a block, class %u",
-            sizeclass_table[s->class].bytes);
+            sizeclass_table[s->cls].bytes);
         refuse(p, "invalid free", why);
         break;
     }
@@ -242,7 +242,7 @@ static size_t block_bytes(const void *p, struct span **ret_span)
         return huge_find(p, &bytes) ? bytes : 0;
     }
     if (load_relaxed(&s->kind) == SPAN_SLAB && slab_is_block(s, p)) {
-        return sizeclass_bytes(load_relaxed(&s->class));
+        return sizeclass_bytes(load_relaxed(&s->cls));
     }
     return large_is_block(s, p) ? s->large_bytes : 0;
 }
@@ -324,14 +324,14 @@ void *malloc_resize(struct mp_component *c, void *p, size_t size)
 
 void *malloc_aligned(struct mp_component *c, size_t alignment, size_t size)
 {
-    unsigned class;
+    unsigned cls;
 
     if (alignment <= BLOCK_ALIGN) {
         return malloc_alloc(c, size);
     }
-    class = sizeclass_of_aligned(size, alignment);
-    if (class < CLASS_SLAB_COUNT) {
-        return alloc_class(c, class);
+    cls = sizeclass_of_aligned(size, alignment);
+    if (cls < CLASS_SLAB_COUNT) {
+        return alloc_class(c, cls);
     }
     return alloc_large(c != NULL ? c : thread_component(), size, alignment);
 }

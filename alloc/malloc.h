@@ -13,7 +13,7 @@
 #include "thread.h"
 
 HIDDEN void *malloc_medium(size_t size); /* size > FAST_MAX */
-HIDDEN void *malloc_slow(size_t class);  /* the list of a class is empty */
+HIDDEN void *malloc_slow(size_t cls);    /* the list of a class is empty */
 HIDDEN void malloc_free_slow(
     void *p); /* not a block of this thread, or NULL, or not ours */
 
@@ -22,18 +22,18 @@ static ALWAYS_INLINE void *malloc_fast(size_t size)
 {
     struct heap *h;
     struct block *b;
-    size_t class;
+    size_t cls;
 
     if (UNLIKELY(size > FAST_MAX)) {
         return malloc_medium(size);
     }
-    class = sizeclass_of_fast(size);
+    cls = sizeclass_of_fast(size);
     h = thread_local_state.heap;
-    b = h->head[class];
+    b = h->head[cls];
     if (UNLIKELY(b == NULL)) {
-        return malloc_slow(class);
+        return malloc_slow(cls);
     }
-    store_relaxed(&h->head[class], b->next);
+    store_relaxed(&h->head[cls], b->next);
     return b;
 }
 

@@ -49,21 +49,21 @@ unsigned sizeclass_of_aligned(size_t size, size_t alignment)
     if (rounded > SLAB_MAX) {
         return CLASS_COUNT;
     }
-    for (unsigned class = sizeclass_of(rounded); class < CLASS_SLAB_COUNT; class ++) {
-        if (sizeclass_table[class].bytes % alignment == 0) {
-            return class;
+    for (unsigned cls = sizeclass_of(rounded); cls < CLASS_SLAB_COUNT; cls++) {
+        if (sizeclass_table[cls].bytes % alignment == 0) {
+            return cls;
         }
     }
     return CLASS_COUNT;
 }
 
-uint64_t sizeclass_bound(unsigned class)
+uint64_t sizeclass_bound(unsigned cls)
 {
-    if (class < CLASS_SLAB_COUNT) {
-        return sizeclass_table[class].bytes;
+    if (cls < CLASS_SLAB_COUNT) {
+        return sizeclass_table[cls].bytes;
     }
-    if (class < CLASS_COUNT - 1) {
-        return (uint64_t)SPAN_BYTES << (class - CLASS_SLAB_COUNT);
+    if (cls < CLASS_COUNT - 1) {
+        return (uint64_t)SPAN_BYTES << (cls - CLASS_SLAB_COUNT);
     }
-    return class == CLASS_COUNT - 1 ? (uint64_t)1 << 47 : 0;
+    return cls == CLASS_COUNT - 1 ? (uint64_t)1 << 47 : 0;
 }

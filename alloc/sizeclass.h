@@ -69,11 +69,11 @@ static inline unsigned sizeclass_of_large(size_t bytes)
 unsigned sizeclass_of_aligned(size_t size, size_t alignment);
 
 /* Upper bound of the block bytes in a class, counting classes too. */
-uint64_t sizeclass_bound(unsigned class);
+uint64_t sizeclass_bound(unsigned cls);
 
-static inline size_t sizeclass_bytes(unsigned class)
+static inline size_t sizeclass_bytes(unsigned cls)
 {
-    return sizeclass_table[class].bytes;
+    return sizeclass_table[cls].bytes;
 }
 
 #endif

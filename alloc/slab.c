@@ -8,17 +8,17 @@ static void check_used(const struct span *s)
 {
     if (UNLIKELY(slab_used(s) > s->carved)) {
         check_die("double free found in slab %p (class %u)", (void *)span_address(s),
-            sizeclass_table[s->class].bytes);
+            sizeclass_table[s->cls].bytes);
     }
 }
 
-void slab_init(struct span *s, unsigned class, unsigned row, bool clean)
+void slab_init(struct span *s, unsigned cls, unsigned row, bool clean)
 {
     s->local = NULL;
     store_relaxed(&s->carved, 0);
     slab_set_used(s, 0, 0);
     store_relaxed(&s->remote, 0);
-    store_relaxed(&s->class, (uint8_t) class);
+    store_relaxed(&s->cls, (uint8_t)cls);
     store_relaxed(&s->row, (uint16_t)row);
     s->state = SLAB_CURRENT;
     s->clean = clean;
@@ -29,7 +29,7 @@ void slab_init(struct span *s, unsigned class, unsigned row, bool clean)
 
 void slab_carve(struct span *s, size_t bytes)
 {
-    const struct sizeclass *c = &sizeclass_table[s->class];
+    const struct sizeclass *c = &sizeclass_table[s->cls];
     unsigned n = (unsigned)bits_max(bytes / c->bytes, 1);
     char *first;
     char *last;
@@ -80,7 +80,7 @@ unsigned slab_fold_remote(struct span *s, bool clear_queued)
     }
     if (UNLIKELY(n > slab_used(s))) {
         check_die("double free found in slab %p (class %u)", (void *)span_address(s),
-            sizeclass_table[s->class].bytes);
+            sizeclass_table[s->cls].bytes);
     }
     slab_set_used(s, slab_used(s) - n, 0);
     return n;
@@ -131,8 +131,7 @@ bool slab_push_remote(struct span *s, void *p)
     do {
         count = (word & SLAB_REMOTE_COUNT) >> SLAB_REMOTE_SHIFT;
         if (UNLIKELY(count >= load_relaxed(&s->carved))) {
-            check_die(
-                "double free of %p (class %u)", p, sizeclass_table[s->class].bytes);
+            check_die("double free of %p (class %u)", p, sizeclass_table[s->cls].bytes);
         }
         b->next =
             count == 0
@@ -145,7 +144,7 @@ bool slab_push_remote(struct span *s, void *p)
 
 bool slab_is_block(const struct span *s, const void *p)
 {
-    const struct sizeclass *c = &sizeclass_table[load_relaxed(&s->class)];
+    const struct sizeclass *c = &sizeclass_table[load_relaxed(&s->cls)];
     uint32_t offset = (uint32_t)((uintptr_t)p & (SPAN_BYTES - 1));
     uint32_t index = (uint32_t)(((uint64_t)offset * c->reciprocal) >> 32);
 
@@ -156,7 +155,7 @@ void slab_check(const struct span *s)
 {
     unsigned free_blocks = 0;
 
-    CHECK(s->kind == SPAN_SLAB && s->class < CLASS_SLAB_COUNT);
+    CHECK(s->kind == SPAN_SLAB && s->cls < CLASS_SLAB_COUNT);
     CHECK(s->carved <= slab_capacity(s));
     CHECK(slab_used(s) <= s->carved);
     for (const struct block *b = s->local; b != NULL; b = b->next) {

@@ -51,7 +51,7 @@ static inline unsigned slab_free_count(const struct span *s)
 
 static inline unsigned slab_capacity(const struct span *s)
 {
-    return sizeclass_table[s->class].capacity;
+    return sizeclass_table[s->cls].capacity;
 }
 
 static inline bool slab_is_carved(const struct span *s)
@@ -82,7 +82,7 @@ static inline bool slab_is_queued(const struct span *s)
 }
 
 /* Make a slab of a span that was just acquired. */
-void slab_init(struct span *s, unsigned class, unsigned row, bool clean);
+void slab_init(struct span *s, unsigned cls, unsigned row, bool clean);
 
 /* Cut blocks for about `bytes` more from the uncarved rest, one at least. Owner. */
 void slab_carve(struct span *s, size_t bytes);

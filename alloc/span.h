@@ -54,7 +54,7 @@ struct span {
     };
     uint16_t carved; /* slab, owner: blocks that were ever handed out */
     uint8_t kind;    /* enum span_kind */
-    uint8_t class;   /* slab */
+    uint8_t cls;     /* slab */
     uint32_t remote; /* slab: word of remote frees, slab.h; atomic, any thread */
     uint16_t row;    /* slab, large: component */
     uint8_t state;   /* slab, owner: enum slab_state */
