@@ -41,7 +41,7 @@
  * compiler may fold into the instruction that uses it. It will not do that with a relaxed
  * atomic load, which costs free two instructions; under TSan it is one.
  */
-#if CONFIG_TSAN
+#if UNDER_TSAN
 #    define load_fast(p) load_relaxed(p)
 #else
 #    define load_fast(p) (*(p))
@@ -54,7 +54,7 @@
  */
 static ALWAYS_INLINE bool count_down_owned(uint16_t *p)
 {
-#if CONFIG_TSAN
+#if UNDER_TSAN
     uint16_t left = (uint16_t)(load_relaxed(p) - 1);
 
     store_relaxed(p, left);

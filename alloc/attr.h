@@ -20,6 +20,17 @@
 
 #define CACHE_LINE 64
 
+#if defined(__SANITIZE_THREAD__)
+#    define UNDER_TSAN 1
+#elif defined(__has_feature)
+#    if __has_feature(thread_sanitizer)
+#        define UNDER_TSAN 1
+#    endif
+#endif
+#ifndef UNDER_TSAN
+#    define UNDER_TSAN 0
+#endif
+
 /*
  * For functions that read what another thread may be writing, where any value read is
  * acceptable because it is checked afterwards. TSan cannot know that.

@@ -31,8 +31,15 @@ NORETURN void check_failed(const char *what, const char *file, int line) COLD;
 /* Always on: heap corruption and misuse. */
 #define CHECK(x) (LIKELY(x) ? (void)0 : check_failed(#x, __FILE__, __LINE__))
 
+/* One target of the tests is built checked whatever the options are. */
+#ifdef ALLOC_CHECKED
+#    define DEBUG_CHECKS 1
+#else
+#    define DEBUG_CHECKS CONFIG_DEBUG
+#endif
+
 /* Only with -Ddebug_checks=true, compiled in every build. */
 #define ASSERT(x)                                                                      \
-    ((!CONFIG_DEBUG || LIKELY(x)) ? (void)0 : check_failed(#x, __FILE__, __LINE__))
+    ((!DEBUG_CHECKS || LIKELY(x)) ? (void)0 : check_failed(#x, __FILE__, __LINE__))
 
 #endif

@@ -6,7 +6,7 @@
 
 enum { SPINS = 100 }; /* then sleep: a holder that lost its processor is not spun on */
 
-#if CONFIG_DEBUG
+#if DEBUG_CHECKS
 static __thread uint32_t held_ranks INITIAL_EXEC;
 
 static void rank_push(struct lock *l)
@@ -87,7 +87,7 @@ void lock_unlock(struct lock *l)
 
 void lock_reset(struct lock *l)
 {
-#if CONFIG_DEBUG
+#if DEBUG_CHECKS
     held_ranks &= ~(1u << l->rank);
 #endif
     store_relaxed(&l->word, 0);

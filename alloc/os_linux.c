@@ -68,7 +68,7 @@ bool os_map_at(void *start, size_t bytes)
 
 void *os_lonely_address(size_t bytes)
 {
-#if UINTPTR_MAX > UINT32_MAX && !CONFIG_TSAN
+#if UINTPTR_MAX > UINT32_MAX && !UNDER_TSAN
     /*
      * Between 32 and 80 TiB: below the kernel's top-down mappings and the executable,
      * above what sanitizers and language runtimes claim. Under TSan any address outside

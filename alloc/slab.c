@@ -59,7 +59,7 @@ unsigned slab_fold_remote(struct span *s, bool clear_queued)
 {
     /*
      * acquire: we see the links and the last writes of those who pushed. Pairs with
-     * cas_weak_release in slab_push_remote. The whole list is taken: no ABA.
+     * cas_weak_acq_rel in slab_push_remote. The whole list is taken: no ABA.
      */
     uint32_t word =
         and_acq_rel(&s->remote, clear_queued ? 0 : (uint32_t)SLAB_REMOTE_QUEUED);
@@ -125,8 +125,9 @@ bool slab_push_remote(struct span *s, void *p)
 
     /*
      * release: the owner must see b->next, and this thread's last writes to the block,
-     * before it sees b. Pairs with and_acq_rel in slab_fold_remote. No ABA: nobody pops
-     * one block, the owner takes the whole list.
+     * before it sees b. acquire: if the slab was not queued, whoever dequeued it is done
+     * with pending_next, which we write next. Both pair with and_acq_rel in
+     * slab_fold_remote. No ABA: nobody pops one block, the owner takes the whole list.
      */
     do {
         count = (word & SLAB_REMOTE_COUNT) >> SLAB_REMOTE_SHIFT;
@@ -137,7 +138,7 @@ bool slab_push_remote(struct span *s, void *p)
             count == 0
                 ? NULL
                 : (struct block *)(start + (word & SLAB_REMOTE_INDEX) * BLOCK_ALIGN);
-    } while (!cas_weak_release(&s->remote, &word,
+    } while (!cas_weak_acq_rel(&s->remote, &word,
         index | (count + 1) << SLAB_REMOTE_SHIFT | SLAB_REMOTE_QUEUED));
     return (word & SLAB_REMOTE_QUEUED) == 0;
 }

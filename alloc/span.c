@@ -166,19 +166,29 @@ static void run_insert(
     }
 }
 
+/*
+ * What an entry is, for neighbours of a run: that it is free changes only under the lock;
+ * from none to slab or large its user changes it without.
+ */
+static uint8_t kind_of(const struct span *s)
+{
+    return load_relaxed(&s->kind);
+}
+
 /* The free run that ends before s, or NULL. */
 static struct span *run_before(struct span *s, const struct range *r)
 {
     struct span *before = s - 1;
+    uint8_t kind;
 
     if ((char *)s == r->table) {
         return NULL;
     }
-    if (before->kind == SPAN_FREE_TAIL) {
+    kind = kind_of(before);
+    if (kind == SPAN_FREE_TAIL) {
         return before - before->run + 1;
     }
-    return before->kind == SPAN_FREE_DIRTY || before->kind == SPAN_FREE_CLEAN ? before
-                                                                              : NULL;
+    return kind == SPAN_FREE_DIRTY || kind == SPAN_FREE_CLEAN ? before : NULL;
 }
 
 static struct span *entry_end(const struct range *r)
@@ -195,7 +205,7 @@ static void run_merge(
     struct span *after = s + run;
     size_t fresh = run;
 
-    if (before != NULL && before->kind == kind) {
+    if (before != NULL && kind_of(before) == kind) {
         /* A run that mostly lay idle keeps its age: churn at its edge does not renew it. */
         if (before->run > 4 * fresh) {
             stamp_ms = before->stamp_ms;
@@ -204,7 +214,7 @@ static void run_merge(
         run_remove(before);
         s = before;
     }
-    if (after < entry_end(r) && after->kind == kind) {
+    if (after < entry_end(r) && kind_of(after) == kind) {
         if (after->run > 4 * fresh) {
             stamp_ms = after->stamp_ms;
         }
@@ -305,7 +315,7 @@ bool span_extend(struct span *s, size_t count, size_t wanted, bool *ret_clean)
         if (fresh != NULL && !done) {
             run_merge(fresh, more, SPAN_FREE_CLEAN, 0);
         }
-    } else if ((after->kind == SPAN_FREE_DIRTY || after->kind == SPAN_FREE_CLEAN)
+    } else if ((kind_of(after) == SPAN_FREE_DIRTY || kind_of(after) == SPAN_FREE_CLEAN)
                && after->run >= more) {
         enum span_kind kind = (enum span_kind)after->kind;
         size_t run = after->run;

@@ -1,0 +1,244 @@
+/*
+ * stress_core - threads, components, remote frees and exits against the core
+ *
+ * Links the core without the C library's names, so that sanitizers keep their own malloc.
+ * Every block carries its address and size; a block that is handed out twice, or whose
+ * bytes change, is found. At the end, with all threads gone, the counters must say that
+ * nothing lives.
+ */
+#include "counters.h"
+#include "large.h"
+#include "malloc.h"
+#include "os.h"
+#include "publish.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { THREADS = 6, SLOTS = 256, SHARED = 512, COMPONENTS = 5 };
+
+struct item {
+    uint64_t size;
+    uint64_t mark; /* address of the block, scrambled */
+};
+
+static _Atomic(void *) shared[SHARED];
+static struct mp_component *components[COMPONENTS];
+static atomic_bool stop;
+static atomic_ullong operations;
+
+static uint64_t next(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static uint64_t mark_of(const void *p)
+{
+    return (uintptr_t)p * 0x9e3779b97f4a7c15u;
+}
+
+static void die(const char *what)
+{
+    fprintf(stderr, "stress_core: %s\n", what);
+    abort();
+}
+
+static void check_item(const void *p)
+{
+    const struct item *i = p;
+    uint64_t last;
+
+    if (i->mark != mark_of(p)) {
+        die("a block lost its mark");
+    }
+    if (i->size >= sizeof(*i) + sizeof(last)) {
+        memcpy(&last, (const char *)p + i->size - sizeof(last), sizeof(last));
+        if (last != ~i->mark) {
+            die("the end of a block was overwritten");
+        }
+    }
+    if (malloc_usable(p) < i->size) {
+        die("a block is smaller than what was asked for");
+    }
+}
+
+static void *fill_item(void *p, size_t size)
+{
+    struct item *i = p;
+    uint64_t last = ~mark_of(p);
+
+    if (p == NULL) {
+        die("no memory");
+    }
+    i->size = size;
+    i->mark = mark_of(p);
+    if (size >= sizeof(*i) + sizeof(last)) {
+        memcpy((char *)p + size - sizeof(last), &last, sizeof(last));
+    }
+    return p;
+}
+
+static size_t pick_size(uint64_t r)
+{
+    switch (r % 64) {
+    case 0:
+        return 40000 + (r >> 8) % 400000;
+    case 1:
+    case 2:
+        return 4096 + (r >> 8) % 28000;
+    case 3:
+    case 4:
+    case 5:
+        return 1024 + (r >> 8) % 3000;
+    default:
+        return sizeof(struct item) + (r >> 8) % 480;
+    }
+}
+
+static void *make(uint64_t r)
+{
+    size_t size = pick_size(r);
+    struct mp_component *c = r >> 60 == 0 ? components[(r >> 40) % COMPONENTS] : NULL;
+    size_t alignment = (size_t)16 << ((r >> 52) % 9);
+    void *p;
+
+    switch ((r >> 56) & 15) {
+    case 0:
+        p = malloc_zeroed(c, 1, size);
+        for (size_t i = 0; p != NULL && i < size; i += 97) {
+            if (((char *)p)[i] != 0) {
+                die("calloc gave a block that is not zero");
+            }
+        }
+        return fill_item(p, size);
+    case 1:
+        p = malloc_aligned(c, alignment, size);
+        if (((uintptr_t)p & (alignment - 1)) != 0) {
+            die("not aligned");
+        }
+        return fill_item(p, size);
+    default:
+        return fill_item(c != NULL ? malloc_alloc(c, size) : malloc_fast(size), size);
+    }
+}
+
+static void drop(void *p)
+{
+    if (p != NULL) {
+        check_item(p);
+        ((struct item *)p)->mark = 0;
+        free_fast(p);
+    }
+}
+
+static void *resize(void *p, uint64_t r)
+{
+    size_t size = pick_size(r);
+
+    if (p == NULL) {
+        return NULL;
+    }
+    check_item(p);
+    p = malloc_resize(NULL, p, size);
+    return fill_item(p, size);
+}
+
+static void *work(void *arg)
+{
+    uint64_t state = (uintptr_t)arg * 7919 + 88172645463325252u;
+    void *slots[SLOTS] = {NULL};
+    uint64_t done = 0;
+    /* Threads of one generation end at different times. */
+    uint64_t most = 20000 + next(&state) % 60000;
+
+    for (; done < most && !atomic_load_explicit(&stop, memory_order_relaxed); done++) {
+        uint64_t r = next(&state);
+        size_t slot = (r >> 24) % SLOTS;
+
+        switch ((r >> 20) & 15) {
+        case 0:
+        case 1:
+            /* release/acquire: the block's content goes with it */
+            slots[slot] = atomic_exchange(&shared[(r >> 32) % SHARED], slots[slot]);
+            break;
+        case 2:
+            slots[slot] = resize(slots[slot], next(&state));
+            break;
+        case 3:
+            thread_enter(components[(r >> 32) % COMPONENTS]);
+            break;
+        default:
+            drop(slots[slot]);
+            slots[slot] = make(next(&state));
+            break;
+        }
+    }
+    for (size_t i = 0; i < SLOTS; i++) {
+        drop(slots[i]);
+    }
+    atomic_fetch_add(&operations, done);
+    return NULL;
+}
+
+static void watch(void)
+{
+    struct mp_snapshot s = {.size = sizeof(s)};
+
+    if (CONFIG_PROFILE && publish_snapshot(&s) == 0
+        && s.freed_bytes_total > s.allocated_bytes_total) {
+        die("more was freed than allocated");
+    }
+}
+
+static void expect_nothing_lives(void)
+{
+    struct mp_snapshot s = {.size = sizeof(s)};
+
+    if (!CONFIG_PROFILE) {
+        return;
+    }
+    publish_snapshot(&s);
+    if (s.live_blocks != 0 || s.live_bytes != 0) {
+        fprintf(stderr, "stress_core: %lu blocks (%lu bytes) live at the end\n",
+            (unsigned long)s.live_blocks, (unsigned long)s.live_bytes);
+        exit(1);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seconds = argc == 3 ? strtoull(argv[2], NULL, 10) : 2;
+    uint64_t end_ns = os_monotonic_ns() + seconds * 1000000000u;
+    uintptr_t serial = 0;
+
+    for (unsigned i = 1; i < COMPONENTS; i++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "part/%u", i);
+        components[i] = component_intern(name); /* components[0]: untagged */
+    }
+    while (os_monotonic_ns() < end_ns) {
+        pthread_t threads[THREADS];
+
+        for (unsigned i = 0; i < THREADS; i++) {
+            pthread_create(&threads[i], NULL, work, (void *)++serial);
+        }
+        watch();
+        for (unsigned i = 0; i < THREADS; i++) {
+            pthread_join(threads[i], NULL);
+        }
+    }
+    for (unsigned i = 0; i < SHARED; i++) {
+        drop(atomic_exchange(&shared[i], NULL));
+    }
+    expect_nothing_lives();
+    printf("%llu operations by %lu threads\n",
+        (unsigned long long)atomic_load(&operations), (unsigned long)serial);
+    return 0;
+}
