@@ -8,8 +8,9 @@ enum {
     FRESH_MS = 250,         /* a list should not last longer: figures stay fresh */
     GIVEN_FIRST = 8,        /* blocks in the first refill of a class, then doubling */
     CARVE_FIRST = 4 * 1024, /* bytes cut from a new slab, then doubling */
-    CARVE_MAX = 32 * 1024,
-    HOT_BLOCKS = 16,       /* free blocks that a busy class should find */
+    CARVE_MAX = 8 * 1024,   /* what is cut is handed out from the first-level cache */
+    HOT_BLOCKS = 16,        /* free blocks that a busy class should find */
+    UNCLOCKED_REFILLS = 15,
     COLD_BYTES = 2 * 1024, /* the same for an idle one */
     ABSORB_MOST = 4,       /* orphans looked at in one refill */
 };
@@ -129,8 +130,10 @@ static void slab_refile(struct heap *h, struct span *s)
 
 void heap_on_left_zero(struct span *s)
 {
-    slab_refile(s->heap, s);
-    probe_tick(os_coarse_ms());
+    if (s->state != SLAB_CURRENT) { /* else refill looks at it */
+        slab_refile(s->heap, s);
+        probe_tick(os_coarse_ms());
+    }
 }
 
 /* ---- remote frees ---- */
@@ -553,14 +556,33 @@ static struct span *find_slab(struct heap *h, unsigned cls)
     return s;
 }
 
-void *heap_refill(struct heap *h, unsigned cls)
+/* Hand out from s, which has a free block: its first to the caller, the rest as list. */
+static void *hand_out(struct heap *h, unsigned cls, struct span *s, unsigned most)
+{
+    unsigned n;
+    struct block *list = slab_take(s, most, &n);
+
+    h->given[cls] = (uint16_t)n;
+    store_relaxed(&h->head[cls], list->next);
+    /* release: a sweep that sees these blocks handed out sees them on the list too. */
+    store_release(&h->handed[cls], h->handed[cls] + n); /* H3 */
+    add_owned(&h->refills, 1);
+    h->unreported_bytes += (size_t)n * sizeclass_bytes(cls);
+    if (h->unreported_bytes
+        >= PROBE_REPORT_BYTES) { /* a shared counter: not every time */
+        add_relaxed(&probe_handed_bytes, h->unreported_bytes);
+        h->unreported_bytes = 0;
+    }
+    return list;
+}
+
+static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
 {
     uint32_t now_ms = os_coarse_ms();
     bool is_hot = now_ms - h->stamp_ms[cls] < PROBE_TICK_MS;
     unsigned most = quota(h, cls, now_ms);
     struct span *s = find_slab(h, cls);
-    struct block *list;
-    unsigned n;
+    void *p;
 
     if (s == NULL) {
         return NULL;
@@ -573,22 +595,28 @@ void *heap_refill(struct heap *h, unsigned cls)
         h->zeroed[cls] = s->clean && slab_free_count(s) == 0;
         carve_more(s);
     }
-    list = slab_take(s, most, &n);
-    h->given[cls] = (uint16_t)n;
-    store_relaxed(&h->head[cls], list->next);
-    /* release: a sweep that sees these blocks handed out sees them on the list too. */
-    store_release(&h->handed[cls], h->handed[cls] + n); /* H3 */
-    add_owned(&h->refills, 1);
-    h->unreported_bytes += (size_t)n * sizeclass_bytes(cls);
-    if (h->unreported_bytes
-        >= PROBE_REPORT_BYTES) { /* a shared counter: not every time */
-        add_relaxed(&probe_handed_bytes, h->unreported_bytes);
-        h->unreported_bytes = 0;
-    }
+    h->unclocked[cls] = is_hot ? UNCLOCKED_REFILLS : 0;
+    p = hand_out(h, cls, s, most);
     if (h->owner != 0) { /* else under the heap's lock */
         probe_tick(now_ms);
     }
-    return list;
+    return p;
+}
+
+/*
+ * A busy class whose slab has blocks waiting takes them without a look at the clock,
+ * several times in a row.
+ */
+void *heap_refill(struct heap *h, unsigned cls)
+{
+    struct span *s = h->slab[cls];
+
+    if (h->unclocked[cls] > 0 && has_batch(s)) {
+        h->unclocked[cls]--;
+        h->zeroed[cls] = false;
+        return hand_out(h, cls, s, (unsigned)bits_max(2u * h->given[cls], GIVEN_FIRST));
+    }
+    return refill_slow(h, cls);
 }
 
 void *heap_alloc_shared(struct mp_component *c, unsigned cls)
