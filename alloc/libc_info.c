@@ -65,7 +65,7 @@ static void put_sizes(FILE *out)
         }
         check_format(line, sizeof(line),
             "  <size from=\"%lu\" to=\"%lu\" total=\"%lu\" count=\"%lu\"/>\n",
-            cls > 0 ? sizeclass_bound(cls - 1) + 1 : 0, sizeclass_bound(cls),
+            cls > 1 ? sizeclass_bound(cls - 1) + 1 : cls, sizeclass_bound(cls),
             c.live_bytes, c.live_blocks);
         fputs(line, out);
     }

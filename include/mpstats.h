@@ -1,7 +1,239 @@
 /*
  * mpstats.h - reading regions: the library behind the mpalloc command
+ *
+ * A process on mpalloc leaves its figures in a region, a file that outlives it
+ * (mpalloc/region.h). This library finds regions, takes a private checked copy of one (an
+ * image), says what became of the process, and explains its resident memory.
+ *
+ * A region is written by somebody else and may be damaged or hostile: nothing in it makes
+ * these functions crash, loop or allocate without bound. Strings of an image are
+ * terminated but otherwise as the program wrote them: print them through mp_text_escape.
+ *
+ * Errors: functions return 0 or a negative errno, and where they take a struct mp_error
+ * (may be NULL) leave one line there that says what failed and why.
+ *     -ENOENT, -ESRCH   no such file, no such process, or a process without mpalloc
+ *     -EACCES, -EPERM   not permitted
+ *     -EBADMSG          the file is damaged, unfinished, or of another version
+ *
+ * Threads: an image does not change after it was made and may be read by many threads;
+ * everything else keeps no state. Bytes are bytes, times nanoseconds, unless a name says
+ * otherwise.
  */
 #ifndef MPSTATS_H
 #define MPSTATS_H
+
+#include <mpalloc/region.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#    define MPS_EXPORT __attribute__((visibility("default")))
+#else
+#    define MPS_EXPORT
+#endif
+
+struct mp_error {
+    char text[320]; /* one line, escaped, without the name of the program */
+};
+
+/* ---- finding ---- */
+
+struct mp_paths {
+    size_t count;
+    char **path; /* sorted */
+};
+
+/*
+ * Where the regions of user `uid` are by default: $MPALLOC_DIR, else
+ * /dev/shm/mpalloc-UID. Returns 0, or -ENAMETOOLONG.
+ */
+MPS_EXPORT int mp_find_directory(uint64_t uid, char *ret_path, size_t size);
+
+/*
+ * All regions in `directory` (NULL: that of this user), and with memfd set also those of
+ * this user's processes that have theirs in a memfd. A directory that does not exist is
+ * an empty one. Free the result with mp_paths_free, also after an error.
+ */
+MPS_EXPORT int mp_find_all(
+    const char *directory, bool memfd, struct mp_paths *ret, struct mp_error *error);
+MPS_EXPORT void mp_paths_free(struct mp_paths *paths);
+
+/*
+ * The region of process `pid`, dead or alive; the youngest when the number was used
+ * twice. A live process is asked through /proc where its region is, so that it is found
+ * whatever its MPALLOC_DIR was.
+ * -ESRCH: no such process, and none left a region. -ENOENT: it runs, but not on mpalloc.
+ */
+MPS_EXPORT int mp_find_pid(
+    uint64_t pid, char *ret_path, size_t size, struct mp_error *error);
+
+/*
+ * The region of the process with service name `name` (mp_region_process.service): the
+ * only running one, else the only one. -ENOTUNIQ when several would do.
+ */
+MPS_EXPORT int mp_find_name(
+    const char *name, char *ret_path, size_t size, struct mp_error *error);
+
+/* ---- images ---- */
+
+typedef struct mp_image mp_image_t;
+
+enum mp_image_flag {
+    MP_IMAGE_TORN_TOTALS = 1,  /* the totals were being written at every attempt */
+    MP_IMAGE_TORN_MOMENTS = 2, /* the same of points of the timeline: left out */
+    MP_IMAGE_MIXED = 4,        /* totals and components are not of one instant */
+    MP_IMAGE_BAD_PARENTS = 8,  /* components with an impossible parent: taken as roots */
+    MP_IMAGE_CUT_STRINGS = 16, /* strings without an end: cut */
+};
+
+/*
+ * A checked private copy of the region at `path`. The file must be regular and belong to
+ * the caller, unless the caller is root; links are not followed. Reads only what is in
+ * use, about 100 KiB for a small program and at most 64 MiB. Takes no lock: the process
+ * does not notice.
+ */
+MPS_EXPORT int mp_image_open(
+    const char *path, mp_image_t **ret, struct mp_error *error);
+
+/* The same from an open descriptor, which stays open; `name` is for messages. */
+MPS_EXPORT int mp_image_read(
+    int fd, const char *name, mp_image_t **ret, struct mp_error *error);
+MPS_EXPORT void mp_image_free(mp_image_t *image);
+
+MPS_EXPORT const char *mp_image_path(const mp_image_t *image);
+MPS_EXPORT unsigned mp_image_flags(const mp_image_t *image); /* enum mp_image_flag */
+MPS_EXPORT uint64_t mp_image_file_bytes(const mp_image_t *image); /* backed by memory */
+MPS_EXPORT const struct mp_region_process *mp_image_process(const mp_image_t *image);
+MPS_EXPORT const struct mp_region_totals *mp_image_totals(const mp_image_t *image);
+
+/* Records by number; NULL past the end. They live as long as the image. */
+MPS_EXPORT size_t mp_image_component_count(const mp_image_t *image);
+MPS_EXPORT const struct mp_region_component *mp_image_component(
+    const mp_image_t *image, size_t row);
+MPS_EXPORT size_t mp_image_class_count(const mp_image_t *image);
+MPS_EXPORT const struct mp_region_class *mp_image_class(
+    const mp_image_t *image, size_t number);
+MPS_EXPORT size_t mp_image_module_count(const mp_image_t *image);
+MPS_EXPORT const struct mp_region_module *mp_image_module(
+    const mp_image_t *image, size_t number);
+MPS_EXPORT size_t mp_image_option_count(const mp_image_t *image);
+MPS_EXPORT const struct mp_region_option *mp_image_option(
+    const mp_image_t *image, size_t number);
+
+/* Counters of one class in one component; NULL when they are not in the region. */
+MPS_EXPORT const struct mp_region_cell *mp_image_cell(
+    const mp_image_t *image, size_t row, size_t number);
+
+/* The sum of a class over all components. Its live_peak_bytes is 0: peaks do not add. */
+MPS_EXPORT void mp_image_class_sum(
+    const mp_image_t *image, size_t number, struct mp_region_cell *ret);
+
+/* Points of a tier (0: seconds, 1: minutes, 2: ten minutes), the oldest first. */
+MPS_EXPORT size_t mp_image_moment_count(const mp_image_t *image, unsigned tier);
+MPS_EXPORT const struct mp_region_moment *mp_image_moment(
+    const mp_image_t *image, unsigned tier, size_t number);
+
+/* ---- what became of the process ---- */
+
+enum mp_life {
+    MP_LIFE_RUNNING,
+    MP_LIFE_EXITED,    /* in order: its destructors ran */
+    MP_LIFE_DIED,      /* killed, crashed, _exit, or the machine was restarted */
+    MP_LIFE_REPLACED,  /* it runs another program now, by exec */
+    MP_LIFE_ELSEWHERE, /* in another pid namespace: cannot be told from here */
+};
+
+MPS_EXPORT enum mp_life mp_image_life(const mp_image_t *image);
+
+/* "running", "exited", "died", "replaced", "elsewhere" */
+MPS_EXPORT const char *mp_life_name(enum mp_life life);
+
+/* ---- what the kernel says ---- */
+
+#define MP_UNKNOWN UINT64_MAX
+
+/* Of /proc/PID; each is MP_UNKNOWN where the kernel does not say or not to us. */
+struct mp_proc {
+    uint64_t resident_bytes; /* VmRSS, the sum of the next three */
+    uint64_t resident_anon_bytes;
+    uint64_t resident_file_bytes;
+    uint64_t resident_shmem_bytes;
+    uint64_t resident_peak_bytes; /* VmHWM */
+    uint64_t virtual_bytes;       /* VmSize */
+    uint64_t text_bytes;          /* VmExe + VmLib: mapped code, not what is resident */
+    uint64_t data_bytes;          /* VmData: private writable mappings */
+    uint64_t stack_bytes;         /* VmStk: of the main thread */
+    uint64_t swap_bytes;          /* VmSwap */
+    uint64_t threads;
+    uint64_t proportional_bytes; /* Pss of smaps_rollup: shared pages in shares */
+    uint64_t huge_page_bytes;    /* AnonHugePages of smaps_rollup */
+    uint64_t limit_cgroup_bytes; /* memory.max or limit_in_bytes, lowest of the path */
+    uint64_t uid;                /* effective */
+    uint64_t mappings;           /* number of them, against vm.max_map_count */
+};
+
+/* -ESRCH when there is no such process. What is not permitted is left MP_UNKNOWN. */
+MPS_EXPORT int mp_proc_read(uint64_t pid, struct mp_proc *ret);
+
+/* ---- why resident memory is what it is ---- */
+
+enum { MP_LEDGER_PARTS = 16 };
+
+struct mp_ledger_part {
+    const char *name;  /* a key: "live", "cached", … */
+    const char *label; /* for people */
+    int64_t bytes;     /* below zero: counted above, but not resident */
+    const char *source; /* "allocator", "kernel", or "difference" of the two */
+};
+
+/*
+ * The parts add up to total_bytes exactly. For a running process that we may look into,
+ * total_bytes is resident_bytes, the kernel's figure; what mpalloc counted but never was
+ * touched is a part below zero, and what nobody explains is the part "unexplained".
+ * Otherwise total_bytes is what mpalloc had in memory at most, and resident_bytes is
+ * MP_UNKNOWN.
+ */
+struct mp_ledger {
+    size_t count;
+    struct mp_ledger_part part[MP_LEDGER_PARTS];
+    int64_t total_bytes;
+    uint64_t resident_bytes;
+    bool is_measured; /* the mappings of the process were read, one by one */
+};
+
+/* Reads /proc/PID/smaps when the process runs: about 1 ms for each 1,000 mappings. */
+MPS_EXPORT void mp_ledger_make(const mp_image_t *image, struct mp_ledger *ret);
+
+/* ---- the mailbox ---- */
+
+/*
+ * Ask the process behind the region to give free memory back to the kernel, and wait for
+ * its answer for up to timeout_ms. *ret_bytes is what it gave back.
+ * -ETIMEDOUT: it did not enter its slow path meanwhile; it will serve the request when it
+ * does. -ESRCH: it runs no more.
+ */
+MPS_EXPORT int mp_trim_request(
+    const char *path, unsigned timeout_ms, uint64_t *ret_bytes, struct mp_error *error);
+
+/* ---- text from programs ---- */
+
+/*
+ * Copy at most from_bytes of `from`, up to its NUL, so that it can be printed: control
+ * characters, invalid UTF-8, and characters that reorder or hide text become \xNN.
+ * Always terminated; returns the length. size must be at least 1; what does not fit is
+ * left out.
+ */
+MPS_EXPORT size_t mp_text_escape(
+    char *to, size_t size, const char *from, size_t from_bytes);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
