@@ -88,7 +88,7 @@ enum mp_image_flag {
     MP_IMAGE_TORN_TOTALS = 1,  /* the totals were being written at every attempt */
     MP_IMAGE_TORN_MOMENTS = 2, /* the same of points of the timeline: left out */
     MP_IMAGE_MIXED = 4,        /* totals and components are not of one instant */
-    MP_IMAGE_BAD_PARENTS = 8,  /* components with an impossible parent: taken as roots */
+    MP_IMAGE_BAD_PARENTS = 8, /* components with an impossible parent: taken as roots */
     MP_IMAGE_CUT_STRINGS = 16, /* strings without an end: cut */
 };
 
@@ -186,9 +186,9 @@ MPS_EXPORT int mp_proc_read(uint64_t pid, struct mp_proc *ret);
 enum { MP_LEDGER_PARTS = 16 };
 
 struct mp_ledger_part {
-    const char *name;  /* a key: "live", "cached", … */
-    const char *label; /* for people */
-    int64_t bytes;     /* below zero: counted above, but not resident */
+    const char *name;   /* a key: "live", "cached", … */
+    const char *label;  /* for people */
+    int64_t bytes;      /* below zero: counted above, but not resident */
     const char *source; /* "allocator", "kernel", or "difference" of the two */
 };
 

@@ -1,0 +1,105 @@
+/*
+ * access - the figures of an image, one function for each kind
+ */
+#include "image.h"
+
+const char *mp_image_path(const mp_image_t *image)
+{
+    return image->path;
+}
+
+unsigned mp_image_flags(const mp_image_t *image)
+{
+    return image->flags;
+}
+
+uint64_t mp_image_file_bytes(const mp_image_t *image)
+{
+    return image->file_bytes;
+}
+
+const struct mp_region_process *mp_image_process(const mp_image_t *image)
+{
+    return &image->process;
+}
+
+const struct mp_region_totals *mp_image_totals(const mp_image_t *image)
+{
+    return &image->totals;
+}
+
+size_t mp_image_component_count(const mp_image_t *image)
+{
+    return image->component_count;
+}
+
+const struct mp_region_component *mp_image_component(
+    const mp_image_t *image, size_t row)
+{
+    return row < image->component_count ? &image->components[row] : NULL;
+}
+
+size_t mp_image_class_count(const mp_image_t *image)
+{
+    return image->class_count;
+}
+
+const struct mp_region_class *mp_image_class(const mp_image_t *image, size_t number)
+{
+    return number < image->class_count ? &image->classes[number] : NULL;
+}
+
+size_t mp_image_module_count(const mp_image_t *image)
+{
+    return image->module_count;
+}
+
+const struct mp_region_module *mp_image_module(const mp_image_t *image, size_t number)
+{
+    return number < image->module_count ? &image->modules[number] : NULL;
+}
+
+size_t mp_image_option_count(const mp_image_t *image)
+{
+    return image->option_count;
+}
+
+const struct mp_region_option *mp_image_option(const mp_image_t *image, size_t number)
+{
+    return number < image->option_count ? &image->options[number] : NULL;
+}
+
+const struct mp_region_cell *mp_image_cell(
+    const mp_image_t *image, size_t row, size_t number)
+{
+    return row < image->cell_rows && number < MP_REGION_CLASSES
+               ? &image->cells[row * MP_REGION_CLASSES + number]
+               : NULL;
+}
+
+void mp_image_class_sum(
+    const mp_image_t *image, size_t number, struct mp_region_cell *ret)
+{
+    *ret = (struct mp_region_cell){0};
+    for (size_t row = 0; number < MP_REGION_CLASSES && row < image->cell_rows; row++) {
+        const struct mp_region_cell *c =
+            &image->cells[row * MP_REGION_CLASSES + number];
+
+        ret->allocated_blocks_total += c->allocated_blocks_total;
+        ret->freed_blocks_total += c->freed_blocks_total;
+        ret->allocated_bytes_total += c->allocated_bytes_total;
+        ret->freed_bytes_total += c->freed_bytes_total;
+    }
+}
+
+size_t mp_image_moment_count(const mp_image_t *image, unsigned tier)
+{
+    return tier < MP_REGION_TIMELINE_TIERS ? image->moment_count[tier] : 0;
+}
+
+const struct mp_region_moment *mp_image_moment(
+    const mp_image_t *image, unsigned tier, size_t number)
+{
+    return number < mp_image_moment_count(image, tier) ? &image->moments[tier][number]
+                                                       : NULL;
+}

@@ -1,0 +1,430 @@
+#include "image.h"
+
+#include "text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    MIXED_ATTEMPTS = 4,
+    BYTES_MAX = 64 << 20, /* of records of one section */
+};
+
+/* ---- copying records ---- */
+
+/*
+ * `count` records of `record_bytes`, packed, of a section whose stride may be longer;
+ * NULL and *code 0 when count is 0.
+ */
+static void *copy_records(const struct source *s, const struct mp_region_section *c,
+    uint64_t first, size_t count, size_t record_bytes, int *code,
+    struct mp_error *error)
+{
+    size_t bytes = (size_t)c->stride * count; /* layout.c: cannot overflow */
+    char *all;
+
+    *code = 0;
+    if (count == 0) {
+        return NULL;
+    }
+    if (bytes > BYTES_MAX) {
+        *code = text_fail(
+            error, -EBADMSG, "%s: damaged: %zu bytes in one section", s->name, bytes);
+        return NULL;
+    }
+    all = malloc(bytes);
+    if (all == NULL) {
+        *code = text_fail(error, -ENOMEM, "%s: out of memory", s->name);
+        return NULL;
+    }
+    *code = source_read(s, all, bytes, c->offset + first * c->stride, error);
+    if (*code != 0) {
+        free(all);
+        return NULL;
+    }
+    for (size_t i = 1; c->stride != record_bytes && i < count; i++) {
+        memmove(all + i * record_bytes, all + i * c->stride, record_bytes);
+    }
+    return all;
+}
+
+static int check_count(const struct source *s, const struct mp_region_section *c,
+    const char *what, uint64_t count, struct mp_error *error)
+{
+    if (count > c->count) {
+        return text_fail(error, -EBADMSG,
+            "%s: damaged: %llu %s where there is room for %llu", s->name,
+            (unsigned long long)count, what, (unsigned long long)c->count);
+    }
+    return 0;
+}
+
+/* Make sure that a string ends; true when it had to be cut. */
+static bool end_string(char *text, size_t size)
+{
+    bool ends = memchr(text, '\0', size) != NULL;
+
+    text[size - 1] = '\0';
+    return !ends;
+}
+
+#define END_STRING(image, text)                                                        \
+    do {                                                                               \
+        if (end_string((text), sizeof(text))) {                                        \
+            (image)->flags |= MP_IMAGE_CUT_STRINGS;                                    \
+        }                                                                              \
+    } while (false)
+
+/* ---- parts ---- */
+
+static int read_process(
+    struct mp_image *image, const struct source *s, struct mp_error *error)
+{
+    struct mp_region_process *p = &image->process;
+    const struct mp_region_section *c = &image->layout.section[MP_SECTION_PROCESS];
+    int code = source_read(s, p, sizeof(*p), c->offset, error);
+
+    if (code != 0) {
+        return code;
+    }
+    END_STRING(image, p->version);
+    END_STRING(image, p->service);
+    END_STRING(image, p->exe);
+    END_STRING(image, p->command);
+    if (p->build_id_bytes > sizeof(p->build_id)) {
+        p->build_id_bytes = 0;
+    }
+    if (p->pid == 0 || p->pid > INT32_MAX) {
+        return text_fail(error, -EBADMSG, "%s: damaged: process number %llu", s->name,
+            (unsigned long long)p->pid);
+    }
+    return 0;
+}
+
+static int read_totals(
+    struct mp_image *image, const struct source *s, struct mp_error *error)
+{
+    const struct mp_region_section *c = &image->layout.section[MP_SECTION_TOTALS];
+    int code =
+        source_read_stable(s, &image->totals, sizeof(image->totals), c->offset, error);
+
+    if (code == 1) {
+        image->flags |= MP_IMAGE_TORN_TOTALS;
+        code = 0;
+    }
+    return code;
+}
+
+static int read_components(
+    struct mp_image *image, const struct source *s, struct mp_error *error)
+{
+    const struct mp_region_section *c = &image->layout.section[MP_SECTION_COMPONENTS];
+    uint64_t count = image->totals.component_count;
+    int code = check_count(s, c, "components", count, error);
+
+    if (code != 0) {
+        return code;
+    }
+    image->components =
+        copy_records(s, c, 0, count, sizeof(*image->components), &code, error);
+    if (code != 0) {
+        return code;
+    }
+    image->component_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct mp_region_component *row = &image->components[i];
+
+        END_STRING(image, row->name);
+        if (row->parent != 0 && row->parent >= i) {
+            row->parent = 0;
+            image->flags |= MP_IMAGE_BAD_PARENTS;
+        }
+    }
+    return 0;
+}
+
+/* The rows of the components in use; fewer when the section has room for fewer. */
+static int read_cells(
+    struct mp_image *image, const struct source *s, struct mp_error *error)
+{
+    const struct mp_region_section *c = &image->layout.section[MP_SECTION_COUNTERS];
+    size_t rows = (size_t)c->count / MP_REGION_CLASSES;
+    int code = 0;
+
+    rows = rows < image->component_count ? rows : image->component_count;
+    image->cells = copy_records(
+        s, c, 0, rows * MP_REGION_CLASSES, sizeof(*image->cells), &code, error);
+    image->cell_rows = code == 0 ? rows : 0;
+    return code;
+}
+
+static int read_classes(
+    struct mp_image *image, const struct source *s, struct mp_error *error)
+{
+    const struct mp_region_section *c = &image->layout.section[MP_SECTION_CLASSES];
+    size_t count = c->count < MP_REGION_CLASSES ? c->count : MP_REGION_CLASSES;
+    int code = 0;
+
+    image->classes =
+        copy_records(s, c, 0, count, sizeof(*image->classes), &code, error);
+    image->class_count = code == 0 ? count : 0;
+    return code;
+}
+
+static int read_modules(
+    struct mp_image *image, const struct source *s, struct mp_error *error)
+{
+    const struct mp_region_section *c = &image->layout.section[MP_SECTION_MODULES];
+    uint64_t count = image->totals.module_count;
+    int code = check_count(s, c, "modules", count, error);
+
+    if (code != 0) {
+        return code;
+    }
+    image->modules =
+        copy_records(s, c, 0, count, sizeof(*image->modules), &code, error);
+    if (code != 0) {
+        return code;
+    }
+    image->module_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct mp_region_module *m = &image->modules[i];
+
+        END_STRING(image, m->path);
+        if (m->build_id_bytes > sizeof(m->build_id)) {
+            m->build_id_bytes = 0;
+        }
+        if (m->segment_count > MP_REGION_MODULE_SEGMENTS) {
+            m->segment_count = MP_REGION_MODULE_SEGMENTS;
+        }
+    }
+    return 0;
+}
+
+static int read_options(
+    struct mp_image *image, const struct source *s, struct mp_error *error)
+{
+    const struct mp_region_section *c = &image->layout.section[MP_SECTION_OPTIONS];
+    uint64_t count = image->totals.option_count;
+    int code = check_count(s, c, "options", count, error);
+
+    if (code != 0) {
+        return code;
+    }
+    image->options =
+        copy_records(s, c, 0, count, sizeof(*image->options), &code, error);
+    if (code != 0) {
+        return code;
+    }
+    image->option_count = count;
+    for (size_t i = 0; i < count; i++) {
+        END_STRING(image, image->options[i].name);
+        END_STRING(image, image->options[i].value);
+    }
+    return 0;
+}
+
+/* ---- the timeline ---- */
+
+/* One point that was being written during the copy: once more by itself. */
+static int settle_moment(struct mp_image *image, const struct source *s,
+    const struct mp_region_section *c, uint64_t slot, struct mp_region_moment *m,
+    struct mp_error *error)
+{
+    int code =
+        source_read_stable(s, m, sizeof(*m), c->offset + slot * c->stride, error);
+
+    if (code == 1) {
+        image->flags |= MP_IMAGE_TORN_MOMENTS;
+        m->time_ns = 0;
+        code = 0;
+    }
+    return code;
+}
+
+/* Points that were never written, or are torn, go; the rest moves together. */
+static size_t drop_empty(struct mp_region_moment *m, size_t count)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (m[i].time_ns != 0) {
+            m[kept++] = m[i];
+        }
+    }
+    return kept;
+}
+
+static void rotate(struct mp_region_moment *m, size_t count, size_t first,
+    struct mp_region_moment *scratch)
+{
+    memcpy(scratch, m, count * sizeof(*m));
+    memcpy(m, scratch + first, (count - first) * sizeof(*m));
+    memcpy(m + count - first, scratch, first * sizeof(*m));
+}
+
+static int read_timeline(struct mp_image *image, const struct source *s, unsigned tier,
+    struct mp_error *error)
+{
+    const struct mp_region_section *c =
+        &image->layout.section[MP_SECTION_TIMELINE_1S + tier];
+    uint64_t total = image->totals.timeline_total[tier];
+    size_t count = total < c->count ? (size_t)total : (size_t)c->count;
+    struct mp_region_moment *again = NULL;
+    struct mp_region_moment *m;
+    int code = 0;
+
+    m = copy_records(s, c, 0, count, sizeof(*m), &code, error);
+    image->moments[tier] = m;
+    if (code != 0 || count == 0) {
+        return code;
+    }
+    again = copy_records(s, c, 0, count, sizeof(*m), &code, error);
+    for (size_t i = 0; code == 0 && i < count; i++) {
+        if ((m[i].seq & 1) != 0 || memcmp(&m[i], &again[i], sizeof(*m)) != 0) {
+            code = settle_moment(image, s, c, i, &m[i], error);
+        }
+    }
+    if (code == 0) {
+        rotate(m, count, total > c->count ? (size_t)(total % c->count) : 0, again);
+        image->moment_count[tier] = drop_empty(m, count);
+    }
+    free(again);
+    return code;
+}
+
+/* ---- the whole ---- */
+
+static void forget_figures(struct mp_image *image)
+{
+    free(image->classes);
+    free(image->components);
+    free(image->cells);
+    free(image->modules);
+    free(image->options);
+    image->classes = NULL;
+    image->components = NULL;
+    image->cells = NULL;
+    image->modules = NULL;
+    image->options = NULL;
+    image->class_count = image->component_count = image->cell_rows = 0;
+    image->module_count = image->option_count = 0;
+    for (unsigned t = 0; t < MP_REGION_TIMELINE_TIERS; t++) {
+        free(image->moments[t]);
+        image->moments[t] = NULL;
+        image->moment_count[t] = 0;
+    }
+}
+
+/* Components are written before the totals: of one publication, they add up to them. */
+static bool adds_up(const struct mp_image *image)
+{
+    uint64_t allocated = 0;
+    uint64_t freed = 0;
+
+    for (size_t i = 0; i < image->component_count; i++) {
+        allocated += image->components[i].allocated_bytes_total;
+        freed += image->components[i].freed_bytes_total;
+    }
+    return allocated == image->totals.allocated_bytes_total
+           && freed == image->totals.freed_bytes_total;
+}
+
+static int read_figures(
+    struct mp_image *image, const struct source *s, struct mp_error *error)
+{
+    int code = read_totals(image, s, error);
+
+    code = code != 0 ? code : read_components(image, s, error);
+    code = code != 0 ? code : read_cells(image, s, error);
+    code = code != 0 ? code : read_classes(image, s, error);
+    code = code != 0 ? code : read_modules(image, s, error);
+    code = code != 0 ? code : read_options(image, s, error);
+    for (unsigned t = 0; code == 0 && t < MP_REGION_TIMELINE_TIERS; t++) {
+        code = read_timeline(image, s, t, error);
+    }
+    return code;
+}
+
+static int read_all(
+    struct mp_image *image, const struct source *s, struct mp_error *error)
+{
+    int code = layout_read(s, &image->layout, error);
+
+    if (code == 0) {
+        code = read_process(image, s, error);
+    }
+    for (unsigned i = 0; code == 0 && i < MIXED_ATTEMPTS; i++) {
+        unsigned kept = image->flags & MP_IMAGE_CUT_STRINGS;
+        uint64_t published = image->totals.published_total;
+        bool was_mixed = (image->flags & MP_IMAGE_MIXED) != 0;
+
+        forget_figures(image);
+        image->flags = kept;
+        code = read_figures(image, s, error);
+        if (code != 0 || adds_up(image)) {
+            break;
+        }
+        image->flags |= MP_IMAGE_MIXED;
+        if (was_mixed && published == image->totals.published_total) {
+            break; /* nobody is writing: another look shows the same */
+        }
+    }
+    return code;
+}
+
+int mp_image_read(int fd, const char *name, mp_image_t **ret, struct mp_error *error)
+{
+    struct mp_image *image;
+    struct source s;
+    int code;
+
+    *ret = NULL;
+    code = source_init(&s, fd, name, error);
+    if (code != 0) {
+        return code;
+    }
+    image = calloc(1, sizeof(*image));
+    if (image != NULL) {
+        image->path = strdup(name);
+    }
+    if (image == NULL || image->path == NULL) {
+        free(image);
+        return text_fail(error, -ENOMEM, "%s: out of memory", name);
+    }
+    image->file_bytes = s.backed_bytes;
+    image->device = s.device;
+    image->inode = s.inode;
+    code = read_all(image, &s, error);
+    if (code != 0) {
+        mp_image_free(image);
+        return code;
+    }
+    *ret = image;
+    return 0;
+}
+
+int mp_image_open(const char *path, mp_image_t **ret, struct mp_error *error)
+{
+    int fd = -1;
+    int code;
+
+    *ret = NULL;
+    code = source_open(path, false, &fd, error);
+    if (code == 0) {
+        code = mp_image_read(fd, path, ret, error);
+        close(fd);
+    }
+    return code;
+}
+
+void mp_image_free(mp_image_t *image)
+{
+    if (image != NULL) {
+        forget_figures(image);
+        free(image->path);
+        free(image);
+    }
+}

@@ -1,0 +1,95 @@
+/*
+ * life - what became of the process that wrote a region
+ */
+#include "image.h"
+#include "proc.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* After a restart of the machine every process number means somebody else. */
+static bool is_of_this_boot(const struct mp_region_process *p)
+{
+    static const uint8_t unknown[sizeof(p->boot_id)];
+    FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+    uint8_t now[sizeof(p->boot_id)] = {0};
+    unsigned digits = 0;
+    int c;
+
+    while (f != NULL && digits < 2 * sizeof(now) && (c = fgetc(f)) != EOF) {
+        if (isxdigit(c)) {
+            int value = isdigit(c) ? c - '0' : tolower(c) - 'a' + 10;
+
+            now[digits / 2] = (uint8_t)(now[digits / 2] << 4 | value);
+            digits++;
+        }
+    }
+    if (f != NULL) {
+        fclose(f);
+    }
+    return digits < 2 * sizeof(now) || memcmp(p->boot_id, unknown, sizeof(now)) == 0
+           || memcmp(p->boot_id, now, sizeof(now)) == 0;
+}
+
+/* Whether /proc/PID/exe is another file by now. An update of it on disk is no matter. */
+static bool runs_other_program(const struct mp_region_process *p)
+{
+    static const char deleted[] = " (deleted)";
+    char path[64];
+    char now[sizeof(p->exe) + sizeof(deleted)];
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/%llu/exe", (unsigned long long)p->pid);
+    n = readlink(path, now, sizeof(now) - 1);
+    if (n <= 0 || p->exe[0] == '\0') {
+        return false; /* not permitted to know */
+    }
+    now[n] = '\0';
+    if ((size_t)n > sizeof(deleted) - 1
+        && strcmp(now + n - (sizeof(deleted) - 1), deleted) == 0) {
+        now[n - (ssize_t)(sizeof(deleted) - 1)] = '\0';
+    }
+    return strncmp(now, p->exe, sizeof(p->exe) - 1) != 0;
+}
+
+enum mp_life mp_image_life(const mp_image_t *image)
+{
+    const struct mp_region_process *p = &image->process;
+    uint64_t ours = proc_pid_namespace("self");
+    uint64_t ticks = 0;
+    char state = '?';
+
+    if (p->state == MP_STATE_EXITED) {
+        return MP_LIFE_EXITED;
+    }
+    if (!is_of_this_boot(p)) {
+        return MP_LIFE_DIED;
+    }
+    if (p->pid_namespace != 0 && ours != 0 && p->pid_namespace != ours) {
+        return MP_LIFE_ELSEWHERE;
+    }
+    if (proc_read_stat(p->pid, &state, &ticks) != 0 || ticks != p->start_ticks
+        || state == 'Z' || state == 'X') {
+        return MP_LIFE_DIED;
+    }
+    if (runs_other_program(p)
+        || proc_maps_file(p->pid, image->device, image->inode) == 0) {
+        return MP_LIFE_REPLACED;
+    }
+    return MP_LIFE_RUNNING;
+}
+
+const char *mp_life_name(enum mp_life life)
+{
+    static const char *const names[] = {[MP_LIFE_RUNNING] = "running",
+        [MP_LIFE_EXITED] = "exited",
+        [MP_LIFE_DIED] = "died",
+        [MP_LIFE_REPLACED] = "replaced",
+        [MP_LIFE_ELSEWHERE] = "elsewhere"};
+
+    return (unsigned)life < sizeof(names) / sizeof(names[0]) ? names[life] : "unknown";
+}

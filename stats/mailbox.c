@@ -1,0 +1,145 @@
+/*
+ * mailbox - asking a running process for something
+ *
+ * The only place that writes to a region: three words of the mailbox section.
+ */
+#include "image.h"
+#include "text.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LOOK_MS = 20 };
+
+static uint64_t clock_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* Greater than any before it: two tools at the same time must not share a number. */
+static uint64_t next_request(const struct mp_region_mailbox *m, unsigned operation)
+{
+    struct timespec t;
+    uint64_t serial;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    serial = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+    if (serial <= m->request >> 8) {
+        serial = (m->request >> 8) + 1;
+    }
+    return serial << 8 | operation;
+}
+
+static int write_word(int fd, uint64_t offset, uint64_t value)
+{
+    return pwrite(fd, &value, sizeof(value), (off_t)offset) == sizeof(value) ? 0
+                                                                             : -errno;
+}
+
+/* The argument and its check first: the process believes them when it sees the request. */
+static int post(const struct mp_image *image, const struct source *s,
+    unsigned operation, uint64_t *ret_request, struct mp_error *error)
+{
+    uint64_t offset = image->layout.section[MP_SECTION_MAILBOX].offset;
+    struct mp_region_mailbox m;
+    uint64_t key;
+    int code = source_read(s, &m, sizeof(m), offset, error);
+
+    if (code != 0) {
+        return code;
+    }
+    memcpy(&key, image->process.run_id, sizeof(key));
+    m.argument = 0;
+    m.request = next_request(&m, operation);
+    m.check = (m.request * 0x9e3779b97f4a7c15u) ^ m.argument ^ key;
+    code = write_word(
+        s->fd, offset + offsetof(struct mp_region_mailbox, argument), m.argument);
+    code = code != 0 ? code
+                     : write_word(s->fd,
+                         offset + offsetof(struct mp_region_mailbox, check), m.check);
+    code = code != 0
+               ? code
+               : write_word(s->fd, offset + offsetof(struct mp_region_mailbox, request),
+                   m.request);
+    *ret_request = m.request;
+    return code == 0 ? 0
+                     : text_fail(error, code, "%s: cannot be written: %s", s->name,
+                         strerror(-code));
+}
+
+static int wait_for(const struct mp_image *image, const struct source *s,
+    uint64_t request, unsigned timeout_ms, uint64_t *ret_bytes, struct mp_error *error)
+{
+    uint64_t offset = image->layout.section[MP_SECTION_TOTALS].offset;
+    uint64_t until = clock_ms() + timeout_ms;
+    struct timespec pause = {0, LOOK_MS * 1000000L};
+    struct mp_region_totals t;
+
+    for (;;) {
+        int code = source_read_stable(s, &t, sizeof(t), offset, error);
+
+        if (code < 0) {
+            return code;
+        }
+        if (code == 0 && t.mailbox_seen == request) {
+            *ret_bytes = t.mailbox_result;
+            return 0;
+        }
+        if (mp_image_life(image) != MP_LIFE_RUNNING) {
+            return text_fail(error, -ESRCH, "process %llu: ended meanwhile",
+                (unsigned long long)image->process.pid);
+        }
+        if (clock_ms() >= until) {
+            return text_fail(error, -ETIMEDOUT,
+                "process %llu: did not enter the allocator's slow path within %u ms; "
+                "it will trim when it does",
+                (unsigned long long)image->process.pid, timeout_ms);
+        }
+        nanosleep(&pause, NULL);
+    }
+}
+
+static int ask(const struct mp_image *image, int fd, const char *path,
+    unsigned timeout_ms, uint64_t *ret_bytes, struct mp_error *error)
+{
+    struct source s;
+    uint64_t request = 0;
+    int code;
+
+    if (mp_image_life(image) != MP_LIFE_RUNNING) {
+        return text_fail(error, -ESRCH, "process %llu: runs no more (%s)",
+            (unsigned long long)image->process.pid, mp_life_name(mp_image_life(image)));
+    }
+    if (image->layout.section[MP_SECTION_MAILBOX].count == 0) {
+        return text_fail(error, -ENOTSUP, "%s: has no mailbox", path);
+    }
+    code = source_init(&s, fd, path, error);
+    code = code != 0 ? code : post(image, &s, MP_OPERATION_TRIM, &request, error);
+    return code != 0 ? code
+                     : wait_for(image, &s, request, timeout_ms, ret_bytes, error);
+}
+
+int mp_trim_request(
+    const char *path, unsigned timeout_ms, uint64_t *ret_bytes, struct mp_error *error)
+{
+    mp_image_t *image = NULL;
+    int fd = -1;
+    int code = source_open(path, true, &fd, error);
+
+    *ret_bytes = 0;
+    if (code != 0) {
+        return code;
+    }
+    code = mp_image_read(fd, path, &image, error);
+    if (code == 0) {
+        code = ask(image, fd, path, timeout_ms, ret_bytes, error);
+    }
+    mp_image_free(image);
+    close(fd);
+    return code;
+}
