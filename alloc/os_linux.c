@@ -1,6 +1,7 @@
 #include "os.h"
 
 #include "bits.h"
+#include "check.h"
 #include "config.h"
 
 #include <dirent.h>
@@ -243,48 +244,66 @@ static uint64_t parse_decimal(const char *text)
     return value;
 }
 
-/* cgroup v2: the least memory.max on the way up from our own group. */
-uint64_t os_cgroup_limit(void)
+/* The group that /proc/self/cgroup names on the line with this controller. */
+static bool find_group(char *groups, const char *controller, char **ret_group)
 {
-    static const char root[] = "/sys/fs/cgroup";
-    char groups[512];
-    char path[640];
-    char value[32];
-    uint64_t least = 0;
-    char *group;
+    char *group = strstr(groups, controller);
     char *end;
-    size_t n;
 
-    if (os_read_file("/proc/self/cgroup", groups, sizeof(groups)) <= 0) {
-        return 0;
-    }
-    group = strstr(groups, "0::/");
     if (group == NULL) {
-        return 0;
+        return false;
     }
-    group += 3;
+    group += strlen(controller) - 1; /* ends with the group's first slash */
     end = strchr(group, '\n');
     if (end != NULL) {
         *end = '\0';
     }
-    for (;;) {
-        n = strlen(group);
-        memcpy(path, root, sizeof(root) - 1);
-        memcpy(path + sizeof(root) - 1, group, n);
-        memcpy(path + sizeof(root) - 1 + n, "/memory.max", sizeof("/memory.max"));
+    *ret_group = group;
+    return true;
+}
+
+/* The least limit on the way up from a group. */
+static uint64_t least_limit(char *group, const char *root, const char *file)
+{
+    char path[768];
+    char value[32];
+    uint64_t least = 0;
+    char *end = group + strlen(group);
+
+    do {
+        *end = '\0';
+        check_format(path, sizeof(path), "%s%s%s", root, group, file);
         if (os_read_file(path, value, sizeof(value)) > 0 && value[0] != 'm') {
             uint64_t limit = parse_decimal(value);
 
-            if (limit != 0 && (least == 0 || limit < least)) {
+            /* v1 says "none" by a number near the largest there is */
+            if (limit != 0 && limit < (uint64_t)1 << 60
+                && (least == 0 || limit < least)) {
                 least = limit;
             }
         }
         end = strrchr(group, '/');
-        if (end == NULL) {
-            return least;
-        }
-        *end = '\0';
+    } while (end != NULL);
+    return least;
+}
+
+uint64_t os_cgroup_limit(void)
+{
+    char groups[1024];
+    char *group;
+    uint64_t limit = 0;
+
+    if (os_read_file("/proc/self/cgroup", groups, sizeof(groups)) <= 0) {
+        return 0;
     }
+    if (find_group(groups, "0::/", &group)) {
+        limit = least_limit(group, "/sys/fs/cgroup", "/memory.max");
+    }
+    if (limit == 0 && os_read_file("/proc/self/cgroup", groups, sizeof(groups)) > 0
+        && find_group(groups, ":memory:/", &group)) {
+        limit = least_limit(group, "/sys/fs/cgroup/memory", "/memory.limit_in_bytes");
+    }
+    return limit;
 }
 
 uint64_t os_pid(void)

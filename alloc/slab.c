@@ -55,6 +55,31 @@ static struct block *list_last(struct block *b)
     return b;
 }
 
+/*
+ * Hardened builds walk a list before they trust it: every block must be one of this slab,
+ * and there must be as many as the counts say. Finds blocks that were freed twice, and
+ * links that were overwritten after free.
+ */
+static void check_list(const struct span *s, const struct block *list, unsigned n)
+{
+    unsigned found = 0;
+
+    if (!CONFIG_HARDENED) {
+        return;
+    }
+    for (const struct block *b = list; b != NULL; b = b->next) {
+        if ((char *)b < span_address(s) || (char *)b >= span_address(s) + SPAN_BYTES
+            || !slab_is_block(s, b) || ++found > n) {
+            check_die("a free list of slab %p (class %u) is damaged at %p",
+                (void *)span_address(s), sizeclass_table[s->cls].bytes, (void *)b);
+        }
+    }
+    if (found != n) {
+        check_die("a free list of slab %p (class %u) lost blocks",
+            (void *)span_address(s), sizeclass_table[s->cls].bytes);
+    }
+}
+
 unsigned slab_fold_remote(struct span *s, bool clear_queued)
 {
     /*
@@ -70,6 +95,7 @@ unsigned slab_fold_remote(struct span *s, bool clear_queued)
         return 0;
     }
     list = (struct block *)(span_address(s) + (word & SLAB_REMOTE_INDEX) * BLOCK_ALIGN);
+    check_list(s, list, n);
     if (s->local == NULL) {
         s->local = list;
     } else if (n <= slab_free_count(s)) { /* walk the shorter of the two */
@@ -92,6 +118,7 @@ struct block *slab_take(struct span *s, unsigned most, unsigned *ret_n)
     struct block *list = s->local;
 
     check_used(s);
+    check_list(s, list, n);
     if (n > most) {
         struct block *last = list;
 
