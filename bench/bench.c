@@ -1,0 +1,277 @@
+/*
+ * bench - the driver: finds the workload, runs its threads, prints one line of JSON
+ *
+ * The peak of resident memory is VmHWM of this process image. What getrusage gives would
+ * include the memory of the program that started us: Linux carries it across exec.
+ */
+#include "bench.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { THREADS_MAX = 256 };
+
+static const struct workload *const families[] = {sizes_workloads, batch_workloads,
+    larson_workloads, pipe_workloads, lifetime_workloads, realloc_workloads,
+    calloc_workloads, large_workloads, aligned_workloads};
+enum { FAMILIES = sizeof(families) / sizeof(families[0]) };
+
+void bench_fail(const char *format, ...)
+{
+    char line[256];
+    va_list ap;
+    int n;
+
+    va_start(ap, format);
+    n = vsnprintf(line, sizeof(line) - 1, format, ap);
+    va_end(ap);
+    n = n < 0 ? 0 : n > (int)sizeof(line) - 2 ? (int)sizeof(line) - 2 : n;
+    line[n] = '\n';
+    (void)!write(STDERR_FILENO, line, (size_t)n + 1); /* the heap may be broken */
+    _exit(1);
+}
+
+uint64_t bench_now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void *array_map(size_t bytes)
+{
+    void *p =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED) {
+        bench_fail("no memory for the harness: %s", strerror(errno));
+    }
+    return p;
+}
+
+void array_unmap(void *array, size_t bytes)
+{
+    munmap(array, bytes);
+}
+
+bool worker_more(const struct worker *w)
+{
+    return w->plan->ops != 0 ? w->ops < w->quota
+                             : bench_now_ns() < w->plan->deadline_ns;
+}
+
+/* ---- threads ---- */
+
+static void worker_init(struct worker *w, struct plan *plan, unsigned index)
+{
+    uint64_t share = plan->ops / plan->threads;
+
+    *w = (struct worker){.plan = plan, .index = index};
+    w->random = (plan->seed + index + 1) * 0x9e3779b97f4a7c15ull | 1;
+    w->quota = share + (index < plan->ops % plan->threads);
+    for (unsigned i = 0; i < 8; i++) {
+        random_next(&w->random); /* neighbouring seeds begin alike */
+    }
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+
+    w->plan->workload->work(w);
+    return NULL;
+}
+
+/* The first worker is the main thread: a run with one thread is single-threaded. */
+static uint64_t run_workers(struct plan *plan, struct worker *workers)
+{
+    pthread_t threads[THREADS_MAX];
+    uint64_t ops = 0;
+
+    for (unsigned i = 0; i < plan->threads; i++) {
+        worker_init(&workers[i], plan, i);
+    }
+    for (unsigned i = 1; i < plan->threads; i++) {
+        if (pthread_create(&threads[i], NULL, worker_main, &workers[i]) != 0) {
+            bench_fail("no thread number %u", i);
+        }
+    }
+    worker_main(&workers[0]);
+    for (unsigned i = 0; i < plan->threads; i++) {
+        if (i > 0) {
+            pthread_join(threads[i], NULL);
+        }
+        ops += workers[i].ops;
+    }
+    return ops;
+}
+
+/* ---- result ---- */
+
+static uint64_t peak_rss_bytes(void)
+{
+    unsigned long kib = 0;
+    char line[128];
+    FILE *f = fopen("/proc/self/status", "r");
+
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+        if (sscanf(line, "VmHWM: %lu kB", &kib) == 1) {
+            break;
+        }
+    }
+    if (f != NULL) {
+        fclose(f);
+    }
+    return kib * KIB;
+}
+
+static double seconds_of(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+static void print_result(const struct plan *plan, uint64_t ops, uint64_t ns)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    printf("{\"workload\": \"%s\", \"threads\": %u, \"seed\": %llu, \"ops\": %llu, "
+           "\"seconds\": %.6f, \"ns_per_op\": %.3f, \"peak_rss_bytes\": %llu, "
+           "\"user_seconds\": %.6f, \"system_seconds\": %.6f, \"minor_faults\": %ld}\n",
+        plan->workload->name, plan->threads, (unsigned long long)plan->seed,
+        (unsigned long long)ops, (double)ns / 1e9, (double)ns / (double)(ops ? ops : 1),
+        (unsigned long long)peak_rss_bytes(), seconds_of(usage.ru_utime),
+        seconds_of(usage.ru_stime), usage.ru_minflt);
+}
+
+static int run(struct plan *plan, double seconds)
+{
+    const struct workload *workload = plan->workload;
+    size_t bytes = plan->threads * sizeof(struct worker);
+    struct worker *workers = array_map(bytes);
+    uint64_t began, ops;
+
+    if (workload->begin != NULL) {
+        workload->begin(plan);
+    }
+    began = bench_now_ns();
+    plan->deadline_ns = began + (uint64_t)(seconds * 1e9);
+    ops = run_workers(plan, workers);
+    print_result(plan, ops, bench_now_ns() - began);
+    if (workload->end != NULL) {
+        workload->end(plan);
+    }
+    array_unmap(workers, bytes);
+    return 0;
+}
+
+/* ---- command line ---- */
+
+static const struct workload *find_workload(const char *name)
+{
+    for (unsigned i = 0; i < FAMILIES; i++) {
+        for (const struct workload *w = families[i]; w->name != NULL; w++) {
+            if (strcmp(w->name, name) == 0) {
+                return w;
+            }
+        }
+    }
+    return NULL;
+}
+
+static void list(FILE *out)
+{
+    for (unsigned i = 0; i < FAMILIES; i++) {
+        for (const struct workload *w = families[i]; w->name != NULL; w++) {
+            fprintf(out, "%s\t%u\t%llu\t%s\n", w->name, w->threads,
+                (unsigned long long)w->ops, w->what);
+        }
+    }
+}
+
+static int usage(void)
+{
+    fputs("usage: workloads --list\n"
+          "       workloads NAME [--threads N] [--seconds S | --ops N] [--seed N]\n",
+        stderr);
+    return 2;
+}
+
+static bool parse_count(const char *text, uint64_t most, uint64_t *ret)
+{
+    char *end;
+
+    errno = 0;
+    *ret = strtoull(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0' && text[0] != '-' && *ret > 0
+           && *ret <= most;
+}
+
+static bool parse_seconds(const char *text, double *ret)
+{
+    char *end;
+
+    *ret = strtod(text, &end);
+    return end != text && *end == '\0' && *ret > 0 && *ret < 1e5;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"list", no_argument, NULL, 'l'},
+        {"threads", required_argument, NULL, 't'},
+        {"seconds", required_argument, NULL, 's'},
+        {"ops", required_argument, NULL, 'o'},
+        {"seed", required_argument, NULL, 'r'},
+        {0},
+    };
+    struct plan plan = {.seed = 1};
+    uint64_t threads = 0;
+    double seconds = 0;
+    int c;
+
+    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        bool good = c == 'l'   ? true
+                    : c == 't' ? parse_count(optarg, THREADS_MAX, &threads)
+                    : c == 's' ? parse_seconds(optarg, &seconds)
+                    : c == 'o' ? parse_count(optarg, UINT64_MAX, &plan.ops)
+                    : c == 'r' ? parse_count(optarg, UINT64_MAX, &plan.seed)
+                               : false;
+
+        if (!good) {
+            return usage();
+        }
+        if (c == 'l') {
+            list(stdout);
+            return 0;
+        }
+    }
+    if (optind + 1 != argc || (seconds > 0 && plan.ops > 0)) {
+        return usage();
+    }
+    plan.workload = find_workload(argv[optind]);
+    if (plan.workload == NULL) {
+        fprintf(stderr, "workloads: no workload %s; there are:\n", argv[optind]);
+        list(stderr);
+        return 2;
+    }
+    plan.threads = threads != 0 ? (unsigned)threads : plan.workload->threads;
+    if (plan.threads < plan.workload->at_least) {
+        fprintf(stderr, "workloads: %s needs at least %u threads\n",
+            plan.workload->name, plan.workload->at_least);
+        return 2;
+    }
+    if (plan.ops == 0 && seconds <= 0) {
+        plan.ops = plan.workload->ops;
+    }
+    return run(&plan, seconds);
+}

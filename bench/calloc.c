@@ -1,0 +1,63 @@
+/*
+ * calloc - zeroed blocks of 16 B to 64 KiB, dirtied before they are freed
+ */
+#include "bench.h"
+
+#include <string.h>
+
+enum { SLOTS = 256, BATCH = 256 };
+
+static size_t draw_size(uint64_t *random)
+{
+    unsigned shift = 4 + (unsigned)random_below(random, 9);
+
+    shift += random_below(random, 16) == 0 ? 3 : 0;
+    return ((size_t)1 << shift) + random_below(random, (size_t)1 << shift);
+}
+
+/* Both ends and the middle: to read all of it would measure the reader. */
+static void expect_zeros(const unsigned char *p, size_t size)
+{
+    const size_t at[] = {0, 8, size / 4, size / 2, size - 16, size - 8};
+
+    for (unsigned i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+        uint64_t word;
+
+        memcpy(&word, p + at[i], sizeof(word));
+        if (word != 0) {
+            bench_fail("calloc of %zu bytes is not zero at %zu", size, at[i]);
+        }
+    }
+}
+
+static void work(struct worker *w)
+{
+    void *block[SLOTS] = {NULL};
+    size_t size[SLOTS] = {0};
+
+    while (worker_more(w)) {
+        for (unsigned i = 0; i < BATCH; i++) {
+            size_t at = random_below(&w->random, SLOTS);
+
+            if (block[at] != NULL) {
+                memset(block[at], 0xa5, size[at] < 256 ? size[at] : 256);
+                block_mark(block[at], size[at]);
+                block_delete(block[at], size[at]);
+            }
+            size[at] = draw_size(&w->random);
+            block[at] = checked(calloc(1, size[at]), size[at]);
+            expect_zeros(block[at], size[at]);
+            block_mark(block[at], size[at]);
+        }
+        w->ops += BATCH;
+    }
+    for (unsigned i = 0; i < SLOTS; i++) {
+        free(block[i]);
+    }
+}
+
+const struct workload calloc_workloads[] = {
+    {"calloc-mix", "256 slots of zeroed blocks, 16 B to 64 KiB", .threads = 1,
+        .at_least = 1, .ops = 10000000, .work = work},
+    {0},
+};

@@ -1,0 +1,61 @@
+/*
+ * pairs - the loops whose instructions callgrind.py counts; nothing but malloc and free
+ *
+ *     pairs SIZE BATCH COUNT [shuffled]
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH_MAX = 512 };
+
+static void *block[BATCH_MAX];
+static unsigned order[BATCH_MAX];
+
+static void shuffle(unsigned n)
+{
+    unsigned random = 1;
+
+    for (unsigned i = n - 1; i > 0; i--) {
+        unsigned j, t;
+
+        random = random * 1664525u + 1013904223u;
+        j = (random >> 16) % (i + 1);
+        t = order[i];
+        order[i] = order[j];
+        order[j] = t;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    size_t size;
+    unsigned batch;
+    unsigned long count;
+
+    if (argc < 4) {
+        fputs("usage: pairs SIZE BATCH COUNT [shuffled]\n", stderr);
+        return 2;
+    }
+    size = strtoul(argv[1], NULL, 10);
+    batch = (unsigned)strtoul(argv[2], NULL, 10);
+    count = strtoul(argv[3], NULL, 10);
+    if (batch == 0 || batch > BATCH_MAX) {
+        return 2;
+    }
+    for (unsigned i = 0; i < batch; i++) {
+        order[i] = i;
+    }
+    if (argc > 4 && strcmp(argv[4], "shuffled") == 0) {
+        shuffle(batch);
+    }
+    for (unsigned long done = 0; done < count; done += batch) {
+        for (unsigned i = 0; i < batch; i++) {
+            block[i] = malloc(size);
+        }
+        for (unsigned i = 0; i < batch; i++) {
+            free(block[order[i]]);
+        }
+    }
+    return 0;
+}
