@@ -6,13 +6,12 @@
 
 enum {
     FRESH_MS = 250,         /* a list should not last longer: figures stay fresh */
-    GIVEN_FIRST = 8,        /* blocks in the first refill of a class, then doubling */
     CARVE_FIRST = 4 * 1024, /* bytes cut from a new slab, then doubling */
     CARVE_MAX = 8 * 1024,   /* what is cut is handed out from the first-level cache */
     HOT_BLOCKS = 16,        /* free blocks that a busy class should find */
-    UNCLOCKED_REFILLS = 15,
-    COLD_BYTES = 2 * 1024, /* the same for an idle one */
-    ABSORB_MOST = 4,       /* orphans looked at in one refill */
+    TRUST_MAX = 15,         /* refills in a row without a look at the clock */
+    COLD_BYTES = 2 * 1024,  /* the same for an idle one */
+    ABSORB_MOST = 4,        /* orphans looked at in one refill */
 };
 
 struct heap heap_empty;
@@ -436,18 +435,18 @@ void heap_reset_lock(struct heap *h)
 /*
  * How many blocks a list may have. At most as many as the class used up in 250 ms lately:
  * counting happens at refill, so a slow class must come back often enough for its figures
- * to be fresh. A fast one is not held up: the quota doubles with each refill.
+ * to be fresh. A fast one is not held up: the quota doubles with each refill, from 1.
  */
 static unsigned quota(struct heap *h, unsigned cls, uint32_t now_ms)
 {
     uint32_t elapsed_ms = now_ms - h->stamp_ms[cls];
-    unsigned given = h->given[cls];
+    uint64_t given = h->given[cls];
 
     h->stamp_ms[cls] = now_ms;
-    if (elapsed_ms > FRESH_MS && given > 0) {
-        return (unsigned)bits_max((uint64_t)given * FRESH_MS / elapsed_ms, 1);
+    if (elapsed_ms > FRESH_MS / 2) {
+        given = bits_min(given, given * FRESH_MS / elapsed_ms / 2);
     }
-    return (unsigned)bits_max(2u * given, GIVEN_FIRST);
+    return (unsigned)bits_max(2 * given, 1);
 }
 
 /*
@@ -595,7 +594,9 @@ static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
         h->zeroed[cls] = s->clean && slab_free_count(s) == 0;
         carve_more(s);
     }
-    h->unclocked[cls] = is_hot ? UNCLOCKED_REFILLS : 0;
+    /* Trusted with as many refills as it had in less than 10 ms, and one. */
+    h->trust[cls] = (uint8_t)(is_hot ? bits_min(2u * h->trust[cls] + 1, TRUST_MAX) : 0);
+    h->unclocked[cls] = h->trust[cls];
     p = hand_out(h, cls, s, most);
     if (h->owner != 0) { /* else under the heap's lock */
         probe_tick(now_ms);
@@ -614,7 +615,7 @@ void *heap_refill(struct heap *h, unsigned cls)
     if (h->unclocked[cls] > 0 && has_batch(s)) {
         h->unclocked[cls]--;
         h->zeroed[cls] = false;
-        return hand_out(h, cls, s, (unsigned)bits_max(2u * h->given[cls], GIVEN_FIRST));
+        return hand_out(h, cls, s, 2u * h->given[cls]);
     }
     return refill_slow(h, cls);
 }

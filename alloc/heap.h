@@ -33,7 +33,8 @@ struct heap {
     struct span *avail[CLASS_SLAB_COUNT]; /* owner: rings, oldest first */
     uint32_t stamp_ms[CLASS_SLAB_COUNT];  /* owner: last refill */
     uint16_t given[CLASS_SLAB_COUNT];     /* owner: blocks in the last refill */
-    bool zeroed[CLASS_SLAB_COUNT]; /* owner: head's blocks are zero but for next */
+    bool zeroed[CLASS_SLAB_COUNT];   /* owner: head's blocks are zero but for next */
+    uint8_t trust[CLASS_SLAB_COUNT]; /* owner: what unclocked began with */
     uint8_t unclocked[CLASS_SLAB_COUNT]; /* owner: refills before the clock is due */
     uint64_t refills;                    /* owner; sweeps read */
     size_t unreported_bytes;        /* owner: handed out, not yet in probe_handed */

@@ -50,8 +50,14 @@ class Process(unittest.TestCase):
         p = subprocess.Popen([WORKER, *arguments], env=env, text=True,
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE)
-        self.addCleanup(lambda: p.poll() is None and p.kill())
+        self.addCleanup(self.end, p)
         return p
+
+    def end(self, p):
+        p.kill()
+        p.wait()
+        for pipe in (p.stdin, p.stdout, p.stderr):
+            pipe.close()
 
     def finish(self, *arguments, **environment):
         p = self.start(*arguments, **environment)
