@@ -13,7 +13,7 @@ static struct {
     bool is_running;
     size_t range;
     size_t index;
-    struct counters_totals seen; /* the slab_ fields only */
+    struct counters_totals seen; /* refills and the slab_ fields only */
 } sweep;
 
 static struct counters_row *obtain_row(size_t row)
@@ -59,6 +59,7 @@ static void sweep_begin(void)
         for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
             row->handed[cls] += load_acquire(&h->handed[cls]); /* heap_refill */
         }
+        sweep.seen.refills += load_relaxed(&h->refills);
     }
     sweep.is_running = true;
     sweep.range = 0;

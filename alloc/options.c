@@ -18,7 +18,7 @@ enum type { BOOL, TIME, TEXT, CHOICE };
 
 enum id {
 #define OPTION(name, NAME, type, standard, range, help) ID_##name,
-#include "options.def"
+#include <mpalloc/options.def>
 #undef OPTION
     ID_COUNT
 };
@@ -32,7 +32,7 @@ struct entry {
 
 static const struct entry table[ID_COUNT] = {
 #define OPTION(name, NAME, type, standard, range, help) {NAME, type, standard, range},
-#include "options.def"
+#include <mpalloc/options.def>
 #undef OPTION
 };
 

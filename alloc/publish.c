@@ -21,6 +21,7 @@ enum {
     PURGE_AT_ONCE = 64 << 20, /* bytes given back in one tick */
     FLUSH_MIN_MS = 500,
     MOMENT_MS = 1000,
+    COST_SHARE = 200, /* looks for a peak take a 200th of the time at most */
 };
 
 static const uint32_t tier_every[MP_REGION_TIMELINE_TIERS] = {1, 60, 600};
@@ -36,6 +37,7 @@ static struct {
     uint32_t published_ms;
     uint32_t moment_ms;
     uint32_t forked_ms;
+    uint32_t rest_ms; /* before the next look for a peak: by what the last one cost */
     bool is_started;
     bool is_child; /* forked and without a region yet */
     uint64_t published;
@@ -254,6 +256,7 @@ static void find_fork(uint32_t now_ms)
         && now_ms - publish.forked_ms >= CHILD_MS) {
         publish.is_child = false;
         region_open_locked(true);
+        publish.published_ms = now_ms - PUBLISH_MS; /* at once: it may end soon */
     }
 }
 
@@ -275,8 +278,11 @@ static void publish_step(uint32_t now_ms)
     uint64_t start_ns;
 
     find_fork(now_ms);
-    if (now_ms - publish.published_ms < PUBLISH_MS && !may_be_peak()
-        && span_used() + (huge_live_bytes() >> SPAN_SHIFT) <= probe_growth_at) {
+    if (now_ms - publish.published_ms < PUBLISH_MS
+        && (now_ms - publish.published_ms < publish.rest_ms
+            || (!may_be_peak()
+                && span_used() + (huge_live_bytes() >> SPAN_SHIFT)
+                       <= probe_growth_at))) {
         return;
     }
     publish.handed_bytes = load_relaxed(&probe_handed_bytes);
@@ -289,7 +295,9 @@ static void publish_step(uint32_t now_ms)
             &probe_growth_at, publish.peak_spans + publish.peak_spans / 100 + 16);
         write_region(now_ms);
     }
-    publish.cost_ns += os_monotonic_ns() - start_ns;
+    start_ns = os_monotonic_ns() - start_ns;
+    publish.cost_ns += start_ns;
+    publish.rest_ms = (uint32_t)(start_ns * COST_SHARE / 1000000);
 }
 
 /* A request to trim, to be served when no lock is held. */

@@ -9,17 +9,18 @@
 
 enum {
     MIXED_ATTEMPTS = 4,
-    BYTES_MAX = 64 << 20, /* of records of one section */
+    BYTES_MAX = 64 << 20, /* of all records */
 };
 
 /* ---- copying records ---- */
 
 /*
- * `count` records of `record_bytes`, packed, of a section whose stride may be longer;
- * NULL and *code 0 when count is 0.
+ * The first `count` records of `record_bytes`, packed, of a section whose stride may be
+ * longer; NULL and *code 0 when count is 0. A sparse file can claim any size: all copies
+ * of an image together are bounded.
  */
-static void *copy_records(const struct source *s, const struct mp_region_section *c,
-    uint64_t first, size_t count, size_t record_bytes, int *code,
+static void *copy_records(struct mp_image *image, const struct source *s,
+    const struct mp_region_section *c, size_t count, size_t record_bytes, int *code,
     struct mp_error *error)
 {
     size_t bytes = (size_t)c->stride * count; /* layout.c: cannot overflow */
@@ -29,17 +30,19 @@ static void *copy_records(const struct source *s, const struct mp_region_section
     if (count == 0) {
         return NULL;
     }
-    if (bytes > BYTES_MAX) {
-        *code = text_fail(
-            error, -EBADMSG, "%s: damaged: %zu bytes in one section", s->name, bytes);
+    if (bytes > BYTES_MAX - image->copied_bytes) {
+        *code = text_fail(error, -EBADMSG,
+            "%s: damaged: %zu bytes of records, with %zu of others", s->name, bytes,
+            image->copied_bytes);
         return NULL;
     }
+    image->copied_bytes += bytes;
     all = malloc(bytes);
     if (all == NULL) {
         *code = text_fail(error, -ENOMEM, "%s: out of memory", s->name);
         return NULL;
     }
-    *code = source_read(s, all, bytes, c->offset + first * c->stride, error);
+    *code = source_read(s, all, bytes, c->offset, error);
     if (*code != 0) {
         free(all);
         return NULL;
@@ -128,7 +131,7 @@ static int read_components(
         return code;
     }
     image->components =
-        copy_records(s, c, 0, count, sizeof(*image->components), &code, error);
+        copy_records(image, s, c, count, sizeof(*image->components), &code, error);
     if (code != 0) {
         return code;
     }
@@ -155,7 +158,7 @@ static int read_cells(
 
     rows = rows < image->component_count ? rows : image->component_count;
     image->cells = copy_records(
-        s, c, 0, rows * MP_REGION_CLASSES, sizeof(*image->cells), &code, error);
+        image, s, c, rows * MP_REGION_CLASSES, sizeof(*image->cells), &code, error);
     image->cell_rows = code == 0 ? rows : 0;
     return code;
 }
@@ -168,7 +171,7 @@ static int read_classes(
     int code = 0;
 
     image->classes =
-        copy_records(s, c, 0, count, sizeof(*image->classes), &code, error);
+        copy_records(image, s, c, count, sizeof(*image->classes), &code, error);
     image->class_count = code == 0 ? count : 0;
     return code;
 }
@@ -184,7 +187,7 @@ static int read_modules(
         return code;
     }
     image->modules =
-        copy_records(s, c, 0, count, sizeof(*image->modules), &code, error);
+        copy_records(image, s, c, count, sizeof(*image->modules), &code, error);
     if (code != 0) {
         return code;
     }
@@ -214,7 +217,7 @@ static int read_options(
         return code;
     }
     image->options =
-        copy_records(s, c, 0, count, sizeof(*image->options), &code, error);
+        copy_records(image, s, c, count, sizeof(*image->options), &code, error);
     if (code != 0) {
         return code;
     }
@@ -228,14 +231,21 @@ static int read_options(
 
 /* ---- the timeline ---- */
 
-/* One point that was being written during the copy: once more by itself. */
+/*
+ * One point that was being written during the copy: once more by itself. There is one
+ * writer and it writes one point at a time, so that a second one which does not settle is
+ * damage, and nobody waits for it.
+ */
 static int settle_moment(struct mp_image *image, const struct source *s,
     const struct mp_region_section *c, uint64_t slot, struct mp_region_moment *m,
     struct mp_error *error)
 {
-    int code =
-        source_read_stable(s, m, sizeof(*m), c->offset + slot * c->stride, error);
+    int code = 1;
 
+    if ((image->flags & MP_IMAGE_TORN_MOMENTS) == 0) {
+        code =
+            source_read_stable(s, m, sizeof(*m), c->offset + slot * c->stride, error);
+    }
     if (code == 1) {
         image->flags |= MP_IMAGE_TORN_MOMENTS;
         m->time_ns = 0;
@@ -265,6 +275,19 @@ static void rotate(struct mp_region_moment *m, size_t count, size_t first,
     memcpy(m + count - first, scratch, first * sizeof(*m));
 }
 
+/*
+ * The slot of the oldest point of a ring that went round. Points are written before the
+ * totals that count them: when the point there has the sequence number of this round
+ * already, it is the newest, and the oldest is the next.
+ */
+static size_t find_oldest(const struct mp_region_moment *m, size_t count, size_t next)
+{
+    bool is_new =
+        next == 0 ? m[0].seq > m[count - 1].seq : m[next].seq >= m[next - 1].seq;
+
+    return is_new ? (next + 1) % count : next;
+}
+
 static int read_timeline(struct mp_image *image, const struct source *s, unsigned tier,
     struct mp_error *error)
 {
@@ -274,21 +297,24 @@ static int read_timeline(struct mp_image *image, const struct source *s, unsigne
     size_t count = total < c->count ? (size_t)total : (size_t)c->count;
     struct mp_region_moment *again = NULL;
     struct mp_region_moment *m;
+    size_t first;
     int code = 0;
 
-    m = copy_records(s, c, 0, count, sizeof(*m), &code, error);
+    m = copy_records(image, s, c, count, sizeof(*m), &code, error);
     image->moments[tier] = m;
     if (code != 0 || count == 0) {
         return code;
     }
-    again = copy_records(s, c, 0, count, sizeof(*m), &code, error);
+    again = copy_records(image, s, c, count, sizeof(*m), &code, error);
     for (size_t i = 0; code == 0 && i < count; i++) {
         if ((m[i].seq & 1) != 0 || memcmp(&m[i], &again[i], sizeof(*m)) != 0) {
             code = settle_moment(image, s, c, i, &m[i], error);
         }
     }
     if (code == 0) {
-        rotate(m, count, total > c->count ? (size_t)(total % c->count) : 0, again);
+        first =
+            total >= c->count ? find_oldest(m, count, (size_t)(total % c->count)) : 0;
+        rotate(m, count, first, again);
         image->moment_count[tier] = drop_empty(m, count);
     }
     free(again);
@@ -311,6 +337,7 @@ static void forget_figures(struct mp_image *image)
     image->options = NULL;
     image->class_count = image->component_count = image->cell_rows = 0;
     image->module_count = image->option_count = 0;
+    image->copied_bytes = 0;
     for (unsigned t = 0; t < MP_REGION_TIMELINE_TIERS; t++) {
         free(image->moments[t]);
         image->moments[t] = NULL;

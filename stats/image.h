@@ -20,6 +20,7 @@ struct mp_image {
     struct layout layout;
     struct mp_region_process process;
     struct mp_region_totals totals;
+    size_t copied_bytes; /* of the records below, and on the way to them */
     size_t class_count;
     struct mp_region_class *classes;
     size_t component_count;

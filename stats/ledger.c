@@ -49,7 +49,7 @@ static void add_allocator(struct mp_ledger *l, const struct mp_region_totals *t)
     add(l, "live", "live blocks", to_signed(t->live_bytes), "allocator");
     add(l, "cached", "free blocks in spans that hold live ones",
         to_signed(t->cached_bytes) - cached_untouched(t), "allocator");
-    add(l, "dirty", "free spans, kept for a moment (purge delay)",
+    add(l, "dirty", "free spans, not yet given back (at most)",
         to_signed(t->dirty_bytes), "allocator");
     add(l, "metadata_span", "metadata: span table", to_signed(t->metadata_span_bytes),
         "allocator");
@@ -84,11 +84,12 @@ static void meet(struct mp_ledger *l, const struct mp_region_totals *t,
     uint64_t in_anon = are_all_named      ? 0
                        : spans_bytes == 0 ? less(anon_bytes, counted)
                                           : less(anon_bytes, huge);
-    int64_t difference = to_signed(spans_bytes + in_anon) - to_signed(counted);
+    /* Not cut to to_signed's limit: counted is a sum of parts, and fits. */
+    int64_t difference = to_signed(spans_bytes + in_anon) - (int64_t)counted;
 
     add(l, "untouched", "of this never touched, or in swap",
         difference < 0 ? difference : 0, "difference");
-    add(l, "unexplained", "in its mappings, but not counted (page rounding)",
+    add(l, "unexplained", "free in spans, touched by an earlier use",
         difference > 0 ? difference : 0, "difference");
     add(l, "other_anon", "not mpalloc: other private memory (thread stacks, mmap)",
         to_signed(anon_bytes - in_anon), "kernel");

@@ -16,10 +16,22 @@ enum {
     RECORD_MAX = 4096,
 };
 
-/* A memfd is reached through a link of /proc, the only one that is followed. */
+/* A memfd is reached through a link of /proc, /proc/PID/fd/N, the only one followed. */
 static bool is_proc_descriptor(const char *path)
 {
-    return strncmp(path, "/proc/", 6) == 0 && strstr(path, "/fd/") != NULL;
+    static const char digits[] = "0123456789";
+    const char *pid = path + strlen("/proc/");
+    const char *number;
+
+    if (strncmp(path, "/proc/", strlen("/proc/")) != 0) {
+        return false;
+    }
+    number = pid + (strncmp(pid, "self", 4) == 0 ? 4 : strspn(pid, digits));
+    if (number == pid || strncmp(number, "/fd/", strlen("/fd/")) != 0) {
+        return false;
+    }
+    number += strlen("/fd/");
+    return number[0] != '\0' && number[strspn(number, digits)] == '\0';
 }
 
 int source_open(const char *path, bool writable, int *ret_fd, struct mp_error *error)

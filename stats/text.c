@@ -31,13 +31,27 @@ static size_t decode(const unsigned char *s, size_t left, uint32_t *ret)
     return n;
 }
 
-/* What would move the cursor, hide text or turn it around. */
+/*
+ * What would move the cursor, hide text or turn it around: Cc, Zl, Zp, Bidi_Control and
+ * Default_Ignorable_Code_Point of Unicode, and what lies beyond its last letter.
+ */
 static bool is_harmful(uint32_t code)
 {
-    return code < 0x20 || (code >= 0x7f && code <= 0x9f)
-           || (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e)
-           || (code >= 0x2060 && code <= 0x206f) || code == 0xfeff
-           || (code >= 0xfff9 && code <= 0xfffb) || code >= 0xe0000;
+    static const struct {
+        uint32_t first;
+        uint32_t last;
+    } ranges[] = {{0, 0x1f}, {0x7f, 0x9f}, {0xad, 0xad}, {0x34f, 0x34f}, {0x61c, 0x61c},
+        {0x115f, 0x1160}, {0x17b4, 0x17b5}, {0x180b, 0x180f}, {0x200b, 0x200f},
+        {0x2028, 0x202e}, {0x2060, 0x206f}, {0x3164, 0x3164}, {0xfe00, 0xfe0f},
+        {0xfeff, 0xfeff}, {0xffa0, 0xffa0}, {0xfff0, 0xfffb}, {0x1bca0, 0x1bca3},
+        {0x1d173, 0x1d17a}, {0xe0000, UINT32_MAX}};
+
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        if (code <= ranges[i].last) {
+            return code >= ranges[i].first;
+        }
+    }
+    return false;
 }
 
 size_t mp_text_escape(char *to, size_t size, const char *from, size_t from_bytes)

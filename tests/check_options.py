@@ -1,4 +1,4 @@
-"""check_options - the table of options in README.md says what alloc/options.def says"""
+"""check_options - the table of options in README.md says what include/mpalloc/options.def says"""
 import pathlib
 import re
 import sys
@@ -16,7 +16,7 @@ def from_table(text):
         yield name, (f"`{default}`" if default else "empty", values, joined)
 
 
-table = dict(from_table((ROOT / "alloc/options.def").read_text()))
+table = dict(from_table((ROOT / "include/mpalloc/options.def").read_text()))
 readme = {row[0]: row[1:] for row in ROW.findall((ROOT / "README.md").read_text())}
 problems = []
 for name in sorted(table.keys() | readme.keys()):

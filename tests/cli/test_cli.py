@@ -1,0 +1,399 @@
+"""The mpalloc command, as its users and scripts see it.
+
+    test_cli.py COMMAND TARGET LIBRARY
+
+Exact figures of a process with known memory, every document against its schema, every exit
+code, and what is said when a target is missing, foreign, damaged or hostile.
+"""
+
+import json
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import jsonschema
+
+COMMAND, TARGET, LIBRARY = (os.path.realpath(p) for p in sys.argv[1:4])
+SCHEMAS = pathlib.Path(__file__).resolve().parents[2] / "tools" / "schemas"
+VERBS = "run ps top snapshot report trim options doctor completion help version".split()
+
+
+class Cli(unittest.TestCase):
+    def setUp(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="mpalloc-cli-", dir="/dev/shm"))
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("MPALLOC_")}
+        self.env.update(MPALLOC_DIR=str(self.dir), MPALLOC_LIBRARY=LIBRARY, LC_ALL="C.UTF-8",
+                        NO_COLOR="", TERM="xterm")
+        self.env.pop("LD_PRELOAD", None)
+
+    def command(self, *words, code=0, env=None, **more):
+        done = subprocess.run([COMMAND, *map(str, words)], env={**self.env, **(env or {})},
+                              capture_output=True, text=True, timeout=60, **more)
+        self.assertEqual(done.returncode, code, f"{words}: {done.stdout}{done.stderr}")
+        return done
+
+    def document(self, *words, schema=None, **more):
+        text = self.command(*words, "--json", **more).stdout
+        document = json.loads(text)
+        name = schema or words[0]
+        self.assertEqual(document["schema"], f"mpalloc.{name}/1")
+        rules = json.loads((SCHEMAS / f"{name}.json").read_text())
+        jsonschema.Draft202012Validator.check_schema(rules)
+        jsonschema.Draft202012Validator(
+            rules, format_checker=jsonschema.FormatChecker()).validate(document)
+        return document
+
+    def fails(self, code, *words, says, **more):
+        done = self.command(*words, code=code, **more)
+        lines = done.stderr.splitlines()
+        self.assertEqual(len(lines), 1, done.stderr)
+        self.assertRegex(lines[0], says)
+        self.assertNotIn("\x1b", done.stderr)
+
+    def start(self, mode="busy", **env):
+        p = subprocess.Popen([TARGET, mode], env={**self.env, **env}, text=True,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+        self.addCleanup(self.end, p)
+        self.assertEqual(p.stdout.readline(), "ready\n")
+        return p
+
+    @staticmethod
+    def end(p):
+        p.kill()
+        p.wait()
+        for pipe in (p.stdin, p.stdout, p.stderr):
+            pipe.close()
+
+    def region_of(self, p):
+        return next(self.dir.glob(f"{p.pid}-*.mp"))
+
+    # Figures.
+
+    def test_snapshot_has_the_exact_figures(self):
+        p = self.start("quiet")
+        d = self.document("snapshot", p.pid)
+        parts = {c["name"]: c for c in d["components"]}
+        cart, shop = parts["shop/cart"], parts["shop"]
+        self.assertEqual((cart["live_blocks"], cart["live_bytes"]), (1000, 1008 * 1000))
+        self.assertEqual(cart["allocated_blocks_total"], 1500)
+        self.assertEqual(cart["freed_bytes_total"], 500 * 208)
+        self.assertEqual((shop["live_blocks"], shop["live_bytes"]), (10, 10 * 102400))
+        self.assertEqual(cart["parent"], "shop")
+        self.assertEqual(shop["tree_live_bytes"], cart["live_bytes"] + shop["live_bytes"])
+        for key in ("live_bytes", "live_blocks", "allocated_bytes_total", "freed_blocks_total"):
+            self.assertEqual(sum(c[key] for c in d["components"]), d[key], key)
+            self.assertEqual(sum(c[key] for c in d["size_classes"]), d[key], key)
+        by_size = {c["block_bytes"]: c for c in d["size_classes"]}
+        self.assertEqual(by_size[208]["live_blocks"], 0)
+        self.assertGreaterEqual(by_size[1008]["live_blocks"], 1000)
+        self.assertGreater(d["refills_total"], 0)
+
+    def test_ledger_adds_up_to_what_the_kernel_says(self):
+        p = self.start("garbage")
+        d = self.document("snapshot", p.pid)
+        ledger = d["rss_ledger"]
+        self.assertTrue(ledger["measured"])
+        self.assertEqual(sum(part["bytes"] for part in ledger["parts"]), ledger["total_bytes"])
+        self.assertEqual(ledger["total_bytes"], ledger["rss_bytes"])
+        status = pathlib.Path(f"/proc/{p.pid}/status").read_text()
+        rss = int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024
+        self.assertLess(abs(ledger["rss_bytes"] - rss), 0.02 * rss)
+        part = {x["name"]: x["bytes"] for x in ledger["parts"]}
+        self.assertGreater(part["live"] + part["cached"] + part["dirty"], 0.3 * rss)
+
+    def test_report_in_every_form(self):
+        p = self.start()
+        time.sleep(2.5)
+        d = self.document("report", p.pid)
+        self.assertGreaterEqual(len(d["timeline"]["seconds"]), 2)
+        self.assertTrue(any(m["path"].endswith("/target") for m in d["modules"]))
+        text = self.command("report", p.pid).stdout
+        for wanted in ("shop/cart", "Where resident memory is", "Size classes", "1,008 B",
+                       "Live bytes over time", "Own cost", "984.4 KiB"):
+            self.assertIn(wanted, text)
+        self.assertNotIn("\x1b", text)
+        self.assertTrue(all(len(line) < 120 for line in text.splitlines()))
+        self.assertIn("\x1b[1m", self.command("report", p.pid, "--color", "always").stdout)
+        path = self.dir / "report.txt"
+        self.command("report", p.pid, "--output", path)
+        self.assertIn("shop/cart", path.read_text())
+        self.fails(1, "report", p.pid, "--output", "/nonexistent/x", says="cannot be written")
+
+    def test_targets_by_pid_file_and_name(self):
+        p = self.start("quiet", MPALLOC_SERVICE="my shop")
+        for words in ((p.pid,), (self.region_of(p),), ("--name", "my shop"), ("my shop",)):
+            self.assertIn("my shop", self.command("snapshot", *words).stdout)
+        self.start("quiet", MPALLOC_SERVICE="my shop")
+        self.fails(2, "snapshot", "--name", "my shop", says="names 2 processes")
+        self.fails(4, "snapshot", "--name", "other", says="no process is named")
+        self.fails(2, "snapshot", says="needs a PID")
+        self.fails(2, "snapshot", p.pid, "--name", "x", says="not both")
+
+    # The dead.
+
+    def test_after_sigkill_everything_is_there(self):
+        p = self.start("busy")
+        before = self.document("snapshot", p.pid)
+        p.send_signal(signal.SIGKILL)
+        p.wait()
+        d = self.document("report", p.pid)
+        self.assertEqual(d["process"]["state"], "died")
+        self.assertIsNone(d["rss_ledger"]["rss_bytes"])
+        shop = {c["name"]: c["live_bytes"] for c in d["components"]}
+        for c in before["components"][2:]:
+            self.assertEqual(shop[c["name"]], c["live_bytes"])
+        row = [x for x in self.document("ps")["processes"] if x["pid"] == p.pid]
+        self.assertEqual(row[0]["state"], "died")
+        self.assertRegex(self.command("ps").stdout, rf"{p.pid}\s+died")
+        self.fails(4, "trim", p.pid, says="runs no more")
+
+    def test_clean_exit_leaves_nothing(self):
+        p = self.start("quiet")
+        p.communicate()
+        self.assertEqual(list(self.dir.iterdir()), [])
+        self.fails(4, "report", p.pid, says="does not exist")
+
+    # Wrong targets.
+
+    def test_processes_without_mpalloc(self):
+        p = subprocess.Popen(["/bin/sleep", "60"])
+        self.addCleanup(p.wait)
+        self.addCleanup(p.kill)
+        for verb in ("report", "snapshot", "trim", "top", "options"):
+            self.fails(4, verb, p.pid, says="runs, but without mpalloc")
+            self.fails(4, verb, 4194305, says="does not exist")
+        self.assertIn("was not started with mpalloc", self.command("doctor", p.pid, code=4).stdout)
+
+    def test_damaged_files(self):
+        p = self.start("quiet")
+        good = self.region_of(p).read_bytes()[:65536]
+        cases = {"empty": b"", "short": good[:100], "noise": os.urandom(65536),
+                 "truncated": good, "text": b"hello\n" * 1000,
+                 "version": good[:8] + struct.pack("<I", 99) + good[12:],
+                 "sections": good[:24] + struct.pack("<I", 999) + good[28:]}
+        for name, data in cases.items():
+            path = self.dir / f"{name}.mp"
+            path.write_bytes(data)
+            for verb in ("report", "snapshot", "top"):
+                with self.subTest(name=name, verb=verb):
+                    self.fails(6, verb, path, says=str(path))
+        self.fails(6, "report", self.dir, says=str(self.dir))
+        self.fails(4, "report", self.dir / "none.mp", says="none.mp")
+        os.rename(self.dir / "noise.mp", self.dir / "77-88.mp")
+        listed = self.document("ps")["processes"]
+        self.assertEqual(sorted(x["state"] for x in listed), ["damaged", "running"])
+
+    @unittest.skipUnless(os.geteuid() == 0, "becomes another user")
+    def test_processes_of_others(self):
+        nobody = pwd.getpwnam("nobody")
+        p = self.start("quiet")
+        copy = self.dir.parent / f"mpalloc-cli-{os.getpid()}"
+        shutil.copy(COMMAND, copy)
+        copy.chmod(0o755)
+        self.addCleanup(copy.unlink)
+        for words in (("report", p.pid), ("trim", p.pid), ("report", self.region_of(p))):
+            done = subprocess.run([copy, *map(str, words)], env=self.env, text=True, cwd="/",
+                                  capture_output=True, user=nobody.pw_uid, group=nobody.pw_gid)
+            self.assertEqual(done.returncode, 5, done.stderr)
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+    def test_hostile_names_are_shown_harmlessly(self):
+        p = self.start("quiet", MPALLOC_SERVICE="\x1b]0;evil\x07\n\x1b[31mred")
+        for verb in ("snapshot", "report"):
+            out = self.command(verb, p.pid).stdout
+            self.assertNotIn("\x1b", out)
+            self.assertIn("\\x1b]0;evil\\x07\\x0a", out)
+        self.assertNotIn("\x1b", self.command("snapshot", p.pid, "--json").stdout)
+
+    # run.
+
+    def test_run_passes_exit_codes_and_streams(self):
+        for report in ([], ["--report"]):
+            self.command("run", *report, "--", TARGET, "exit", "7", code=7)
+            self.command("run", *report, "--", TARGET, "crash", code=-signal.SIGSEGV)
+            done = self.command("run", *report, "--", TARGET, "echo", input="hello\n")
+            self.assertEqual(done.stdout, "hello\n")
+            self.fails(127, "run", *report, "--", "no-such-program", says="no such program")
+        self.fails(2, "run", says="needs a program")
+        self.fails(2, "run", "--set", "purge=1", "--", "true", says="--set takes")
+        self.fails(2, "run", "--sample", "64k", "--", "true", says="--sample 64k")
+        self.command("run", "--sample", "off", "--", "true")
+
+    def test_run_reports(self):
+        text = "import json; json.loads(json.dumps([{'a': i} for i in range(200000)]))"
+        program = ["/usr/bin/python3", "-c", text]
+        done = self.command("run", "--report", "--", *program, env={"PYTHONMALLOC": "malloc"})
+        self.assertIn("Where resident memory is", done.stderr)
+        self.assertEqual(done.stdout, "")
+        self.assertEqual(list(self.dir.iterdir()), [])
+        path = self.dir / "r.json"
+        self.command("run", f"--report={path}", "--json", "--keep", "--service", "job", "--",
+                     *program)
+        d = json.loads(path.read_text())
+        self.assertEqual((d["schema"], d["process"]["name"]), ("mpalloc.report/1", "job"))
+        self.assertEqual(d["process"]["state"], "exited")
+        self.assertGreater(d["allocated_blocks_total"], 1000)
+        self.assertIn("job", self.command("report", d["process"]["pid"]).stdout)
+        self.fails(0, "run", "--report=/nonexistent/x", "--", "/bin/true", says="/nonexistent/x")
+
+    def test_run_passes_signals_on(self):
+        p = subprocess.Popen([COMMAND, "run", "--report", "--", TARGET, "quiet"], env=self.env,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True)
+        self.addCleanup(self.end, p)
+        self.assertEqual(p.stdout.readline(), "ready\n")
+        p.send_signal(signal.SIGTERM)
+        self.assertEqual(p.wait(10), -signal.SIGTERM)
+        self.assertIn("died", p.stderr.read())
+
+    def test_run_says_why_it_cannot(self):
+        source = self.dir / "s.c"
+        source.write_text("int main(void) { return 3; }\n")
+        static = self.dir / "static"
+        subprocess.run(["cc", "-static", source, "-o", static], check=True)
+        self.fails(3, "run", "--", static, says="linked statically")
+        self.fails(1, "run", "--", "/bin/true", says="MPALLOC_LIBRARY",
+                   env={"MPALLOC_LIBRARY": "/nonexistent.so"})
+        self.assertIn("linked statically", self.command("doctor", static, code=1).stdout)
+
+    def test_run_keeps_what_is_preloaded_already(self):
+        out = self.command("run", "--", "/usr/bin/env", env={"LD_PRELOAD": "libdl.so.2"}).stdout
+        self.assertIn(f"LD_PRELOAD={LIBRARY}:libdl.so.2\n", out)
+
+    # The others.
+
+    def test_trim_gives_back(self):
+        p = self.start("garbage", MPALLOC_PURGE_DELAY="never")
+        d = self.document("trim", p.pid)
+        self.assertGreater(d["trimmed_bytes"], 30_000_000)
+        self.assertIn("given back", self.command("trim", p.pid).stdout)
+        quiet = self.start("quiet")
+        self.fails(1, "trim", quiet.pid, "--timeout", "200ms", says="did not enter")
+
+    def test_options_and_their_origin(self):
+        p = self.start("quiet", MPALLOC_PURGE_DELAY="5s", MPALLOC_ABORT="maybe")
+        found = {o["name"]: o for o in self.document("options", p.pid)["options"]}
+        self.assertEqual(found["PURGE_DELAY"]["origin"], "environment")
+        self.assertEqual(found["PURGE_DELAY"]["value"], "5s")
+        self.assertEqual(found["ABORT"]["origin"], "refused")
+        self.assertEqual(found["KEEP"]["origin"], "default")
+        self.assertEqual(found.keys(),
+                         {o["name"] for o in self.document("options")["options"]})
+        self.assertIn("MPALLOC_PURGE_DELAY", self.command("options").stdout)
+
+    def test_top_without_a_terminal(self):
+        p = self.start("busy")
+        out = self.command("top", p.pid, "--iterations", 2, "--interval", "600ms").stdout
+        self.assertEqual(len(re.findall("^ +live +blocks", out, re.M)), 2)
+        self.assertIn("shop/cart", out)
+        self.assertIn("1,008 B", self.command("top", p.pid, "--iterations", 1, "--classes").stdout)
+        lines = self.command("top", p.pid, "--json", "--iterations", 3, "--interval", "600ms")
+        frames = [json.loads(line) for line in lines.stdout.splitlines()]
+        rules = json.loads((SCHEMAS / "top.json").read_text())
+        for frame in frames:
+            jsonschema.Draft202012Validator(rules).validate(frame)
+        self.assertEqual(len(frames), 3)
+        self.assertGreater(frames[-1]["allocated_blocks_per_second"], 10)
+        self.fails(2, "top", p.pid, "--sort", "age", says="--sort takes")
+        self.fails(2, "top", p.pid, "--interval", "1ms", says="--interval takes")
+
+    def test_top_ends_with_the_process(self):
+        p = self.start("busy")
+        top = subprocess.Popen([COMMAND, "top", str(p.pid), "--interval", "100ms"],
+                               env=self.env, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(top.stdout.close)
+        time.sleep(0.5)
+        p.communicate()
+        self.assertEqual(top.wait(10), 0)
+
+    @unittest.skipUnless(shutil.which("tmux"), "tmux is not installed")
+    def test_top_on_a_terminal(self):
+        p = self.start("busy")
+        socket = self.dir / "tmux"
+
+        def tmux(*words):
+            return subprocess.run(["tmux", "-u", "-S", socket, *words], env=self.env, text=True,
+                                  capture_output=True, timeout=20).stdout
+
+        def screen(wanted):
+            for _ in range(50):
+                text = tmux("capture-pane", "-p")
+                if re.search(wanted, text):
+                    return text
+                time.sleep(0.1)
+            self.fail(f"{wanted} is not on the screen:\n{text}")
+
+        tmux("new-session", "-d", "-x", "80", "-y", "24",
+             f"{COMMAND} top {p.pid}; echo code $?; sleep 60")
+        self.addCleanup(tmux, "kill-server")
+        text = screen("shop/cart")
+        self.assertIn("q quit", text)
+        self.assertRegex(text, r"LIVE\*")
+        tmux("send-keys", "Tab")
+        screen("1,008 B")
+        tmux("send-keys", "b")
+        screen(r"BLOCKS\*")
+        tmux("send-keys", "?")
+        screen("close this help")
+        tmux("send-keys", "q")
+        screen("code 0")
+
+    def test_doctor(self):
+        d = self.document("doctor")
+        self.assertTrue(d["healthy"], d)
+        p = self.start("busy")
+        self.assertTrue(self.document("doctor", p.pid)["healthy"])
+        self.dir.chmod(0o755)
+        out = self.command("doctor", code=1).stdout
+        self.assertIn("chmod 700", out)
+        self.dir.chmod(0o700)
+        out = self.command("doctor", code=1, env={"MPALLOC_DIR": "/proc/none"}).stdout
+        self.assertIn("/proc/none cannot be made", out)
+        self.assertIn("MPALLOC_PURGE is no option",
+                      self.command("doctor", env={"MPALLOC_PURGE": "1"}).stdout)
+        off = self.start("quiet", MPALLOC_REGION="off")
+        self.assertIn("MPALLOC_REGION=off", self.command("doctor", off.pid, code=4).stdout)
+        lost = self.start("quiet", MPALLOC_DIR="/proc/none")
+        self.assertIn("/proc/none cannot be made", self.command("doctor", lost.pid, code=4).stdout)
+
+    def test_help_usage_and_completion(self):
+        overview = self.command("help").stdout
+        for verb in VERBS:
+            self.assertRegex(overview, rf"(?m)^  {verb} ")
+            self.assertIn("Example", self.command("help", verb).stdout)
+            if verb not in ("help", "version"):
+                self.assertIn("Example", self.command(verb, "--help").stdout)
+                self.fails(2, verb, "--wrong", says="unknown option --wrong")
+        self.assertIn("0.", self.command("version").stdout)
+        self.fails(2, "wrong", says="no verb wrong")
+        self.assertEqual(self.command(code=2).stdout, "")
+        script = self.command("completion", "bash").stdout
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+        words = subprocess.run(
+            ["bash", "-c", script + "\nCOMP_WORDS=(mpalloc re); COMP_CWORD=1; _mpalloc; "
+             'echo "${COMPREPLY[@]}"'], capture_output=True, text=True, check=True)
+        self.assertEqual(words.stdout.split(), ["report"])
+        self.assertIn("#compdef", self.command("completion", "zsh").stdout)
+        self.fails(2, "completion", "fish", says="bash or zsh")
+
+    def test_a_full_disk_is_said(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([COMMAND, "options", "--json"], env=self.env, stdout=full,
+                                  stderr=subprocess.PIPE, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("cannot be written", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)

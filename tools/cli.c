@@ -1,0 +1,215 @@
+#include "cli.h"
+
+#include "format.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int cli_fail(const char *verb, enum exit_code code, const char *format, ...)
+{
+    va_list args;
+
+    fprintf(stderr, "mpalloc %s: ", verb);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return code;
+}
+
+enum exit_code cli_code(int error)
+{
+    switch (-error) {
+    case 0:
+        return EXIT_FINE;
+    case ENOENT:
+    case ESRCH:
+        return EXIT_NO_PROCESS;
+    case EACCES:
+    case EPERM:
+        return EXIT_NOT_PERMITTED;
+    case EBADMSG:
+        return EXIT_DAMAGED;
+    case ENOTUNIQ:
+        return EXIT_USAGE;
+    default:
+        return EXIT_FAILED;
+    }
+}
+
+/* ---- options ---- */
+
+static void print_help(const char *name)
+{
+    const struct verb *v = verb_find(name);
+
+    printf("mpalloc %s %s\n\n%s.\n\n%s", v->name, v->arguments, v->summary, v->help);
+    printf("\n  --color auto|always|never   colours and bars (auto: on a terminal)\n"
+           "  --help                      this text\n");
+}
+
+static void set_color(const char *verb, const char *when)
+{
+    if (!format_set_color(when)) {
+        exit(cli_fail(
+            verb, EXIT_USAGE, "--color takes auto, always or never, not \"%s\"", when));
+    }
+}
+
+int cli_next_option(const char *verb, int argc, char **argv,
+    const struct option *options, bool stop, struct common *common)
+{
+    for (;;) {
+        int c;
+
+        opterr = 0;
+        c = getopt_long(argc, argv, stop ? "+:" : ":", options, NULL);
+        switch (c) {
+        case OPT_HELP:
+            print_help(verb);
+            exit(fflush(stdout) == 0 ? EXIT_FINE : EXIT_FAILED);
+        case OPT_JSON:
+            common->json = true;
+            break;
+        case OPT_NAME:
+            common->name = optarg;
+            break;
+        case OPT_COLOR:
+            set_color(verb, optarg);
+            break;
+        case ':':
+            exit(cli_fail(verb, EXIT_USAGE, "%s needs a value (mpalloc %s --help)",
+                argv[optind - 1], verb));
+        case '?':
+            exit(cli_fail(verb, EXIT_USAGE, "unknown option %s (mpalloc %s --help)",
+                argv[optind - 1], verb));
+        default:
+            return c;
+        }
+    }
+}
+
+void cli_expect_words(const char *verb, int argc, int most)
+{
+    if (argc - optind > most) {
+        exit(cli_fail(verb, EXIT_USAGE, "takes at most %d words, got %d (%s %s --help)",
+            most, argc - optind, "mpalloc", verb));
+    }
+}
+
+uint64_t cli_number(const char *verb, const char *option, const char *text,
+    uint64_t least, uint64_t most)
+{
+    char *end;
+    unsigned long long value;
+
+    errno = 0;
+    value = strtoull(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || !isdigit((unsigned char)text[0])
+        || value < least || value > most) {
+        exit(cli_fail(verb, EXIT_USAGE,
+            "%s takes a number from %llu to %llu, not \"%s\"", option,
+            (unsigned long long)least, (unsigned long long)most, text));
+    }
+    return value;
+}
+
+unsigned cli_milliseconds(const char *verb, const char *option, const char *text,
+    unsigned least, unsigned most)
+{
+    char *end;
+    double value = strtod(text, &end);
+    double scale = strcmp(end, "ms") == 0                  ? 1
+                   : *end == '\0' || strcmp(end, "s") == 0 ? 1000
+                   : strcmp(end, "m") == 0                 ? 60000
+                                                           : 0;
+
+    if (end == text || !isdigit((unsigned char)text[0]) || !(value * scale >= least)
+        || !(value * scale <= most)) {
+        exit(cli_fail(verb, EXIT_USAGE,
+            "%s takes a time from %s to %s such as 2s or 500ms, not \"%s\"", option,
+            format_seconds(least / 1e3).text, format_seconds(most / 1e3).text, text));
+    }
+    return (unsigned)(value * scale);
+}
+
+/* ---- targets ---- */
+
+static bool is_number(const char *word)
+{
+    size_t digits = strspn(word, "0123456789");
+
+    return digits > 0 && word[digits] == '\0' && digits < 20;
+}
+
+static bool is_file(const char *word)
+{
+    size_t n = strlen(word);
+
+    return strchr(word, '/') != NULL || (n > 3 && strcmp(word + n - 3, ".mp") == 0)
+           || access(word, F_OK) == 0;
+}
+
+static int find(const struct common *common, const char *word, struct target *ret,
+    struct mp_error *error)
+{
+    if (common->name != NULL) {
+        return mp_find_name(common->name, ret->path, sizeof(ret->path), error);
+    }
+    if (is_number(word)) {
+        return mp_find_pid(
+            strtoull(word, NULL, 10), ret->path, sizeof(ret->path), error);
+    }
+    if (is_file(word)) {
+        if (strlen(word) >= sizeof(ret->path)) {
+            return -ENAMETOOLONG;
+        }
+        strcpy(ret->path, word);
+        return 0;
+    }
+    return mp_find_name(word, ret->path, sizeof(ret->path), error);
+}
+
+int cli_find_target(
+    const char *verb, const struct common *common, char **words, struct target *ret)
+{
+    struct mp_error error = {""};
+    int code;
+
+    ret->image = NULL;
+    if (words[0] == NULL && common->name == NULL) {
+        return cli_fail(verb, EXIT_USAGE,
+            "needs a PID, a region file or --name NAME (mpalloc ps lists processes)");
+    }
+    if (words[0] != NULL && common->name != NULL) {
+        return cli_fail(verb, EXIT_USAGE, "takes %s or --name, not both", words[0]);
+    }
+    code = find(common, words[0], ret, &error);
+    if (code != 0) {
+        return cli_fail(verb, cli_code(code), "%s",
+            error.text[0] != '\0' ? error.text : strerror(-code));
+    }
+    return EXIT_FINE;
+}
+
+int cli_open_target(
+    const char *verb, const struct common *common, char **words, struct target *ret)
+{
+    struct mp_error error = {""};
+    int code = cli_find_target(verb, common, words, ret);
+
+    if (code != EXIT_FINE) {
+        return code;
+    }
+    code = mp_image_open(ret->path, &ret->image, &error);
+    if (code != 0) {
+        return cli_fail(verb, cli_code(code), "%s",
+            error.text[0] != '\0' ? error.text : strerror(-code));
+    }
+    return EXIT_FINE;
+}

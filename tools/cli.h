@@ -1,0 +1,105 @@
+/*
+ * cli - what all verbs of the command share: errors, exit codes, options, targets
+ *
+ * Owns: one-line errors on stderr, the table of verbs (main.c), how a target is found.
+ * Does not own: what is printed; each verb is a file of its own, verb_NAME.c.
+ */
+#ifndef CLI_H
+#define CLI_H
+
+#include <mpstats.h>
+
+#include <getopt.h>
+#include <limits.h>
+
+/* Exit codes; other tools rely on them. `run` passes the program's own through. */
+enum exit_code {
+    EXIT_FINE = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_CONDITION = 3, /* of --fail-on */
+    EXIT_NO_PROCESS = 4,
+    EXIT_NOT_PERMITTED = 5,
+    EXIT_DAMAGED = 6,
+};
+
+struct verb {
+    const char *name;
+    const char *arguments; /* "[--json] TARGET" */
+    const char *summary;   /* one line */
+    const char *help;      /* options and examples */
+    int (*run)(int argc, char **argv);
+};
+
+/* The verbs in the order of `mpalloc help`; the last has no name. main.c */
+extern const struct verb verbs[];
+const struct verb *verb_find(const char *name);
+
+/* What every verb understands. */
+struct common {
+    bool json;
+    const char *name; /* --name, NULL */
+};
+
+/* Values of the common options in getopt tables; those of a verb are below. */
+enum { OPT_HELP = 1000, OPT_JSON, OPT_COLOR, OPT_NAME };
+#define COMMON_OPTIONS                                                                 \
+    {"help", no_argument, NULL, OPT_HELP}, {"json", no_argument, NULL, OPT_JSON},      \
+        {"color", required_argument, NULL, OPT_COLOR},                                 \
+    {                                                                                  \
+        "name", required_argument, NULL, OPT_NAME                                      \
+    }
+
+/*
+ * The next option as getopt_long gives it, the common ones dealt with: -1 at the end. On
+ * a wrong one, or --help, the process ends here with a line, or with the help.
+ * verb: for messages. Stops at the first word that is no option when `stop` is set.
+ */
+int cli_next_option(const char *verb, int argc, char **argv,
+    const struct option *options, bool stop, struct common *common);
+
+/* The end of the options of verbs that take at most `most` words. */
+void cli_expect_words(const char *verb, int argc, int most);
+
+/* "mpalloc VERB: …" on stderr; returns code. */
+__attribute__((format(printf, 3, 4))) int cli_fail(
+    const char *verb, enum exit_code code, const char *format, ...);
+
+/* The exit code for a negative errno of libmpstats. */
+enum exit_code cli_code(int error);
+
+/* A whole number, "1500", or a number of seconds, "0.5" or "500ms": usage error if not. */
+uint64_t cli_number(const char *verb, const char *option, const char *text,
+    uint64_t least, uint64_t most);
+unsigned cli_milliseconds(const char *verb, const char *option, const char *text,
+    unsigned least, unsigned most);
+
+struct target {
+    char path[PATH_MAX];
+    mp_image_t *image;
+};
+
+/*
+ * What the words after the options name: a PID, a file, or the name of a service, or
+ * --name. Finds the region and reads it. 0, or an exit code after a line on stderr.
+ */
+int cli_open_target(
+    const char *verb, const struct common *common, char **words, struct target *ret);
+
+/* Only where it is. */
+int cli_find_target(
+    const char *verb, const struct common *common, char **words, struct target *ret);
+
+int verb_run(int argc, char **argv);
+int verb_ps(int argc, char **argv);
+int verb_top(int argc, char **argv);
+int verb_snapshot(int argc, char **argv);
+int verb_report(int argc, char **argv);
+int verb_trim(int argc, char **argv);
+int verb_options(int argc, char **argv);
+int verb_doctor(int argc, char **argv);
+int verb_completion(int argc, char **argv);
+extern const char help_run[], help_ps[], help_top[], help_snapshot[], help_report[],
+    help_trim[], help_options[], help_doctor[], help_completion[];
+
+#endif

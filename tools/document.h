@@ -1,0 +1,34 @@
+/*
+ * document - the JSON documents of --json
+ *
+ * Keys are the metric names without the prefix; bytes are integers, times RFC 3339; what
+ * is not known is null. Every document starts with "schema"; the schemas are shipped in
+ * tools/schemas/. A change that a reader would notice raises the number in the name.
+ */
+#ifndef DOCUMENT_H
+#define DOCUMENT_H
+
+#include <jansson.h>
+#include <mpstats.h>
+
+/* A new document "mpalloc.NAME/1" with the time it was made. Ends the process without memory. */
+json_t *document_new(const char *name);
+
+/* Setters: jansson's errors (no memory) end the process with a line. */
+void document_set(json_t *object, const char *key, json_t *value);
+void document_set_bytes(json_t *object, const char *key, uint64_t value);
+void document_set_text(json_t *object, const char *key, const char *text);
+
+json_t *document_process(const mp_image_t *image);
+json_t *document_ledger(const struct mp_ledger *ledger);
+
+/* Totals, limits, ledger, components, size classes, options, own cost. */
+void document_add_snapshot(json_t *document, const mp_image_t *image);
+
+/* What a report has besides: timeline and modules. */
+void document_add_history(json_t *document, const mp_image_t *image);
+
+/* To standard output, in one line when `line`; frees it. EXIT_FAILED when it fails. */
+int document_print(json_t *document, bool line);
+
+#endif

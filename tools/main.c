@@ -1,0 +1,122 @@
+/*
+ * main - the mpalloc command: finds the verb and runs it
+ */
+#include "cli.h"
+
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+static int verb_help(int argc, char **argv);
+static int verb_version(int argc, char **argv);
+
+static const char help_help[] = "Examples:\n  mpalloc help report\n";
+static const char help_version[] = "Examples:\n  mpalloc version\n";
+
+const struct verb verbs[] = {
+    {"run", "[--report[=PATH]] [OPTIONS] -- PROGRAM [ARGUMENTS]",
+        "Run a program on mpalloc", help_run, verb_run},
+    {"ps", "[OPTIONS]", "List the processes on mpalloc, live and dead", help_ps,
+        verb_ps},
+    {"top", "[OPTIONS] TARGET", "Watch a process: components and size classes, live",
+        help_top, verb_top},
+    {"snapshot", "[--json] TARGET", "Show the counters of a process now", help_snapshot,
+        verb_snapshot},
+    {"report", "[OPTIONS] TARGET", "Explain the memory of a process", help_report,
+        verb_report},
+    {"trim", "[OPTIONS] TARGET", "Make a process give free memory back to the kernel",
+        help_trim, verb_trim},
+    {"options", "[--json] [TARGET]",
+        "List the options of libmpalloc, or those in force", help_options,
+        verb_options},
+    {"doctor", "[--json] [PID | PROGRAM]", "Say what would hinder mpalloc here",
+        help_doctor, verb_doctor},
+    {"completion", "bash | zsh", "Print a completion script for the shell",
+        help_completion, verb_completion},
+    {"help", "[VERB]", "Explain a verb", help_help, verb_help},
+    {"version", "", "Print the version", help_version, verb_version},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+const struct verb *verb_find(const char *name)
+{
+    for (const struct verb *v = verbs; v->name != NULL; v++) {
+        if (strcmp(v->name, name) == 0) {
+            return v;
+        }
+    }
+    return NULL;
+}
+
+static void print_overview(FILE *out)
+{
+    fputs("mpalloc - see what the memory of a process is, without stopping it\n\n"
+          "  mpalloc VERB [OPTIONS] [TARGET]\n\n",
+        out);
+    for (const struct verb *v = verbs; v->name != NULL; v++) {
+        fprintf(out, "  %-11s %s\n", v->name, v->summary);
+    }
+    fputs("\nA TARGET is a PID (also of a process that died and left its region), a "
+          "region\n"
+          "or dump file, or the name of a process.\n\n"
+          "Exit codes: 0 fine, 1 failed, 2 usage, 3 a --fail-on condition is met, 4 no "
+          "such\n"
+          "process or not on mpalloc, 5 not permitted, 6 damaged file; run passes the\n"
+          "program's own through.\n\n"
+          "  mpalloc run --report -- python3 job.py     the first thing to try\n"
+          "  mpalloc VERB --help                        options and examples\n",
+        out);
+}
+
+static int verb_help(int argc, char **argv)
+{
+    const struct verb *v;
+    char help[] = "--help";
+    char *words[] = {argv[1], help, NULL};
+
+    if (argc < 2) {
+        print_overview(stdout);
+        return EXIT_FINE;
+    }
+    v = verb_find(argv[1]);
+    if (v == NULL) {
+        return cli_fail("help", EXIT_USAGE,
+            "there is no verb %s (mpalloc help lists them)", argv[1]);
+    }
+    if (v->run == verb_help || v->run == verb_version) {
+        printf(
+            "mpalloc %s %s\n\n%s.\n\n%s", v->name, v->arguments, v->summary, v->help);
+        return EXIT_FINE;
+    }
+    return v->run(2, words);
+}
+
+static int verb_version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    printf("mpalloc %s\nregion format %d\n", CONFIG_VERSION, MP_REGION_VERSION);
+    return EXIT_FINE;
+}
+
+int main(int argc, char **argv)
+{
+    const struct verb *v;
+    const char *name = argc > 1 ? argv[1] : "";
+
+    setlocale(LC_CTYPE, "");
+    if (name[0] == '\0') {
+        print_overview(stderr);
+        return EXIT_USAGE;
+    }
+    name = strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ? "help"
+           : strcmp(name, "--version") == 0                       ? "version"
+                                                                  : name;
+    v = verb_find(name);
+    if (v == NULL) {
+        fprintf(
+            stderr, "mpalloc: there is no verb %s (mpalloc help lists them)\n", name);
+        return EXIT_USAGE;
+    }
+    return v->run(argc - 1, argv + 1);
+}

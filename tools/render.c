@@ -1,0 +1,322 @@
+#include "render.h"
+
+#include "format.h"
+#include "view.h"
+
+#include <string.h>
+
+enum { CHART_COLUMNS = 64, CHART_ROWS = 6, NAME_COLUMNS = 40 };
+
+static void heading(FILE *out, const char *text)
+{
+    fprintf(out, "\n%s%s%s\n", format_begin(STYLE_BOLD), text, format_end());
+}
+
+/* ---- head ---- */
+
+static const char *name_of(const mp_image_t *image, char *ret, size_t size)
+{
+    return format_name(ret, size, mp_image_process(image)->service, NAME_COLUMNS);
+}
+
+static void put_title(FILE *out, const mp_image_t *image)
+{
+    const struct mp_region_process *p = mp_image_process(image);
+    enum mp_life life = mp_image_life(image);
+    char name[256];
+
+    fprintf(out, "%s%s%s  pid %llu  %s%s%s  ran %s since %s", format_begin(STYLE_BOLD),
+        name_of(image, name, sizeof(name)), format_end(), (unsigned long long)p->pid,
+        format_begin(life == MP_LIFE_RUNNING ? STYLE_GREEN : STYLE_YELLOW),
+        mp_life_name(life), format_end(), format_seconds(view_ran_seconds(image)).text,
+        format_time(p->started_ns).text);
+    if (life == MP_LIFE_RUNNING || life == MP_LIFE_ELSEWHERE) {
+        fprintf(out, "  figures %s old", format_seconds(view_age_seconds(image)).text);
+    } else if (life == MP_LIFE_DIED) {
+        fprintf(
+            out, "  last heard %s ago", format_seconds(view_age_seconds(image)).text);
+    }
+    fputc('\n', out);
+    format_name(name, sizeof(name), p->command, 100);
+    fprintf(out, "%s%s%s\n", format_begin(STYLE_DIM), name, format_end());
+}
+
+static void put_warnings(FILE *out, const mp_image_t *image)
+{
+    const char *text;
+
+    for (unsigned i = 0; (text = view_warning(image, i)) != NULL; i++) {
+        if (text[0] != '\0') {
+            fprintf(
+                out, "%snote%s  %s\n", format_begin(STYLE_YELLOW), format_end(), text);
+        }
+    }
+}
+
+static void put_totals(FILE *out, const mp_image_t *image)
+{
+    const struct mp_region_totals *t = mp_image_totals(image);
+    const struct mp_region_process *p = mp_image_process(image);
+    double ran = view_ran_seconds(image);
+    double peak_after = t->live_peak_ns > p->started_ns
+                            ? (double)(t->live_peak_ns - p->started_ns) / 1e9
+                            : 0;
+    const char *source;
+    uint64_t limit = view_limit(image, &source);
+
+    fprintf(out, "\n  %-10s %11s  in %s blocks\n", "live",
+        format_bytes((double)t->live_bytes).text,
+        format_count((double)t->live_blocks).text);
+    fprintf(out, "  %-10s %11s  after %s\n", "peak",
+        format_bytes((double)t->live_peak_bytes).text, format_seconds(peak_after).text);
+    fprintf(out, "  %-10s %11s  in %s blocks since the start", "allocated",
+        format_bytes((double)t->allocated_bytes_total).text,
+        format_count((double)t->allocated_blocks_total).text);
+    if (ran > 0) {
+        fprintf(
+            out, ", %s/s", format_bytes((double)t->allocated_bytes_total / ran).text);
+    }
+    fprintf(out, "\n  %-10s %11llu  %llu at most, %llu in all\n", "threads",
+        (unsigned long long)t->threads, (unsigned long long)t->threads_peak,
+        (unsigned long long)t->threads_total);
+    if (limit != MP_UNKNOWN) {
+        fprintf(out, "  %-10s %11s  %s\n", "limit", format_bytes((double)limit).text,
+            source);
+    }
+}
+
+/* ---- ledger ---- */
+
+static void put_ledger(FILE *out, const mp_image_t *image)
+{
+    struct mp_ledger l;
+    const char *total = "resident, the kernel's figure";
+
+    mp_ledger_make(image, &l);
+    if (l.resident_bytes == MP_UNKNOWN) {
+        total = "resident at most, of mpalloc";
+    }
+    heading(out, "Where resident memory is");
+    for (size_t i = 0; i < l.count; i++) {
+        if (l.part[i].bytes != 0) {
+            fprintf(out, "  %11s  %7s  %s\n",
+                format_bytes((double)l.part[i].bytes).text,
+                format_percent((double)l.part[i].bytes, (double)l.total_bytes).text,
+                l.part[i].label);
+        }
+    }
+    fprintf(out, "  %11s  %7s  %s%s%s\n", format_bytes((double)l.total_bytes).text,
+        "100.0 %", format_begin(STYLE_BOLD), total, format_end());
+}
+
+static void put_kernel(FILE *out, const mp_image_t *image)
+{
+    struct mp_proc k;
+
+    if (mp_image_life(image) != MP_LIFE_RUNNING
+        || mp_proc_read(mp_image_process(image)->pid, &k) != 0) {
+        return;
+    }
+    fprintf(out, "\n  RSS peak %s, virtual %s, text %s, data %s, stack %s, swap %s\n",
+        format_known(k.resident_peak_bytes).text, format_known(k.virtual_bytes).text,
+        format_known(k.text_bytes).text, format_known(k.data_bytes).text,
+        format_known(k.stack_bytes).text, format_known(k.swap_bytes).text);
+}
+
+/* ---- tables ---- */
+
+static unsigned depth_of(const mp_image_t *image, const struct mp_region_component *c)
+{
+    unsigned depth = 0;
+
+    while (c->parent != 0 && depth < 16) { /* parents have lower rows: it ends */
+        c = mp_image_component(image, c->parent);
+        depth++;
+    }
+    return depth;
+}
+
+static void put_components(FILE *out, const mp_image_t *image, unsigned most)
+{
+    const struct mp_region_totals *t = mp_image_totals(image);
+    uint16_t rows[MP_REGION_COMPONENT_ROWS];
+    size_t count = view_components(image, rows, MP_REGION_COMPONENT_ROWS);
+    uint64_t own_sum = 0;
+    uint64_t shown_sum = 0;
+
+    heading(out, "Components, with what is below them");
+    fprintf(out, "  %11s  %7s  %11s  %11s  %9s  %11s  %s\n", "live", "share", "own",
+        "peak", "blocks", "allocated", "component");
+    for (size_t i = 0; i < count; i++) {
+        const struct mp_region_component *c = mp_image_component(image, rows[i]);
+        char name[256];
+
+        own_sum += c->live_bytes;
+        if (i >= most) {
+            continue;
+        }
+        shown_sum += c->live_bytes;
+        fprintf(out, "  %11s  %7s  %11s  %11s  %9s  %11s  %*s%s\n",
+            format_bytes((double)c->tree_live_bytes).text,
+            format_percent((double)c->tree_live_bytes, (double)t->live_bytes).text,
+            format_bytes((double)c->live_bytes).text,
+            format_bytes((double)c->tree_live_peak_bytes).text,
+            format_count((double)c->live_blocks).text,
+            format_bytes((double)c->allocated_bytes_total).text,
+            (int)depth_of(image, c), "", format_name(name, sizeof(name), c->name, 60));
+    }
+    if (count > most) {
+        fprintf(out, "  %11s  %7s  %11s  %zu more (--all)\n", "", "",
+            format_bytes((double)(own_sum - shown_sum)).text, count - most);
+    }
+    fprintf(out, "  %11s  %7s  %11s  the sum of the components' own\n", "", "",
+        format_bytes((double)own_sum).text);
+}
+
+static void put_classes(FILE *out, const mp_image_t *image, unsigned most)
+{
+    const struct mp_region_totals *t = mp_image_totals(image);
+    uint8_t numbers[MP_REGION_CLASSES];
+    size_t count = view_classes(image, numbers, MP_REGION_CLASSES);
+    size_t shown = count < most ? count : most;
+
+    heading(out, "Size classes");
+    fprintf(out, "  %11s  %7s  %9s  %11s  %9s  %s\n", "live", "share", "blocks",
+        "allocated", "blocks", "block size");
+    for (size_t i = 0; i < shown; i++) {
+        const struct mp_region_class *c = mp_image_class(image, numbers[i]);
+        struct mp_region_cell sum;
+        uint64_t live;
+
+        mp_image_class_sum(image, numbers[i], &sum);
+        live = view_live(sum.allocated_bytes_total, sum.freed_bytes_total);
+        fprintf(out, "  %11s  %7s  %9s  %11s  %9s  %s%s\n",
+            format_bytes((double)live).text,
+            format_percent((double)live, (double)t->live_bytes).text,
+            format_count(
+                (double)view_live(sum.allocated_blocks_total, sum.freed_blocks_total))
+                .text,
+            format_bytes((double)sum.allocated_bytes_total).text,
+            format_count((double)sum.allocated_blocks_total).text,
+            c->kind == MP_CLASS_LARGE ? "up to " : "",
+            format_block(c->block_bytes).text);
+    }
+    if (count > shown) {
+        fprintf(out, "  %11s  %7s  %zu more (--all)\n", "", "", count - shown);
+    }
+}
+
+/* ---- timeline ---- */
+
+/* The finest tier that reaches back to the start, or the one that reaches furthest. */
+static unsigned pick_tier(const mp_image_t *image)
+{
+    uint64_t start = mp_image_process(image)->started_ns;
+    unsigned best = 0;
+
+    for (unsigned tier = 0; tier < MP_REGION_TIMELINE_TIERS; tier++) {
+        const struct mp_region_moment *first = mp_image_moment(image, tier, 0);
+
+        if (mp_image_moment_count(image, tier) >= 2) {
+            best = tier;
+            if (first->time_ns <= start + 120000000000u) {
+                break;
+            }
+        }
+    }
+    return best;
+}
+
+static void put_timeline(FILE *out, const mp_image_t *image)
+{
+    unsigned tier = pick_tier(image);
+    size_t count = mp_image_moment_count(image, tier);
+    double column[CHART_COLUMNS] = {0};
+    double most = 0;
+    size_t columns = count < CHART_COLUMNS ? count : CHART_COLUMNS;
+    unsigned wide = columns > 0 ? (unsigned)(CHART_COLUMNS / columns) : 1;
+    uint64_t first;
+    uint64_t last;
+
+    if (count < 2) {
+        return;
+    }
+    first = mp_image_moment(image, tier, 0)->time_ns;
+    last = mp_image_moment(image, tier, count - 1)->time_ns;
+    for (size_t i = 0; i < count; i++) {
+        const struct mp_region_moment *m = mp_image_moment(image, tier, i);
+        size_t at = i * columns / count;
+        double high = (double)(m->live_high_bytes > m->live_bytes ? m->live_high_bytes
+                                                                  : m->live_bytes);
+
+        column[at] = high > column[at] ? high : column[at];
+        most = high > most ? high : most;
+    }
+    heading(out, "Live bytes over time");
+    format_chart(out, column, columns, CHART_ROWS, wide, format_bytes(most).text);
+    fprintf(out, "  %11s  %s to %s, %s a column\n", "", format_time(first).text,
+        format_time(last).text + 11,
+        format_seconds((double)(last - first) / 1e9 / (double)columns).text);
+}
+
+/* ---- cost ---- */
+
+static void put_allocator(FILE *out, const mp_image_t *image)
+{
+    const struct mp_region_totals *t = mp_image_totals(image);
+    double ran = view_ran_seconds(image);
+
+    heading(out, "The allocator");
+    fprintf(out, "  active %s, cached %s, dirty %s, retained %s, mapped %s\n",
+        format_bytes((double)t->active_bytes).text,
+        format_bytes((double)t->cached_bytes).text,
+        format_bytes((double)t->dirty_bytes).text,
+        format_bytes((double)t->retained_bytes).text,
+        format_bytes((double)t->mapped_bytes).text);
+    fprintf(out,
+        "  slow paths: %s refills, %s remote folds, %s slabs begun, %s released\n",
+        format_count((double)t->refills_total).text,
+        format_count((double)t->remote_folds_total).text,
+        format_count((double)t->slab_starts_total).text,
+        format_count((double)t->slab_releases_total).text);
+    fprintf(out, "  given back: %s in %s purges, %s in %s trims\n",
+        format_bytes((double)t->purged_bytes_total).text,
+        format_count((double)t->purges_total).text,
+        format_bytes((double)t->trimmed_bytes_total).text,
+        format_count((double)t->trims_total).text);
+    if (t->allocation_failures_total != 0 || t->invalid_frees_total != 0) {
+        fprintf(out, "  %sfailed allocations %llu, invalid frees %llu%s\n",
+            format_begin(STYLE_RED), (unsigned long long)t->allocation_failures_total,
+            (unsigned long long)t->invalid_frees_total, format_end());
+    }
+    heading(out, "Own cost");
+    fprintf(out, "  memory: region %s, span table %s, heaps and components %s\n",
+        format_bytes((double)mp_image_file_bytes(image)).text,
+        format_bytes((double)t->metadata_span_bytes).text,
+        format_bytes((double)t->metadata_heap_bytes).text);
+    fprintf(out, "  time: %s publications in %s%s%s\n",
+        format_count((double)t->published_total).text,
+        format_seconds((double)t->publish_ns_total / 1e9).text, ran > 0 ? ", " : "",
+        format_percent((double)t->publish_ns_total / 1e9, ran).text);
+}
+
+void render_summary(FILE *out, const mp_image_t *image)
+{
+    put_title(out, image);
+    put_warnings(out, image);
+    put_totals(out, image);
+    put_ledger(out, image);
+}
+
+void render_report(FILE *out, const mp_image_t *image, const struct render_options *o)
+{
+    unsigned most = o->all ? MP_REGION_COMPONENT_ROWS : o->rows;
+
+    format_set_output(out);
+    render_summary(out, image);
+    put_kernel(out, image);
+    put_components(out, image, most);
+    put_classes(out, image, most);
+    put_timeline(out, image);
+    put_allocator(out, image);
+}

@@ -1,0 +1,264 @@
+/*
+ * top_screen - mpalloc top on a terminal
+ */
+#include "top.h"
+
+#include "cli.h"
+#include "format.h"
+#include "view.h"
+
+#include <curses.h>
+#include <string.h>
+
+enum { HEAD = 7, BOLD_PAIR = 1, WARM_PAIR, LINE = 512 };
+
+struct screen {
+    struct top *top;
+    unsigned interval_ms;
+    size_t first; /* row at the top of the table */
+    bool paused;
+    bool help;
+    char message[160];
+};
+
+static void put(int y, int x, int attributes, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void put(int y, int x, int attributes, const char *format, ...)
+{
+    char line[LINE];
+    va_list args;
+
+    if (y < 0 || y >= LINES || x >= COLS) {
+        return;
+    }
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    attron(attributes);
+    mvaddnstr(y, x, line, -1);
+    attroff(attributes);
+}
+
+static void draw_head(const struct screen *s)
+{
+    const struct top *top = s->top;
+    const struct mp_region_process *p = mp_image_process(top->now);
+    const struct mp_region_totals *t = mp_image_totals(top->now);
+    enum mp_life life = mp_image_life(top->now);
+    const char *source;
+    uint64_t limit = view_limit(top->now, &source);
+    size_t wide = COLS > 30 ? (size_t)COLS - 30 : 1;
+    size_t points = top->history_count < wide ? top->history_count : wide;
+    char spark[TOP_HISTORY * 4 + 1];
+    char name[256];
+
+    put(0, 0, A_BOLD, "mpalloc top  %s",
+        format_name(name, sizeof(name), p->service, 30));
+    printw("  pid %llu  ", (unsigned long long)p->pid);
+    attron(COLOR_PAIR(life == MP_LIFE_RUNNING ? BOLD_PAIR : WARM_PAIR));
+    printw("%s", mp_life_name(life));
+    attroff(COLOR_PAIR(life == MP_LIFE_RUNNING ? BOLD_PAIR : WARM_PAIR));
+    printw("  ran %s  figures %s old%s",
+        format_seconds(view_ran_seconds(top->now)).text,
+        format_seconds(view_age_seconds(top->now)).text, s->paused ? "  PAUSED" : "");
+    format_sparkline(spark, top->history + top->history_count - points, points);
+    put(1, 0, A_BOLD, "live %11s ", format_bytes((double)t->live_bytes).text);
+    addstr(spark);
+    put(2, 0, 0, "peak %11s   growth %11s/s   allocates %11s/s   %s blocks/s",
+        format_bytes((double)t->live_peak_bytes).text,
+        format_bytes(top->growth_per_second).text,
+        format_bytes(top->bytes_per_second).text,
+        format_count(top->blocks_per_second).text);
+    put(3, 0, 0, "RSS  %11s   cached %11s   dirty %11s   retained %11s",
+        format_known(top->rss_bytes).text, format_bytes((double)t->cached_bytes).text,
+        format_bytes((double)t->dirty_bytes).text,
+        format_bytes((double)t->retained_bytes).text);
+    put(4, 0, 0, "%llu threads   %s blocks live   limit %s%s%s",
+        (unsigned long long)t->threads, format_count((double)t->live_blocks).text,
+        limit == MP_UNKNOWN ? "none" : format_bytes((double)limit).text,
+        limit == MP_UNKNOWN ? "" : " of ", limit == MP_UNKNOWN ? "" : source);
+}
+
+static void draw_table(struct screen *s)
+{
+    const struct top *top = s->top;
+    size_t room = LINES > HEAD + 1 ? (size_t)(LINES - HEAD - 1) : 0;
+
+    if (s->first + room > top->row_count) {
+        s->first = top->row_count > room ? top->row_count - room : 0;
+    }
+    put(HEAD - 1, 0, A_REVERSE, "%*s", COLS, "");
+    put(HEAD - 1, 0, A_REVERSE, "%11s%c %9s%c %11s%c %13s  %13s%c %s", "LIVE",
+        top->sort == TOP_BY_LIVE ? '*' : ' ', "BLOCKS",
+        top->sort == TOP_BY_BLOCKS ? '*' : ' ', "PEAK",
+        top->sort == TOP_BY_PEAK ? '*' : ' ', "GROWTH", "ALLOCATES",
+        top->sort == TOP_BY_RATE ? '*' : ' ',
+        top->table == TOP_COMPONENTS ? "COMPONENT" : "BLOCK SIZE");
+    for (size_t i = 0; i < room && s->first + i < top->row_count; i++) {
+        const struct top_row *r = &top->rows[s->first + i];
+
+        put(HEAD + (int)i, 0, 0, "%11s  %9s  %11s  %11s/s  %11s/s  %s",
+            format_bytes((double)r->live_bytes).text,
+            format_count((double)r->live_blocks).text,
+            r->peak_bytes == MP_UNKNOWN ? "-"
+                                        : format_bytes((double)r->peak_bytes).text,
+            format_bytes(r->growth_per_second).text,
+            format_bytes(r->bytes_per_second).text, r->name);
+    }
+}
+
+static void draw_foot(const struct screen *s)
+{
+    put(LINES - 1, 0, A_REVERSE, "%*s", COLS, "");
+    put(LINES - 1, 0, A_REVERSE, "%s",
+        s->message[0] != '\0'
+            ? s->message
+            : "q quit  Tab table  l live r rate k peak b blocks  p pause  t trim  "
+              "+ - speed  ? help");
+}
+
+static void draw_help(void)
+{
+    static const char *const lines[] = {"  q        quit",
+        "  Tab      components or size classes",
+        "  l r k b  sort by live bytes, rate, peak, live blocks",
+        "  p        pause, and go on",
+        "  t        make the process give free memory back",
+        "  + -      look more or less often", "  up down  scroll (page up, page down)",
+        "  ?        close this help"};
+
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        put(HEAD + (int)i, 2, A_REVERSE, " %-54s ", lines[i]);
+    }
+}
+
+static void draw(struct screen *s)
+{
+    erase();
+    draw_head(s);
+    draw_table(s);
+    if (s->help) {
+        draw_help();
+    }
+    draw_foot(s);
+    refresh();
+}
+
+static void trim(struct screen *s)
+{
+    struct mp_error error = {""};
+    uint64_t bytes = 0;
+
+    if (mp_trim_request(s->top->path, 300, &bytes, &error) == 0) {
+        snprintf(s->message, sizeof(s->message), "%s given back to the kernel",
+            format_bytes((double)bytes).text);
+    } else {
+        snprintf(s->message, sizeof(s->message), "%.150s", error.text);
+    }
+}
+
+/* False: quit. */
+static bool press(struct screen *s, int key)
+{
+    static const char sorts[] = "lrkb";
+    size_t page = LINES > HEAD + 1 ? (size_t)(LINES - HEAD - 1) : 1;
+    const char *sort = key > 0 && key < 128 ? strchr(sorts, key) : NULL;
+
+    s->message[0] = '\0';
+    if (sort != NULL) {
+        s->top->sort = (enum top_sort)(sort - sorts);
+        top_make_rows(s->top);
+        return true;
+    }
+    switch (key) {
+    case 'q':
+    case 'Q':
+    case 27:
+        return false;
+    case '\t':
+        s->top->table = s->top->table == TOP_COMPONENTS ? TOP_CLASSES : TOP_COMPONENTS;
+        s->first = 0;
+        top_make_rows(s->top);
+        break;
+    case 'p':
+    case ' ':
+        s->paused = !s->paused;
+        break;
+    case 't':
+        trim(s);
+        break;
+    case '+':
+        s->interval_ms = s->interval_ms > 200 ? s->interval_ms / 2 : 100;
+        break;
+    case '-':
+        s->interval_ms = s->interval_ms < 30000 ? s->interval_ms * 2 : 60000;
+        break;
+    case '?':
+    case 'h':
+        s->help = !s->help;
+        break;
+    case KEY_UP:
+        s->first -= s->first > 0;
+        break;
+    case KEY_DOWN:
+        s->first++;
+        break;
+    case KEY_PPAGE:
+        s->first -= s->first > page ? page : s->first;
+        break;
+    case KEY_NPAGE:
+        s->first += page;
+        break;
+    default:
+        break;
+    }
+    return true;
+}
+
+int top_screen(struct top *top, unsigned interval_ms)
+{
+    struct screen s = {.top = top, .interval_ms = interval_ms};
+    struct mp_error error = {""};
+    bool going = true;
+    int code = EXIT_FINE;
+    uint64_t due_ns = view_now_ns();
+
+    if (newterm(NULL, stdout, stdin) == NULL) {
+        return cli_fail(
+            "top", EXIT_FAILED, "this terminal is not known (TERM); try --plain");
+    }
+    start_color();
+    use_default_colors();
+    init_pair(BOLD_PAIR, COLOR_GREEN, -1);
+    init_pair(WARM_PAIR, COLOR_YELLOW, -1);
+    cbreak();
+    noecho();
+    curs_set(0);
+    keypad(stdscr, TRUE);
+    set_escdelay(25);
+    while (going && code == EXIT_FINE) {
+        uint64_t now_ns = view_now_ns();
+
+        if (now_ns >= due_ns || due_ns - now_ns > 120000000000u) {
+            due_ns = now_ns + s.interval_ms * 1000000u;
+            if (!s.paused && !top->ended) {
+                code = top_refresh(top, &error);
+                if (top->ended) {
+                    strcpy(s.message, "the process has ended; q quits");
+                }
+            }
+        }
+        draw(&s);
+        now_ns = view_now_ns();
+        timeout(due_ns > now_ns ? (int)((due_ns - now_ns) / 1000000u) + 1 : 1);
+        {
+            int key = getch();
+
+            going = key == ERR || press(&s, key);
+        }
+    }
+    endwin();
+    return code == EXIT_FINE ? code
+                             : cli_fail("top", (enum exit_code)code, "%s", error.text);
+}

@@ -1,0 +1,42 @@
+/*
+ * view - figures that several verbs derive from an image in the same way
+ */
+#ifndef VIEW_H
+#define VIEW_H
+
+#include <mpstats.h>
+
+uint64_t view_now_ns(void); /* CLOCK_REALTIME */
+
+/* allocated - freed; 0 where a torn pair would give less. */
+static inline uint64_t view_live(uint64_t allocated, uint64_t freed)
+{
+    return allocated > freed ? allocated - freed : 0;
+}
+
+/* How old the figures are: until now, or until the process ended when that is known. */
+double view_age_seconds(const mp_image_t *image);
+
+/* From the start to now, to the end, or to the last publication of one that died. */
+double view_ran_seconds(const mp_image_t *image);
+
+/* What a reader should know about the figures; "" when `number` does not apply, NULL at the end. */
+const char *view_warning(const mp_image_t *image, unsigned number);
+
+/* The limit nearest to the process, MP_UNKNOWN without one; its name to *ret_source. */
+uint64_t view_limit(const mp_image_t *image, const char **ret_source);
+
+/*
+ * Whether the program ran to its end: by then it has freed most of what it had, so peaks and
+ * what was allocated say more than what is live.
+ */
+bool view_is_ended(const mp_image_t *image);
+
+/* Row numbers of components as a tree, at each level the largest first (by peak
+ * when the program ended); returns the count. */
+size_t view_components(const mp_image_t *image, uint16_t *ret_rows, size_t most);
+
+/* Class numbers by live bytes (allocated ones when ended), those never used left out. */
+size_t view_classes(const mp_image_t *image, uint8_t *ret_classes, size_t most);
+
+#endif
