@@ -9,6 +9,8 @@
 
 #include "atomic.h"
 
+#include <stddef.h>
+
 enum { PROBE_TICK_MS = 10, PROBE_REPORT_BYTES = 256 * 1024 };
 
 extern uint32_t probe_last_ms; /* racy by design: a tick more or less does not matter */

@@ -43,7 +43,7 @@ static struct {
     uint64_t published;
     uint64_t cost_ns;
     uint64_t resident_peak;
-    uint64_t live_high;    /* since the last point of the timeline */
+    uint64_t live_high[MP_REGION_TIMELINE_TIERS]; /* since the last point of the tier */
     uint64_t handed_bytes; /* probe_handed_bytes at the last count */
     size_t peak_spans;     /* in use when the live peak was last looked for */
     uint64_t moments;      /* seconds of the timeline */
@@ -197,7 +197,8 @@ static void write_moment(unsigned tier, const struct mp_snapshot *s)
     m->time_ns = s->time_ns;
     m->live_bytes = s->live_bytes;
     m->live_blocks = s->live_blocks;
-    m->live_high_bytes = publish.live_high;
+    m->live_high_bytes = publish.live_high[tier];
+    publish.live_high[tier] = s->live_bytes;
     m->active_bytes = s->active_bytes;
     m->dirty_bytes = s->dirty_bytes;
     m->retained_bytes = s->retained_bytes;
@@ -221,7 +222,6 @@ static void extend_timeline(const struct mp_snapshot *s, uint32_t now_ms)
         }
     }
     publish.moments++;
-    publish.live_high = s->live_bytes;
 }
 
 /* The figures are new: to the region with them. */
@@ -232,7 +232,9 @@ static void write_region(uint32_t now_ms)
     make_snapshot(&s);
     publish.published++;
     publish.resident_peak = bits_max(publish.resident_peak, s.resident_bytes);
-    publish.live_high = bits_max(publish.live_high, s.live_bytes);
+    for (unsigned tier = 0; tier < MP_REGION_TIMELINE_TIERS; tier++) {
+        publish.live_high[tier] = bits_max(publish.live_high[tier], s.live_bytes);
+    }
     publish.published_ms = now_ms;
     if (!region_is_open()) {
         return;

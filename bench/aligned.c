@@ -42,7 +42,9 @@ static void work(struct worker *w)
         w->ops += BATCH;
     }
     for (unsigned i = 0; i < SLOTS; i++) {
-        free(block[i]);
+        if (block[i] != NULL) {
+            block_delete(block[i], size[i]);
+        }
     }
 }
 

@@ -36,7 +36,9 @@ static void work(struct worker *w)
         w->ops += BATCH;
     }
     for (unsigned i = 0; i < SLOTS; i++) {
-        free(block[i]);
+        if (block[i] != NULL) {
+            block_delete(block[i], size[i]);
+        }
     }
 }
 
@@ -44,6 +46,6 @@ const struct workload large_workloads[] = {
     {"large-1m", "16 blocks of 64 KiB to 1 MiB, all pages written", .threads = 1,
         .at_least = 1, .ops = 500000, .size = MIB, .work = work},
     {"large-8m", "16 blocks of 64 KiB to 8 MiB, all pages written", .threads = 1,
-        .at_least = 1, .ops = 5000, .size = 8 * MIB, .work = work},
+        .at_least = 1, .ops = 100000, .size = 8 * MIB, .work = work},
     {0},
 };

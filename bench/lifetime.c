@@ -1,20 +1,20 @@
 /*
  * lifetime - a heap in its steady state: sizes as services have them, random lifetimes
  *
- * Sizes are near lognormal: half of them below 64 B, one in a hundred above 4 KiB, the
- * largest 64 KiB. One allocation in 64 goes to a slot that is rarely looked at, so a share
- * of blocks lives long and lies between short-lived ones.
+ * Sizes are near lognormal with a heavy tail: two in five below 64 B, three in two hundred
+ * above 4 KiB, the largest 64 KiB. One allocation in 64 goes to a slot that is rarely
+ * looked at, so a share of blocks lives long and lies between short-lived ones.
  */
 #include "bench.h"
 
-enum { SIZES = 4096, BATCH = 512, LONG_LIVED = 64 };
+enum { SIZES = 4096, BATCH = 512, LONG_LIVED = 64, TAIL = 32 };
 
 struct slot {
     void *block;
     size_t size;
 };
 
-/* The sum of 12 bits of chance is near normal; two of them interpolate in between. */
+/* The doublings of 8 B are a sum of 12 coins, near normal; few sizes get some more. */
 static size_t draw_size(uint64_t *random)
 {
     unsigned doublings = 3;
@@ -22,6 +22,9 @@ static size_t draw_size(uint64_t *random)
 
     for (unsigned i = 0; i < 12; i++) {
         doublings += random_below(random, 100) < 24;
+    }
+    if (random_below(random, TAIL) == 0) {
+        doublings += 4 + (unsigned)random_below(random, 4);
     }
     size = ((size_t)1 << doublings) + random_below(random, (size_t)1 << doublings);
     return size < 64 * KIB ? size : 64 * KIB;
@@ -71,10 +74,10 @@ static void work(struct worker *w)
 
 const struct workload lifetime_workloads[] = {
     {"lifetime-small", "1,000 slots, sizes near lognormal", .threads = 1, .at_least = 1,
-        .ops = 60000000, .size = 1000, .work = work},
+        .ops = 80000000, .size = 1000, .work = work},
     {"lifetime-big", "50,000 slots, sizes near lognormal", .threads = 1, .at_least = 1,
-        .ops = 14000000, .size = 50000, .work = work},
+        .ops = 20000000, .size = 50000, .work = work},
     {"lifetime-threads", "4 threads with 5,000 slots each, sizes near lognormal",
-        .threads = 4, .at_least = 1, .ops = 60000000, .size = 5000, .work = work},
+        .threads = 4, .at_least = 1, .ops = 100000000, .size = 5000, .work = work},
     {0},
 };

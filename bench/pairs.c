@@ -1,5 +1,5 @@
 /*
- * pairs - the loops whose instructions callgrind.py counts; nothing but malloc and free
+ * pairs - the loops whose calls `instructions` counts; nothing but malloc and free
  *
  *     pairs SIZE BATCH COUNT [shuffled]
  */

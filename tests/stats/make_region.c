@@ -1,0 +1,362 @@
+#include "make_region.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PAGE = 4096 };
+
+const struct make_shape make_small = {.components = 8,
+    .classes = MP_REGION_CLASSES,
+    .cell_rows = 1,
+    .moments = {8, 4, 4},
+    .modules = 3,
+    .options = 4,
+    .written = {11, 2, 0}};
+
+const struct make_shape make_full = {.components = MP_REGION_COMPONENT_ROWS,
+    .classes = MP_REGION_CLASSES,
+    .cell_rows = MP_REGION_COMPONENT_ROWS,
+    .moments = {3600, 1440, 4320},
+    .modules = MP_REGION_MODULES_MAX,
+    .options = MP_REGION_OPTIONS_MAX,
+    .written = {4000, 66, 6}};
+
+static void stop(const char *what)
+{
+    perror(what);
+    abort();
+}
+
+/* ---- the table ---- */
+
+struct mp_region_header *made_header(const struct made *m)
+{
+    return (struct mp_region_header *)(void *)m->data;
+}
+
+struct mp_region_section *made_section(
+    const struct made *m, enum mp_region_section_id id)
+{
+    struct mp_region_header *h = made_header(m);
+
+    for (unsigned i = 0; i < h->section_count; i++) {
+        if (h->sections[i].id == id) {
+            return &h->sections[i];
+        }
+    }
+    stop("made_section");
+    return NULL;
+}
+
+void *made_record(const struct made *m, enum mp_region_section_id id, size_t number)
+{
+    const struct mp_region_section *c = made_section(m, id);
+
+    return m->data + c->offset + number * c->stride;
+}
+
+void made_remove(const struct made *m, enum mp_region_section_id id)
+{
+    struct mp_region_section *c = made_section(m, id);
+    struct mp_region_header *h = made_header(m);
+
+    *c = h->sections[--h->section_count];
+}
+
+static void make_table(struct made *m, const struct make_shape *shape)
+{
+    const struct {
+        enum mp_region_section_id id;
+        size_t bytes;
+        size_t count;
+    } plan[] = {
+        {MP_SECTION_PROCESS, sizeof(struct mp_region_process), 1},
+        {MP_SECTION_TOTALS, sizeof(struct mp_region_totals), 1},
+        {MP_SECTION_CLASSES, sizeof(struct mp_region_class), shape->classes},
+        {MP_SECTION_COMPONENTS, sizeof(struct mp_region_component), shape->components},
+        {MP_SECTION_COUNTERS, sizeof(struct mp_region_cell),
+            shape->cell_rows * MP_REGION_CLASSES},
+        {MP_SECTION_TIMELINE_1S, sizeof(struct mp_region_moment), shape->moments[0]},
+        {MP_SECTION_TIMELINE_1M, sizeof(struct mp_region_moment), shape->moments[1]},
+        {MP_SECTION_TIMELINE_10M, sizeof(struct mp_region_moment), shape->moments[2]},
+        {MP_SECTION_MODULES, sizeof(struct mp_region_module), shape->modules},
+        {MP_SECTION_MAILBOX, sizeof(struct mp_region_mailbox), 1},
+        {MP_SECTION_OPTIONS, sizeof(struct mp_region_option), shape->options},
+    };
+    struct mp_region_header h = {.magic = MP_REGION_MAGIC,
+        .version = MP_REGION_VERSION,
+        .header_bytes = sizeof(h),
+        .section_count = sizeof(plan) / sizeof(plan[0])};
+    size_t at = PAGE;
+
+    for (unsigned i = 0; i < h.section_count; i++) {
+        size_t stride = plan[i].bytes + shape->extra_bytes;
+
+        h.sections[i] = (struct mp_region_section){.id = plan[i].id,
+            .version = 1,
+            .offset = at,
+            .stride = stride,
+            .count = plan[i].count};
+        at = (at + stride * plan[i].count + PAGE - 1) / PAGE * PAGE;
+    }
+    h.region_bytes = at;
+    m->bytes = at;
+    m->data =
+        mmap(NULL, at, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (m->data == MAP_FAILED) {
+        stop("mmap");
+    }
+    memcpy(m->data, &h, sizeof(h));
+}
+
+/* ---- the records ---- */
+
+static void make_process(const struct made *m)
+{
+    struct mp_region_process *p = made_record(m, MP_SECTION_PROCESS, 0);
+
+    p->pid = 4000000; /* above the largest default, with a start time of nobody */
+    p->parent_pid = 1;
+    p->uid = geteuid();
+    p->start_ticks = 1;
+    p->started_ns = 1700000000000000000u;
+    p->started_mono_ns = 5000000000u;
+    p->state = MP_STATE_RUNNING;
+    p->page_bytes = PAGE;
+    p->span_bytes = 65536;
+    p->limit_cgroup_bytes = 1u << 30;
+    p->physical_bytes = 8ull << 30;
+    p->build_id_bytes = 20;
+    memset(p->run_id, 0x5a, sizeof(p->run_id));
+    memset(p->build_id, 0xb1, 20);
+    strcpy(p->version, "0.1.0");
+    strcpy(p->service, "made");
+    strcpy(p->exe, "/usr/bin/made");
+    strcpy(p->command, "made --for tests");
+}
+
+static void make_components(
+    const struct made *m, const struct make_shape *shape, struct mp_region_totals *t)
+{
+    static const struct {
+        const char *name;
+        uint64_t parent;
+    } rows[MAKE_COMPONENTS] = {{"(untagged)", 0}, {"(overflow)", 0}, {"extraction", 0},
+        {"extraction/html", 2}, {"index", 0}, {"extraction/html/tables", 3}};
+
+    for (size_t i = 0; i < MAKE_COMPONENTS; i++) {
+        struct mp_region_component *c = made_record(m, MP_SECTION_COMPONENTS, i);
+
+        strcpy(c->name, rows[i].name);
+        c->parent = rows[i].parent;
+        c->allocated_blocks_total = 100 * (i + 1);
+        c->freed_blocks_total = 40 * (i + 1);
+        c->allocated_bytes_total = 6400 * (i + 1);
+        c->freed_bytes_total = 2560 * (i + 1);
+        c->live_blocks = 60 * (i + 1);
+        c->live_bytes = 3840 * (i + 1);
+        c->live_peak_bytes = 5000 * (i + 1);
+        c->live_peak_ns = 1700000001000000000u + i;
+        c->tree_live_bytes = c->live_bytes;
+        c->tree_live_peak_bytes = c->live_peak_bytes;
+        c->tree_live_peak_ns = c->live_peak_ns;
+        t->allocated_blocks_total += c->allocated_blocks_total;
+        t->freed_blocks_total += c->freed_blocks_total;
+        t->allocated_bytes_total += c->allocated_bytes_total;
+        t->freed_bytes_total += c->freed_bytes_total;
+        for (size_t part = 0; part < 2 && i < shape->cell_rows; part++) {
+            struct mp_region_cell *cell = made_record(
+                m, MP_SECTION_COUNTERS, i * MP_REGION_CLASSES + (part ? 7 : 3));
+            uint64_t tenths = part ? 4 : 6;
+
+            cell->allocated_blocks_total = c->allocated_blocks_total / 10 * tenths;
+            cell->freed_blocks_total = c->freed_blocks_total / 10 * tenths;
+            cell->allocated_bytes_total = c->allocated_bytes_total / 10 * tenths;
+            cell->freed_bytes_total = c->freed_bytes_total / 10 * tenths;
+            cell->live_peak_bytes = 1000 * (i + 1);
+        }
+    }
+    t->component_count = MAKE_COMPONENTS;
+}
+
+static void make_totals(const struct made *m, const struct make_shape *shape)
+{
+    struct mp_region_totals *t = made_record(m, MP_SECTION_TOTALS, 0);
+
+    make_components(m, shape, t);
+    t->seq = 24;
+    t->published_ns = 1700000012000000000u;
+    t->published_mono_ns = 17000000000u;
+    t->published_total = 12;
+    t->live_blocks = t->allocated_blocks_total - t->freed_blocks_total;
+    t->live_bytes = t->allocated_bytes_total - t->freed_bytes_total;
+    t->live_peak_bytes = t->live_bytes + 4096;
+    t->live_peak_ns = 1700000001000000000u;
+    t->active_bytes = 1 << 20;
+    t->cached_bytes = t->active_bytes - t->live_bytes;
+    t->dirty_bytes = 3 << 16;
+    t->retained_bytes = 5 << 16;
+    t->metadata_span_bytes = 8192;
+    t->metadata_heap_bytes = 16384;
+    t->metadata_region_bytes = 65536;
+    t->mapped_bytes = 4 << 20;
+    t->reserved_bytes = 64 << 20;
+    t->resident_bytes = t->active_bytes + t->dirty_bytes + 8192 + 16384 + 65536 - 4096;
+    t->resident_peak_bytes = t->resident_bytes + 12288;
+    t->huge_bytes = 0;
+    t->large_bytes = 1 << 17;
+    t->threads = 2;
+    t->threads_peak = 3;
+    t->threads_total = 4;
+    t->heaps = 2;
+    t->module_count = MAKE_MODULES;
+    t->option_count = MAKE_OPTIONS;
+    memcpy(t->timeline_total, shape->written, sizeof(t->timeline_total));
+}
+
+static void make_timeline(
+    const struct made *m, unsigned tier, uint64_t written, size_t room)
+{
+    static const uint64_t step[] = {1, 60, 600};
+
+    for (uint64_t i = 0; i < written; i++) {
+        struct mp_region_moment *p =
+            made_record(m, MP_SECTION_TIMELINE_1S + tier, i % room);
+
+        p->seq += 2;
+        p->time_ns = 1700000000000000000u + i * step[tier] * 1000000000u;
+        p->live_bytes = 1000 + i;
+        p->live_blocks = 10 + i;
+        p->live_high_bytes = 2000 + i;
+        p->active_bytes = 1 << 20;
+        p->resident_bytes = 1 << 20;
+        p->allocated_bytes_total = 5000 * i;
+        p->allocated_blocks_total = 50 * i;
+        p->threads = 2;
+    }
+}
+
+static void make_others(const struct made *m, const struct make_shape *shape)
+{
+    static const char *const options[MAKE_OPTIONS][2] = {
+        {"REGION", "file"}, {"PURGE_DELAY", "250ms"}, {"KEEP", "0"}};
+
+    for (size_t i = 0; i < shape->classes; i++) {
+        struct mp_region_class *c = made_record(m, MP_SECTION_CLASSES, i);
+
+        c->block_bytes = 16 * (i + 1);
+        c->kind = i < 40 ? MP_CLASS_SLAB : i < 60 ? MP_CLASS_LARGE : MP_CLASS_UNUSED;
+        c->blocks_per_span = i < 40 ? (uint32_t)(65536 / c->block_bytes) : 0;
+    }
+    for (size_t i = 0; i < MAKE_MODULES; i++) {
+        struct mp_region_module *o = made_record(m, MP_SECTION_MODULES, i);
+
+        o->bytes = 0x20000;
+        o->build_id_bytes = 20;
+        o->segment_count = 2;
+        memset(o->build_id, 0xb1 + (int)i, 20);
+        o->segments[0] = (struct mp_region_segment){0, 0x10000, 0, 5};
+        o->segments[1] = (struct mp_region_segment){0x10000, 0x10000, 0x10000, 6};
+        strcpy(o->path, i == 0 ? "/usr/bin/made" : "/usr/lib/libmade.so.1");
+    }
+    for (size_t i = 0; i < MAKE_OPTIONS; i++) {
+        struct mp_region_option *o = made_record(m, MP_SECTION_OPTIONS, i);
+
+        strcpy(o->name, options[i][0]);
+        strcpy(o->value, options[i][1]);
+        o->origin = i == 1;
+    }
+}
+
+void make_region(struct made *m, const struct make_shape *shape)
+{
+    make_table(m, shape);
+    make_process(m);
+    make_totals(m, shape);
+    for (unsigned tier = 0; tier < MP_REGION_TIMELINE_TIERS; tier++) {
+        make_timeline(m, tier, shape->written[tier], shape->moments[tier]);
+    }
+    make_others(m, shape);
+}
+
+void make_region_free(struct made *m)
+{
+    munmap(m->data, m->bytes);
+    *m = (struct made){NULL, 0};
+}
+
+/* ---- facts of the calling process ---- */
+
+void made_adopt(const struct made *m)
+{
+    struct mp_region_process *p = made_record(m, MP_SECTION_PROCESS, 0);
+    char text[2048];
+    ssize_t n;
+    int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    char *at;
+    struct stat st;
+
+    n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+    if (n <= 0) {
+        stop("/proc/self/stat");
+    }
+    close(fd);
+    text[n] = '\0';
+    at = strrchr(text, ')');
+    for (unsigned field = 2; field < 22; field++) {
+        at = strchr(at + 1, ' ');
+    }
+    p->pid = (uint64_t)getpid();
+    p->start_ticks = strtoull(at, NULL, 10);
+    p->pid_namespace = stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
+    memset(p->exe, 0, sizeof(p->exe));
+    if (readlink("/proc/self/exe", p->exe, sizeof(p->exe) - 1) < 0) {
+        stop("/proc/self/exe");
+    }
+}
+
+/* ---- files ---- */
+
+static void write_pages(const struct made *m, int fd)
+{
+    static const char zeros[PAGE];
+
+    for (size_t at = 0; at < m->bytes; at += PAGE) {
+        size_t n = m->bytes - at < PAGE ? m->bytes - at : PAGE;
+
+        if (memcmp(m->data + at, zeros, n) != 0
+            && pwrite(fd, m->data + at, n, (off_t)at) != (ssize_t)n) {
+            stop("pwrite");
+        }
+    }
+    if (ftruncate(fd, (off_t)m->bytes) != 0) {
+        stop("ftruncate");
+    }
+}
+
+void made_save(const struct made *m, const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    if (fd < 0) {
+        stop(path);
+    }
+    write_pages(m, fd);
+    close(fd);
+}
+
+int made_memfd(const struct made *m)
+{
+    int fd = memfd_create("made", MFD_CLOEXEC);
+
+    if (fd < 0) {
+        stop("memfd_create");
+    }
+    write_pages(m, fd);
+    return fd;
+}

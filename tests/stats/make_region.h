@@ -1,0 +1,65 @@
+/*
+ * make_region - valid regions, made without the allocator, for tests to damage
+ *
+ * Owns: the bytes of one region in memory, and writing them to files and memfds. Shares
+ * nothing with alloc/ but mpalloc/region.h, so that a mistake there is not repeated here.
+ * Ends the program when something fails: tests cannot go on.
+ */
+#ifndef MAKE_REGION_H
+#define MAKE_REGION_H
+
+#include <mpalloc/region.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MAKE_COMPONENTS = 6, MAKE_MODULES = 2, MAKE_OPTIONS = 3 };
+
+/* Room of the sections, and what is longer than it must be. */
+struct make_shape {
+    size_t components; /* at least MAKE_COMPONENTS */
+    size_t classes;
+    size_t cell_rows;
+    size_t moments[MP_REGION_TIMELINE_TIERS];
+    size_t modules;
+    size_t options;
+    uint64_t written[MP_REGION_TIMELINE_TIERS]; /* points ever written */
+    size_t extra_bytes; /* of each record, as of a later library */
+};
+
+/* Small: 13 pages. A first tier that went round, a second that did not, an empty third. */
+extern const struct make_shape make_small;
+
+/* The room that the allocator gives: 27 MB, nearly all of it holes. */
+extern const struct make_shape make_full;
+
+struct made {
+    char *data;
+    size_t bytes;
+};
+
+/*
+ * A region of a process that is not there: six components in three levels, totals that
+ * are their sums, two modules, three options. Its facts are those of a running process
+ * with a start time that nobody has.
+ */
+void make_region(struct made *m, const struct make_shape *shape);
+void make_region_free(struct made *m);
+
+struct mp_region_header *made_header(const struct made *m);
+struct mp_region_section *made_section(
+    const struct made *m, enum mp_region_section_id id);
+void *made_record(const struct made *m, enum mp_region_section_id id, size_t number);
+
+/* Make it the region of the calling process, as far as facts go. */
+void made_adopt(const struct made *m);
+
+/* Take a section out of the table. */
+void made_remove(const struct made *m, enum mp_region_section_id id);
+
+/* Holes stay holes. made_memfd returns a descriptor. */
+void made_save(const struct made *m, const char *path);
+int made_memfd(const struct made *m);
+
+#endif
