@@ -37,7 +37,7 @@ CORE_MAY_CALL = set("""
     mkdirat fstat64 stat64 fstatat64 lstat64 fcntl64 getdents64 renameat2 link linkat
     syscall prctl kill sched_yield sched_getcpu sysconf sysinfo uname getrandom
     getpid getppid gettid getuid geteuid getgid getrlimit64 getrusage clock_gettime nanosleep
-    memcpy memmove memset memcmp memchr strlen strnlen strchr strrchr strstr strcmp strncmp
+    memcpy memmove memset memcmp bcmp memchr strlen strnlen strchr strrchr strstr strcmp strncmp
     pthread_self pthread_key_create pthread_getspecific pthread_setspecific pthread_atfork
     __register_atfork dl_iterate_phdr _dl_find_object __tls_get_addr
     _GLOBAL_OFFSET_TABLE_ __gmon_start__ __stack_chk_fail

@@ -6,11 +6,15 @@
 
 enum { BUCKETS = 4096 };
 
-/* On the list of its bucket, and on the ring from the most to the least recently used. */
+struct link {
+    struct link *newer;
+    struct link *older;
+};
+
+/* On the ring from the most to the least recently used, and on the list of its bucket. */
 struct entry {
+    struct link link; /* first: a link of an entry is the entry */
     struct entry *next;
-    struct entry *newer;
-    struct entry *older;
     uint64_t key;
     size_t length;
     char text[];
@@ -22,7 +26,7 @@ struct cache {
     mp_component_t *component; /* const */
     size_t limit_bytes;        /* const */
     size_t bytes;              /* texts and their entries: at most limit_bytes */
-    struct entry ring;         /* ring.older is the newest, ring.newer the oldest */
+    struct link ring;          /* ring.older is the newest, ring.newer the oldest */
     struct entry *bucket[BUCKETS];
 };
 
@@ -39,13 +43,13 @@ struct cache *cache_create(size_t limit_bytes)
     return c;
 }
 
-static void unlink_from_ring(struct entry *e)
+static void unlink_from_ring(struct link *e)
 {
     e->newer->older = e->older;
     e->older->newer = e->newer;
 }
 
-static void push_newest(struct cache *c, struct entry *e)
+static void push_newest(struct cache *c, struct link *e)
 {
     e->newer = &c->ring;
     e->older = c->ring.older;
@@ -54,22 +58,22 @@ static void push_newest(struct cache *c, struct entry *e)
 }
 
 /* Where the pointer to the entry is, or would be. */
-static struct entry **get_link(struct cache *c, uint64_t key)
+static struct entry **get_place(struct cache *c, uint64_t key)
 {
-    struct entry **link = &c->bucket[key % BUCKETS];
+    struct entry **place = &c->bucket[key % BUCKETS];
 
-    while (*link != NULL && (*link)->key != key) {
-        link = &(*link)->next;
+    while (*place != NULL && (*place)->key != key) {
+        place = &(*place)->next;
     }
-    return link;
+    return place;
 }
 
 static void remove_oldest(struct cache *c)
 {
-    struct entry *e = c->ring.newer;
+    struct entry *e = (struct entry *)c->ring.newer;
 
-    unlink_from_ring(e);
-    *get_link(c, e->key) = e->next;
+    unlink_from_ring(&e->link);
+    *get_place(c, e->key) = e->next;
     c->bytes -= sizeof(*e) + e->length;
     free(e);
 }
@@ -79,10 +83,10 @@ bool cache_find(struct cache *c, uint64_t key, struct buffer *ret_text)
     struct entry *e;
 
     pthread_mutex_lock(&c->lock);
-    e = *get_link(c, key);
+    e = *get_place(c, key);
     if (e != NULL) {
-        unlink_from_ring(e);
-        push_newest(c, e);
+        unlink_from_ring(&e->link);
+        push_newest(c, &e->link);
         buffer_add(ret_text, e->text, e->length);
     }
     pthread_mutex_unlock(&c->lock);
@@ -92,13 +96,13 @@ bool cache_find(struct cache *c, uint64_t key, struct buffer *ret_text)
 void cache_insert(struct cache *c, uint64_t key, const struct buffer *text)
 {
     size_t bytes = sizeof(struct entry) + text->length;
-    struct entry **link;
+    struct entry **place;
 
     if (bytes > c->limit_bytes) {
         return;
     }
     pthread_mutex_lock(&c->lock);
-    if (*get_link(c, key) == NULL) {
+    if (*get_place(c, key) == NULL) {
         struct entry *e = memory_take_for(c->component, bytes);
 
         e->key = key;
@@ -107,10 +111,10 @@ void cache_insert(struct cache *c, uint64_t key, const struct buffer *text)
         while (c->bytes + bytes > c->limit_bytes) {
             remove_oldest(c);
         }
-        link = get_link(c, key); /* not before: remove_oldest changes the lists */
-        e->next = *link;
-        *link = e;
-        push_newest(c, e);
+        place = get_place(c, key); /* not before: remove_oldest changes the lists */
+        e->next = *place;
+        *place = e;
+        push_newest(c, &e->link);
         c->bytes += bytes;
     }
     pthread_mutex_unlock(&c->lock);
