@@ -115,10 +115,10 @@ uint64_t component_refused(void)
     return load_relaxed(&refused);
 }
 
-void component_count_large(struct mp_component *c, size_t bytes, bool is_free)
+void component_count_large_locked(struct mp_component *c, size_t bytes, bool is_free)
 {
     struct large_count *n = &c->large[sizeclass_of_large(bytes) - CLASS_SLAB_COUNT];
 
-    add_relaxed(is_free ? &n->freed_blocks : &n->allocated_blocks, 1);
-    add_relaxed(is_free ? &n->freed_bytes : &n->allocated_bytes, bytes);
+    add_owned(is_free ? &n->freed_blocks : &n->allocated_blocks, 1);
+    add_owned(is_free ? &n->freed_bytes : &n->allocated_bytes, bytes);
 }

@@ -58,6 +58,6 @@ size_t component_count(void);     /* rows in use */
 uint64_t component_refused(void); /* names that went to (overflow), each time */
 
 /* Count a large block in (sign +1) or out (-1 is the freed side). Any thread. */
-void component_count_large(struct mp_component *c, size_t bytes, bool is_free);
+void component_count_large_locked(struct mp_component *c, size_t bytes, bool is_free);
 
 #endif

@@ -24,8 +24,16 @@ static struct huge *buckets[BUCKETS];
 static struct huge *unused;
 static uintptr_t recent[RECENT];
 static unsigned recent_at;
-static size_t huge_bytes; /* relaxed atomics */
-static size_t large_bytes;
+static size_t huge_bytes;  /* relaxed atomic */
+static size_t large_bytes; /* span_lock; read without */
+
+/* The counters of large and huge blocks have one lock: that of the spans. */
+static void count(struct mp_component *c, size_t bytes, bool is_free)
+{
+    lock_lock(&span_lock);
+    component_count_large_locked(c, bytes, is_free);
+    lock_unlock(&span_lock);
+}
 
 static struct huge **bucket_of(uintptr_t start)
 {
@@ -106,7 +114,7 @@ static void *huge_alloc(struct mp_component *c, size_t bytes, size_t align)
     insert_locked(h);
     lock_unlock(&huge_lock);
     add_relaxed(&huge_bytes, bytes);
-    component_count_large(c, bytes, false);
+    count(c, bytes, false);
     return (void *)h->start;
 }
 
@@ -141,7 +149,7 @@ bool huge_try_free(void *p)
         return false;
     }
     sub_relaxed(&huge_bytes, gone.bytes);
-    component_count_large(gone.component, gone.bytes, true);
+    count(gone.component, gone.bytes, true);
     if (!os_unmap(gone.map, gone.map_bytes)) {
         /* The kernel has no room to split a mapping: at least the pages go back. */
         os_purge(gone.map, gone.map_bytes);
@@ -191,8 +199,8 @@ void *huge_try_resize(void *p, size_t size)
     lock_unlock(&huge_lock);
     if (moved != NULL && bytes != old_bytes) {
         add_relaxed(&huge_bytes, bytes - old_bytes);
-        component_count_large(c, old_bytes, true);
-        component_count_large(c, bytes, false);
+        count(c, old_bytes, true);
+        count(c, bytes, false);
     }
     return moved;
 }
@@ -202,6 +210,11 @@ void *huge_try_resize(void *p, size_t size)
 static size_t spans_for(size_t bytes)
 {
     return (bytes + SPAN_BYTES - 1) >> SPAN_SHIFT;
+}
+
+static void set_large_bytes(size_t bytes)
+{
+    store_relaxed(&large_bytes, bytes);
 }
 
 void *large_alloc(
@@ -221,8 +234,10 @@ void *large_alloc(
         return huge_alloc(c, bytes, bits_max(align, os_page_bytes()));
     }
     spans = spans_for(bytes + bits_min(spare, HUGE_MIN));
-    s = span_acquire(spans, align_spans, ret_zeroed);
+    lock_lock(&span_lock);
+    s = span_acquire_locked(spans, align_spans, ret_zeroed);
     if (s == NULL) {
+        lock_unlock(&span_lock);
         return NULL;
     }
     s->owner = 0;
@@ -231,10 +246,13 @@ void *large_alloc(
     s->run = (uint32_t)spans;
     store_release(
         &s->kind, (uint8_t)SPAN_LARGE); /* pairs with the sweep in counters.c */
-    add_relaxed(&large_bytes, bytes);
-    add_relaxed(&probe_handed_bytes, bytes);
-    component_count_large(c, bytes, false);
-    probe_tick(os_coarse_ms());
+    set_large_bytes(large_bytes + bytes);
+    add_owned(&probe_large_bytes, bytes);
+    component_count_large_locked(c, bytes, false);
+    lock_unlock(&span_lock);
+    if (*ret_zeroed) { /* reused memory was freed: free looked at the clock */
+        probe_tick(os_coarse_ms());
+    }
     return span_address(s);
 }
 
@@ -246,18 +264,23 @@ bool large_is_block(const struct span *s, const void *p)
 
 void large_free(struct span *s, void *p)
 {
-    struct mp_component *c = component_by_row(s->row);
-    uint8_t kind = SPAN_LARGE;
+    uint32_t now_ms = os_coarse_ms();
+    bool is_block;
 
+    lock_lock(&span_lock);
     /* Two threads that free the same block: one of them finds it gone. */
-    if (!__atomic_compare_exchange_n(
-            &s->kind, &kind, SPAN_NONE, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+    is_block = load_relaxed(&s->kind) == SPAN_LARGE;
+    if (is_block) {
+        store_relaxed(&s->kind, SPAN_NONE);
+        set_large_bytes(large_bytes - s->large_bytes);
+        component_count_large_locked(component_by_row(s->row), s->large_bytes, true);
+        span_release_locked(s, s->run, now_ms);
+    }
+    lock_unlock(&span_lock);
+    if (!is_block) {
         check_die("double free of %p (large block)", p);
     }
-    sub_relaxed(&large_bytes, s->large_bytes);
-    component_count_large(c, s->large_bytes, true);
-    span_release(s, s->run);
-    probe_tick(os_coarse_ms());
+    probe_tick(now_ms);
 }
 
 bool large_try_resize(struct span *s, size_t size)
@@ -267,6 +290,7 @@ bool large_try_resize(struct span *s, size_t size)
     size_t old_bytes = s->large_bytes;
     size_t old_spans = s->run;
     size_t spans = spans_for(bytes);
+    uint32_t now_ms = os_coarse_ms();
     bool clean;
 
     if (size <= SLAB_MAX || bytes >= HUGE_MIN) {
@@ -279,14 +303,16 @@ bool large_try_resize(struct span *s, size_t size)
         return false;
     }
     s->run = (uint32_t)bits_max(spans, old_spans);
+    lock_lock(&span_lock);
     if (bytes < old_bytes && spans < old_spans) { /* growing keeps its spare room */
         s->run = (uint32_t)spans;
-        span_release(s + spans, old_spans - spans);
+        span_release_locked(s + spans, old_spans - spans, now_ms);
     }
     s->large_bytes = bytes;
-    add_relaxed(&large_bytes, bytes - old_bytes);
-    component_count_large(c, old_bytes, true);
-    component_count_large(c, bytes, false);
+    set_large_bytes(large_bytes + bytes - old_bytes);
+    component_count_large_locked(c, old_bytes, true);
+    component_count_large_locked(c, bytes, false);
+    lock_unlock(&span_lock);
     return true;
 }
 

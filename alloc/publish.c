@@ -28,6 +28,7 @@ static const uint32_t tier_every[MP_REGION_TIMELINE_TIERS] = {1, 60, 600};
 
 uint32_t probe_last_ms;
 uint64_t probe_handed_bytes;
+uint64_t probe_large_bytes;
 size_t probe_growth_at = SIZE_MAX; /* until there is somebody to count */
 struct probe_passes probe_passes;
 
@@ -262,6 +263,11 @@ static void find_fork(uint32_t now_ms)
     }
 }
 
+static uint64_t handed_bytes(void)
+{
+    return load_relaxed(&probe_handed_bytes) + load_relaxed(&probe_large_bytes);
+}
+
 /*
  * Live bytes may have passed their peak since they were last counted: more was handed out
  * than there was room below it, by 1 % or 1 MiB.
@@ -271,7 +277,7 @@ static bool may_be_peak(void)
     const struct counters_totals *t = counters_totals_locked();
     uint64_t room = t->live_peak_bytes - (t->allocated_bytes - t->freed_bytes);
 
-    return load_relaxed(&probe_handed_bytes) - publish.handed_bytes
+    return handed_bytes() - publish.handed_bytes
            > room + bits_max(t->live_peak_bytes / 100, MIB);
 }
 
@@ -287,7 +293,7 @@ static void publish_step(uint32_t now_ms)
                        <= probe_growth_at))) {
         return;
     }
-    publish.handed_bytes = load_relaxed(&probe_handed_bytes);
+    publish.handed_bytes = handed_bytes();
     start_ns = os_monotonic_ns();
     if (counters_sweep_locked(SWEEP_SPANS)) {
         size_t used = span_used() + (huge_live_bytes() >> SPAN_SHIFT);

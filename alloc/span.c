@@ -261,11 +261,10 @@ static struct span *acquire_from(struct bins *b, size_t count, size_t align)
     return run_cut(s, run, skip_to_align(s, align), count, kind, stamp_ms);
 }
 
-struct span *span_acquire(size_t count, size_t align, bool *ret_clean)
+struct span *span_acquire_locked(size_t count, size_t align, bool *ret_clean)
 {
     struct span *s;
 
-    lock_lock(&span_lock);
     *ret_clean = false;
     s = acquire_from(&dirty, count, align);
     if (s == NULL) {
@@ -283,8 +282,23 @@ struct span *span_acquire(size_t count, size_t align, bool *ret_clean)
         store_relaxed(&used_spans, used_spans + count);
         probe_note_spans(used_spans);
     }
+    return s;
+}
+
+struct span *span_acquire(size_t count, size_t align, bool *ret_clean)
+{
+    struct span *s;
+
+    lock_lock(&span_lock);
+    s = span_acquire_locked(count, align, ret_clean);
     lock_unlock(&span_lock);
     return s;
+}
+
+void span_release_locked(struct span *s, size_t count, uint32_t now_ms)
+{
+    store_relaxed(&used_spans, used_spans - count);
+    run_merge(s, count, SPAN_FREE_DIRTY, now_ms);
 }
 
 void span_release(struct span *s, size_t count)
@@ -292,8 +306,7 @@ void span_release(struct span *s, size_t count)
     uint32_t now_ms = os_coarse_ms();
 
     lock_lock(&span_lock);
-    store_relaxed(&used_spans, used_spans - count);
-    run_merge(s, count, SPAN_FREE_DIRTY, now_ms);
+    span_release_locked(s, count, now_ms);
     lock_unlock(&span_lock);
 }
 

@@ -87,9 +87,11 @@ static inline char *span_address(const struct span *s)
  * ret_clean: all of the memory reads as zeros.
  */
 struct span *span_acquire(size_t count, size_t align, bool *ret_clean);
+struct span *span_acquire_locked(size_t count, size_t align, bool *ret_clean);
 
 /* Back to the free runs; the memory may hold anything. Entry 0 must still say what it was. */
 void span_release(struct span *s, size_t count);
+void span_release_locked(struct span *s, size_t count, uint32_t now_ms);
 
 /*
  * Extend a run of `count` spans to `wanted` where the spans behind it are free. True: done.
