@@ -84,8 +84,10 @@ static RACY_READER void sweep_slab(const struct span *s)
         row->used[cls] += used - bits_min(remote, used);
     }
     sweep.seen.slab_bytes += SPAN_BYTES;
-    sweep.seen.slab_touched_bytes +=
-        bits_round_up(carved * sizeclass_bytes(cls), os_page_bytes());
+    sweep.seen.slab_touched_bytes += bits_round_up(
+        bits_max(carved * sizeclass_bytes(cls),
+            (uint64_t)load_relaxed(&s->touched_before) << SPAN_PART_SHIFT),
+        os_page_bytes());
 }
 
 /* How many entries to go on by: over runs at once. */

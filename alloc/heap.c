@@ -100,13 +100,17 @@ static void slab_file(struct heap *h, struct span *s)
 /* An empty slab, in no list, back to the free spans; false: it is queued somewhere. */
 static bool slab_try_release(struct span *s)
 {
+    size_t carved_bytes = (size_t)s->carved * sizeclass_bytes(s->cls);
+    size_t touched = bits_max(s->touched_before,
+        (carved_bytes + (1 << SPAN_PART_SHIFT) - 1) >> SPAN_PART_SHIFT);
+
     if (slab_is_queued(s)) {
         return false;
     }
     add_relaxed(&probe_passes.slab_releases, 1);
     store_relaxed(&s->owner, 0);
     store_relaxed(&s->kind, SPAN_NONE);
-    span_release(s, 1);
+    span_release(s, 1, touched);
     return true;
 }
 
@@ -591,7 +595,7 @@ static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
     }
     h->zeroed[cls] = false;
     if (wants_carving(s, is_hot)) {
-        h->zeroed[cls] = s->clean && slab_free_count(s) == 0;
+        h->zeroed[cls] = s->touched_before == 0 && slab_free_count(s) == 0;
         carve_more(s);
     }
     /* Trusted with as many refills as it had in less than 10 ms, and one. */

@@ -14,6 +14,8 @@ static void check_used(const struct span *s)
 
 void slab_init(struct span *s, unsigned cls, unsigned row, bool clean)
 {
+    uint32_t touched = s->touched;
+
     s->local = NULL;
     store_relaxed(&s->carved, 0);
     slab_set_used(s, 0, 0);
@@ -21,7 +23,7 @@ void slab_init(struct span *s, unsigned cls, unsigned row, bool clean)
     store_relaxed(&s->cls, (uint8_t)cls);
     store_relaxed(&s->row, (uint16_t)row);
     s->state = SLAB_CURRENT;
-    s->clean = clean;
+    s->touched_before = (uint8_t)(clean ? 0 : bits_max(touched, 1));
     s->next = s->prev = s->pending_next = NULL;
     store_release(
         &s->kind, (uint8_t)SPAN_SLAB); /* pairs with the sweep in counters.c */

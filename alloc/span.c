@@ -23,6 +23,7 @@ struct bins {
     uint64_t nonempty;
     struct span *head[BINS];
     size_t spans; /* in all of them */
+    size_t parts; /* touched ones */
 };
 
 struct lock span_lock = LOCK_INIT(RANK_SPANS);
@@ -58,6 +59,7 @@ static void bin_insert(struct bins *b, struct span *s)
     b->head[i] = s;
     b->nonempty |= (uint64_t)1 << i;
     b->spans += s->run;
+    b->parts += s->touched;
 }
 
 static void bin_remove(struct bins *b, struct span *s)
@@ -76,6 +78,7 @@ static void bin_remove(struct bins *b, struct span *s)
         s->next->prev = s->prev;
     }
     b->spans -= s->run;
+    b->parts -= s->touched;
 }
 
 /* The first run of at least `count` spans in the least bin that has one. */
@@ -153,11 +156,18 @@ static void run_remove(struct span *s)
     run_unmark(s);
 }
 
+/* At most this many parts of a run of that length can be touched. */
+static size_t parts_within(size_t touched, size_t run)
+{
+    return bits_min(touched, run * SPAN_PARTS);
+}
+
 static void run_insert(
-    struct span *s, size_t run, enum span_kind kind, uint32_t stamp_ms)
+    struct span *s, size_t run, enum span_kind kind, uint32_t stamp_ms, size_t touched)
 {
     run_mark(s, run, kind);
     s->stamp_ms = stamp_ms;
+    s->touched = (uint32_t)parts_within(touched, run);
     if (kind == SPAN_FREE_DIRTY) {
         bin_insert(&dirty, s);
         age_append(s);
@@ -198,7 +208,7 @@ static struct span *entry_end(const struct range *r)
 
 /* Insert a run, merged with its neighbours of the same kind. */
 static void run_merge(
-    struct span *s, size_t run, enum span_kind kind, uint32_t stamp_ms)
+    struct span *s, size_t run, enum span_kind kind, uint32_t stamp_ms, size_t touched)
 {
     const struct range *r = pagemap_range_of(s);
     struct span *before = run_before(s, r);
@@ -211,6 +221,7 @@ static void run_merge(
             stamp_ms = before->stamp_ms;
         }
         run += before->run;
+        touched += before->touched;
         run_remove(before);
         s = before;
     }
@@ -219,21 +230,26 @@ static void run_merge(
             stamp_ms = after->stamp_ms;
         }
         run += after->run;
+        touched += after->touched;
         run_remove(after);
     }
-    run_insert(s, run, kind, stamp_ms);
+    run_insert(s, run, kind, stamp_ms, touched);
 }
 
 /* Cut [s + skip, count) out of a free run that was removed, and give back the rest. */
 static struct span *run_cut(struct span *s, size_t run, size_t skip, size_t count,
     enum span_kind kind, uint32_t stamp_ms)
 {
+    size_t touched = s->touched;
+
+    /* Where in the run they are is not known: each piece may have them all. */
     if (skip > 0) {
-        run_insert(s, skip, kind, stamp_ms);
+        run_insert(s, skip, kind, stamp_ms, touched);
     }
     if (run > skip + count) {
-        run_insert(s + skip + count, run - skip - count, kind, stamp_ms);
+        run_insert(s + skip + count, run - skip - count, kind, stamp_ms, touched);
     }
+    s[skip].touched = (uint32_t)parts_within(touched, count);
     return s + skip;
 }
 
@@ -273,6 +289,9 @@ struct span *span_acquire_locked(size_t count, size_t align, bool *ret_clean)
     }
     if (s == NULL) {
         s = pagemap_extend_locked(count + align - 1);
+        if (s != NULL) {
+            s->touched = 0;
+        }
         if (s != NULL && align > 1) {
             s = run_cut(s, count + align - 1, skip_to_align(s, align), count,
                 SPAN_FREE_CLEAN, 0);
@@ -295,18 +314,18 @@ struct span *span_acquire(size_t count, size_t align, bool *ret_clean)
     return s;
 }
 
-void span_release_locked(struct span *s, size_t count, uint32_t now_ms)
+void span_release_locked(struct span *s, size_t count, size_t touched, uint32_t now_ms)
 {
     store_relaxed(&used_spans, used_spans - count);
-    run_merge(s, count, SPAN_FREE_DIRTY, now_ms);
+    run_merge(s, count, SPAN_FREE_DIRTY, now_ms, touched);
 }
 
-void span_release(struct span *s, size_t count)
+void span_release(struct span *s, size_t count, size_t touched)
 {
     uint32_t now_ms = os_coarse_ms();
 
     lock_lock(&span_lock);
-    span_release_locked(s, count, now_ms);
+    span_release_locked(s, count, touched, now_ms);
     lock_unlock(&span_lock);
 }
 
@@ -326,7 +345,7 @@ bool span_extend(struct span *s, size_t count, size_t wanted, bool *ret_clean)
         done = fresh == after;
         *ret_clean = true;
         if (fresh != NULL && !done) {
-            run_merge(fresh, more, SPAN_FREE_CLEAN, 0);
+            run_merge(fresh, more, SPAN_FREE_CLEAN, 0, 0);
         }
     } else if ((kind_of(after) == SPAN_FREE_DIRTY || kind_of(after) == SPAN_FREE_CLEAN)
                && after->run >= more) {
@@ -336,6 +355,7 @@ bool span_extend(struct span *s, size_t count, size_t wanted, bool *ret_clean)
 
         run_remove(after);
         run_cut(after, run, 0, more, kind, stamp_ms);
+        s->touched += after->touched;
         *ret_clean = kind == SPAN_FREE_CLEAN;
         done = true;
     }
@@ -367,22 +387,24 @@ size_t span_purge(uint32_t now_ms, uint32_t age_ms, size_t most)
     while (done_bytes < most) {
         struct span *s = purge_begin_locked(now_ms, age_ms);
         size_t bytes;
+        size_t touched_bytes;
         bool done;
 
         if (s == NULL) {
             break;
         }
         bytes = (size_t)s->run << SPAN_SHIFT;
+        touched_bytes = (size_t)s->touched << SPAN_PART_SHIFT;
         lock_unlock(&span_lock);
         done = os_purge(span_address(s), bytes);
         lock_lock(&span_lock);
         if (!done) { /* refused: stays ours, dirty, and is not tried again at once */
-            run_merge(s, s->run, SPAN_FREE_DIRTY, now_ms);
+            run_merge(s, s->run, SPAN_FREE_DIRTY, now_ms, s->touched);
             break;
         }
-        run_merge(s, s->run, SPAN_FREE_CLEAN, 0);
-        done_bytes += bytes;
-        purged_bytes += bytes;
+        run_merge(s, s->run, SPAN_FREE_CLEAN, 0, 0);
+        done_bytes += touched_bytes;
+        purged_bytes += touched_bytes;
         purges++;
     }
     lock_unlock(&span_lock);
@@ -395,8 +417,9 @@ struct span_totals span_totals(void)
 
     lock_lock(&span_lock);
     t = (struct span_totals){
-        .dirty_bytes = dirty.spans << SPAN_SHIFT,
-        .retained_bytes = clean.spans << SPAN_SHIFT,
+        .dirty_bytes = dirty.parts << SPAN_PART_SHIFT,
+        .retained_bytes = ((clean.spans + dirty.spans) << SPAN_SHIFT)
+                          - (dirty.parts << SPAN_PART_SHIFT),
         .used_spans = used_spans,
         .purged_bytes = purged_bytes,
         .purges = purges,

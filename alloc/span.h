@@ -17,6 +17,9 @@
 
 #include <assert.h>
 
+/* Memory that was touched is measured in parts of 4 KiB: a dirty run is rarely all dirty. */
+enum { SPAN_PARTS = 16, SPAN_PART_SHIFT = SPAN_SHIFT - 4 };
+
 struct block { /* a free block */
     struct block *next;
 };
@@ -51,14 +54,15 @@ struct span {
             uint16_t base; /* slab, owner: used == base + left */
         };
         uint32_t left_base; /* both at once, for writers and sweeps */
+        uint32_t touched;   /* dirty run, large: parts that may hold pages, at most */
     };
-    uint16_t carved; /* slab, owner: blocks that were ever handed out */
-    uint8_t kind;    /* enum span_kind */
-    uint8_t cls;     /* slab */
-    uint32_t remote; /* slab: word of remote frees, slab.h; atomic, any thread */
-    uint16_t row;    /* slab, large: component */
-    uint8_t state;   /* slab, owner: enum slab_state */
-    bool clean;      /* slab, owner: what is not yet carved reads as zeros */
+    uint16_t carved;        /* slab, owner: blocks that were ever handed out */
+    uint8_t kind;           /* enum span_kind */
+    uint8_t cls;            /* slab */
+    uint32_t remote;        /* slab: word of remote frees, slab.h; atomic, any thread */
+    uint16_t row;           /* slab, large: component */
+    uint8_t state;          /* slab, owner: enum slab_state */
+    uint8_t touched_before; /* slab, owner: parts that an earlier use touched */
     union {
         struct heap *heap;     /* slab: atomic, changes only by its owner */
         struct span *age_prev; /* dirty run */
@@ -83,19 +87,23 @@ static inline char *span_address(const struct span *s)
 
 /*
  * A run of `count` spans, aligned to `align` spans (a power of two), or NULL. The entries
- * are left for the caller to fill: kind is SPAN_NONE in all of them.
+ * are left for the caller to fill: kind is SPAN_NONE in all of them, and `touched` of the
+ * first says how much of the run may hold pages.
  * ret_clean: all of the memory reads as zeros.
  */
 struct span *span_acquire(size_t count, size_t align, bool *ret_clean);
 struct span *span_acquire_locked(size_t count, size_t align, bool *ret_clean);
 
-/* Back to the free runs; the memory may hold anything. Entry 0 must still say what it was. */
-void span_release(struct span *s, size_t count);
-void span_release_locked(struct span *s, size_t count, uint32_t now_ms);
+/*
+ * Back to the free runs; the memory may hold anything. Entry 0 must still say what it was.
+ * touched: how many of its parts were touched, at most.
+ */
+void span_release(struct span *s, size_t count, size_t touched);
+void span_release_locked(struct span *s, size_t count, size_t touched, uint32_t now_ms);
 
 /*
  * Extend a run of `count` spans to `wanted` where the spans behind it are free. True: done.
- * ret_clean: the new part reads as zeros.
+ * ret_clean: the new part reads as zeros. `touched` of the first entry grows by its parts.
  */
 bool span_extend(struct span *s, size_t count, size_t wanted, bool *ret_clean);
 
@@ -106,7 +114,7 @@ bool span_extend(struct span *s, size_t count, size_t wanted, bool *ret_clean);
 size_t span_purge(uint32_t now_ms, uint32_t age_ms, size_t most);
 
 struct span_totals {
-    size_t dirty_bytes;
+    size_t dirty_bytes;    /* of free runs, what may hold pages */
     size_t retained_bytes; /* clean free runs that were used once */
     size_t used_spans;     /* in slabs and large blocks */
     size_t purged_bytes;   /* ever */

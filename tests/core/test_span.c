@@ -43,9 +43,9 @@ Test(span, released_neighbours_merge_and_serve_a_longer_run)
 
     cr_assert_eq(b, a + 2);
     acquire(1); /* keeps the frontier away */
-    span_release(a, 2);
-    span_release(c, 2);
-    span_release(b, 2);
+    span_release(a, 2, 2 * SPAN_PARTS);
+    span_release(c, 2, 2 * SPAN_PARTS);
+    span_release(b, 2, 2 * SPAN_PARTS);
     cr_assert_eq(acquire(6), a);
 }
 
@@ -56,10 +56,10 @@ Test(span, fresh_and_purged_memory_is_clean_used_is_not)
 
     cr_assert(clean);
     memset(span_address(s), 1, 4 * SPAN_BYTES);
-    span_release(s, 4);
+    span_release(s, 4, 4 * SPAN_PARTS);
     cr_assert_eq(span_acquire(4, 1, &clean), s);
     cr_assert_not(clean);
-    span_release(s, 4);
+    span_release(s, 4, 4 * SPAN_PARTS);
     cr_assert_eq(span_purge(os_coarse_ms(), 0, SIZE_MAX), 4 * SPAN_BYTES);
     cr_assert_eq(span_acquire(4, 1, &clean), s);
     cr_assert(clean);
@@ -72,7 +72,7 @@ Test(span, young_runs_are_not_purged)
 {
     struct span *s = acquire(1);
 
-    span_release(s, 1);
+    span_release(s, 1, 1 * SPAN_PARTS);
     cr_assert_eq(span_purge(os_coarse_ms(), 60000, SIZE_MAX), 0);
     cr_assert_eq(span_totals().dirty_bytes, SPAN_BYTES);
 }
@@ -95,7 +95,7 @@ Test(span, extends_into_free_neighbours_only)
 
     cr_assert(span_extend(b, 1, 8, &clean), "at the frontier there is room");
     cr_assert_not(span_extend(a, 1, 2, &clean), "b is there");
-    span_release(b, 8);
+    span_release(b, 8, 8 * SPAN_PARTS);
     cr_assert(span_extend(a, 1, 5, &clean));
     cr_assert_eq(acquire(4), a + 5);
 }
@@ -117,7 +117,7 @@ Test(span, random_runs_never_overlap)
             for (size_t k = 0; k < lengths[i]; k++) {
                 cr_assert_eq(*(size_t *)(span_address(runs[i]) + k * SPAN_BYTES), i);
             }
-            span_release(runs[i], lengths[i]);
+            span_release(runs[i], lengths[i], lengths[i] * SPAN_PARTS);
             runs[i] = NULL;
         } else {
             lengths[i] = 1 + (state >> 45) % MOST;
