@@ -169,11 +169,11 @@ bool huge_was_freed(const void *p)
     return found;
 }
 
-void *huge_try_resize(void *p, size_t size)
+void *huge_try_resize(struct mp_component *c, void *p, size_t size)
 {
     size_t bytes = bits_round_up(size, os_page_bytes());
     size_t old_bytes = 0;
-    struct mp_component *c = NULL;
+    struct mp_component *old = NULL;
     char *moved = NULL;
     struct huge *h;
 
@@ -185,11 +185,13 @@ void *huge_try_resize(void *p, size_t size)
     h = find_locked((uintptr_t)p);
     if (h != NULL && h->start == (uintptr_t)h->map) {
         old_bytes = h->bytes;
-        c = h->component;
+        old = h->component;
         moved = h->map_bytes == bytes ? h->map
                                       : os_remap(h->map, h->map_bytes, bytes, true);
         if (moved != NULL) {
             remove_locked(h);
+            c = moved == p ? old : c; /* a block that moves belongs to who moved it */
+            h->component = c;
             h->map = moved;
             h->start = (uintptr_t)moved;
             h->bytes = h->map_bytes = bytes;
@@ -199,7 +201,7 @@ void *huge_try_resize(void *p, size_t size)
     lock_unlock(&huge_lock);
     if (moved != NULL && bytes != old_bytes) {
         add_relaxed(&huge_bytes, bytes - old_bytes);
-        count(c, old_bytes, true);
+        count(old, old_bytes, true);
         count(c, bytes, false);
     }
     return moved;

@@ -33,8 +33,11 @@ bool large_try_resize(struct span *s, size_t size);
 /* The huge block that starts at p. False: there is none. */
 bool huge_find(const void *p, size_t *ret_bytes);
 bool huge_try_free(void *p);
-/* Resize, moving pages rather than bytes. NULL: not possible, nothing changed. */
-void *huge_try_resize(void *p, size_t size);
+/*
+ * Resize, moving pages rather than bytes; a block that moves belongs to c from then on.
+ * NULL: not possible, nothing changed.
+ */
+void *huge_try_resize(struct mp_component *c, void *p, size_t size);
 /* p was the start of a huge block not long ago. */
 bool huge_was_freed(const void *p);
 

@@ -42,6 +42,18 @@ static bool take_free(struct lock *l, uint32_t as)
 {
     uint32_t free_word = 0;
 
+    /*
+     * Alone in the process: nobody can come between. The C library clears the flag before
+     * it starts a thread, and no lock is held then; an atomic operation would wait here for
+     * all stores of the program before it.
+     */
+    if (os_is_single_threaded()) {
+        if (load_relaxed(&l->word) != 0) {
+            return false;
+        }
+        store_relaxed(&l->word, as);
+        return true;
+    }
     return cas_acquire(&l->word, &free_word, as); /* pairs with lock_unlock */
 }
 
@@ -79,6 +91,10 @@ bool lock_try(struct lock *l)
 void lock_unlock(struct lock *l)
 {
     rank_pop(l);
+    if (os_is_single_threaded()) {
+        store_relaxed(&l->word, 0);
+        return;
+    }
     /* release: pairs with take_free and the swap in lock_slow. */
     if (swap_release(&l->word, 0) == 2) {
         os_futex_wake_all(&l->word);

@@ -53,19 +53,10 @@ void *malloc_slow(size_t cls)
 
 void *malloc_medium(size_t size)
 {
-    struct block *b;
-    unsigned cls;
-
     if (UNLIKELY(size > SLAB_MAX)) {
         return alloc_large(thread_component(), size, BLOCK_ALIGN);
     }
-    cls = sizeclass_of_medium(size);
-    b = thread_local_state.heap->head[cls];
-    if (UNLIKELY(b == NULL)) {
-        return malloc_slow(cls);
-    }
-    store_relaxed(&thread_local_state.heap->head[cls], b->next);
-    return b;
+    return malloc_pop(sizeclass_of_medium(size));
 }
 
 /* A block of a class for a component that need not be the current one. */
@@ -75,13 +66,7 @@ static void *alloc_class(struct mp_component *c, unsigned cls)
     void *p;
 
     if (c == NULL || c == thread_component()) {
-        struct block *b = thread_local_state.heap->head[cls];
-
-        if (LIKELY(b != NULL)) {
-            store_relaxed(&thread_local_state.heap->head[cls], b->next);
-            return b;
-        }
-        return malloc_slow(cls);
+        return malloc_pop(cls);
     }
     h = thread_heap(c);
     if (h == NULL) {
@@ -277,19 +262,45 @@ static void *resize_by_copy(struct mp_component *c, void *p, size_t bytes, size_
         q = malloc_alloc(c, size);
     }
     if (q == NULL) {
-        return NULL;
+        return size <= bytes ? p : NULL; /* what shrinks fits where it is */
     }
     memcpy(q, p, bits_min(bytes, size));
     malloc_free(p);
     return q;
 }
 
+/* The slab of p when this thread owns it (then p is trusted, as free does), else NULL. */
+static struct span *find_own_slab(const void *p)
+{
+    uintptr_t index = pagemap_index_fast(p);
+    struct span *s;
+
+    if (!pagemap_has_fast(index)) {
+        return NULL;
+    }
+    s = pagemap_entry_fast(index);
+    return load_fast(&s->owner) == thread_pointer() ? s : NULL;
+}
+
 void *malloc_resize(struct mp_component *c, void *p, size_t size)
 {
-    struct span *s;
+    struct span *s = find_own_slab(p);
     size_t bytes;
     void *q;
 
+    if (LIKELY(s != NULL && c == NULL && size - 1 < SLAB_MAX)) {
+        bytes = sizeclass_bytes(s->cls);
+        if (fits_in_place(bytes, size)) {
+            return p;
+        }
+        q = malloc_pop(sizeclass_of(size));
+        if (UNLIKELY(q == NULL)) {
+            return size <= bytes ? p : NULL;
+        }
+        memcpy(q, p, bits_min(bytes, size));
+        free_fast(p);
+        return q;
+    }
     if (p == NULL) {
         return malloc_alloc(c, size);
     }
@@ -310,7 +321,7 @@ void *malloc_resize(struct mp_component *c, void *p, size_t size)
             return p;
         }
     } else if (s == NULL) {
-        q = huge_try_resize(p, size);
+        q = huge_try_resize(c != NULL ? c : thread_component(), p, size);
         if (q != NULL) {
             return q;
         }

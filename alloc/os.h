@@ -12,8 +12,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/single_threaded.h>
 
 size_t os_page_bytes(void);
+
+/* No other thread was ever started, or all were joined. */
+static inline bool os_is_single_threaded(void)
+{
+    return __libc_single_threaded != 0;
+}
 
 /* Usable memory, zeroed, page aligned; physical pages come at first touch. */
 void *os_map(size_t bytes);

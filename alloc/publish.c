@@ -441,7 +441,7 @@ int publish_snapshot(struct mp_snapshot *s)
     publish_now_locked();
     make_snapshot(&full);
     lock_unlock(&counters_lock);
-    full.size = size;
+    full.size = s->size; /* as the caller set it */
     memcpy(s, &full, size);
     return 0;
 }
