@@ -71,7 +71,7 @@ static RACY_READER void sweep_slab(const struct span *s)
 {
     unsigned cls = load_relaxed(&s->cls);
     unsigned row_number = load_relaxed(&s->row);
-    uint64_t used = slab_used(s);
+    uint64_t used = slab_used_at_once(s);
     uint64_t remote = slab_remote_count(s);
     uint64_t carved = load_relaxed(&s->carved);
     struct counters_row *row;

@@ -36,7 +36,14 @@ enum slab_state {
 #define SLAB_REMOTE_COUNT  0x01fff000u
 #define SLAB_REMOTE_QUEUED 0x80000000u
 
+/* Owner. Two loads: one of both at once would wait for free's store to `left` to retire. */
 static inline unsigned slab_used(const struct span *s)
+{
+    return (unsigned)load_relaxed(&s->base) + load_relaxed(&s->left);
+}
+
+/* Any thread: a value that was true at some moment. */
+static inline unsigned slab_used_at_once(const struct span *s)
 {
     struct span both;
 

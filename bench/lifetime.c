@@ -37,6 +37,8 @@ static void replace(struct slot *s, size_t size)
     }
     s->size = size;
     s->block = block_new(size);
+    block_touch(s->block, size); /* resident memory is then what is in use */
+    block_mark(s->block, size);
 }
 
 static void drop_all(struct slot *slots, size_t count)

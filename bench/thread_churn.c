@@ -1,10 +1,11 @@
 /*
  * thread_churn - threads that allocate and end, many of them: does their memory come back?
  *
- *     thread_churn [--threads N] [--at-once N] [--limit MIB]
+ *     thread_churn [--threads N] [--at-once N] [--settle SECONDS] [--limit MIB]
  *
  * Goal: after 10,000 threads, 64 at a time, resident memory is within 8 MiB of the start;
- * with --limit, more than that ends with code 1. Every second thread leaves one block to
+ * with --limit, more than that ends with code 1. --settle waits, with a small allocation
+ * every 100 ms, for an allocator that gives memory back after a delay. Every second thread leaves one block to
  * the main thread, which frees it when the thread is gone.
  */
 #include "rss.h"
@@ -68,13 +69,15 @@ static void generation(unsigned first, unsigned count)
 int main(int argc, char **argv)
 {
     unsigned total = 10000, at_once = 64;
-    double limit = 0, start, end;
+    double limit = 0, settle = 0, start, end;
 
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--threads") == 0) {
             total = (unsigned)atoi(argv[i + 1]);
         } else if (strcmp(argv[i], "--at-once") == 0) {
             at_once = (unsigned)atoi(argv[i + 1]);
+        } else if (strcmp(argv[i], "--settle") == 0) {
+            settle = atof(argv[i + 1]);
         } else if (strcmp(argv[i], "--limit") == 0) {
             limit = atof(argv[i + 1]);
         }
@@ -87,6 +90,10 @@ int main(int argc, char **argv)
     start = (double)rss_bytes() / (1 << 20);
     for (unsigned done = 0; done < total; done += at_once) {
         generation(done, total - done < at_once ? total - done : at_once);
+    }
+    for (; settle > 0; settle -= 0.1) {
+        usleep(100000);
+        free(malloc(100));
     }
     end = (double)rss_bytes() / (1 << 20);
     printf("%u threads, %u at once: RSS %.2f MiB before, %.2f MiB after\n", total,
