@@ -83,7 +83,7 @@ static RACY_READER void sweep_slab(const struct span *s)
     if (row != NULL) {
         row->used[cls] += used - bits_min(remote, used);
     }
-    sweep.seen.slab_bytes += SPAN_BYTES;
+    sweep.seen.slab_bytes += (uint64_t)sizeclass_table[cls].spans * SPAN_BYTES;
     sweep.seen.slab_touched_bytes += bits_round_up(
         bits_max(carved * sizeclass_bytes(cls),
             (uint64_t)load_relaxed(&s->touched_before) << SPAN_PART_SHIFT),
@@ -135,10 +135,11 @@ static RACY_READER uint64_t list_length(struct block *const *head)
     for (unsigned tries = 0; tries < 4; tries++) {
         const struct block *first = load_relaxed(head);
         const struct block *b = first;
+        const struct span *s = span_find(first);
         uintptr_t span = (uintptr_t)first >> SPAN_SHIFT;
         uint64_t n = 0;
 
-        while (b != NULL && (uintptr_t)b >> SPAN_SHIFT == span
+        while (b != NULL && ((uintptr_t)b >> SPAN_SHIFT == span || span_find(b) == s)
                && ((uintptr_t)b & (BLOCK_ALIGN - 1)) == 0 && n <= SLAB_BLOCKS_MAX) {
             n++;
             b = load_relaxed(&b->next);

@@ -9,6 +9,7 @@ enum {
     CARVE_FIRST = 4 * 1024, /* bytes cut from a new slab, then doubling */
     CARVE_MAX = 8 * 1024,   /* what is cut is handed out from the first-level cache */
     HOT_BLOCKS = 16,        /* free blocks that a busy class should find */
+    HOT_CARVE = 4,          /* blocks that a busy class cuts at least */
     TRUST_MAX = 15,         /* refills in a row without a look at the clock */
     COLD_BYTES = 2 * 1024,  /* the same for an idle one */
     ABSORB_MOST = 4,        /* orphans looked at in one refill */
@@ -100,6 +101,7 @@ static void slab_file(struct heap *h, struct span *s)
 /* An empty slab, in no list, back to the free spans; false: it is queued somewhere. */
 static bool slab_try_release(struct span *s)
 {
+    unsigned spans = sizeclass_table[s->cls].spans;
     size_t carved_bytes = (size_t)s->carved * sizeclass_bytes(s->cls);
     size_t touched = bits_max(s->touched_before,
         (carved_bytes + (1 << SPAN_PART_SHIFT) - 1) >> SPAN_PART_SHIFT);
@@ -109,8 +111,10 @@ static bool slab_try_release(struct span *s)
     }
     add_relaxed(&probe_passes.slab_releases, 1);
     store_relaxed(&s->owner, 0);
-    store_relaxed(&s->kind, SPAN_NONE);
-    span_release(s, 1, touched);
+    for (unsigned i = 0; i < spans; i++) {
+        store_relaxed(&s[i].kind, SPAN_NONE);
+    }
+    span_release(s, spans, touched);
     return true;
 }
 
@@ -471,17 +475,18 @@ static bool wants_carving(const struct span *s, bool is_hot)
     return !slab_is_carved(s) && slab_free_count(s) < bits_max(wanted, 1);
 }
 
-static void carve_more(struct span *s)
+static void carve_more(struct span *s, bool is_hot)
 {
-    size_t carved_bytes = (size_t)s->carved * sizeclass_bytes(s->cls);
+    size_t bytes = sizeclass_bytes(s->cls);
+    size_t wanted = bits_min(bits_max(s->carved * bytes, CARVE_FIRST), CARVE_MAX);
 
-    slab_carve(s, bits_min(bits_max(carved_bytes, CARVE_FIRST), CARVE_MAX));
+    slab_carve(s, is_hot ? bits_max(wanted, HOT_CARVE * bytes) : wanted);
 }
 
 static struct span *start_slab(struct heap *h, unsigned cls)
 {
     bool clean;
-    struct span *s = span_acquire(1, 1, &clean);
+    struct span *s = span_acquire(sizeclass_table[cls].spans, 1, &clean);
 
     if (s != NULL) {
         slab_init(s, cls, h->component->row, clean);
@@ -596,7 +601,7 @@ static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
     h->zeroed[cls] = false;
     if (wants_carving(s, is_hot)) {
         h->zeroed[cls] = s->touched_before == 0 && slab_free_count(s) == 0;
-        carve_more(s);
+        carve_more(s, is_hot);
     }
     /* Trusted with as many refills as it had in less than 10 ms, and one. */
     h->trust[cls] = (uint8_t)(is_hot ? bits_min(2u * h->trust[cls] + 1, TRUST_MAX) : 0);
@@ -699,7 +704,7 @@ void heap_check(struct heap *h)
             slab_check(s);
         }
         for (const struct block *b = h->head[cls]; b != NULL; b = b->next) {
-            CHECK(pagemap_find(b) == s); /* H2 */
+            CHECK(span_find(b) == s); /* H2 */
         }
         ring_check(h, h->avail[cls], SLAB_AVAIL);
     }

@@ -187,13 +187,14 @@ void malloc_free_slow(void *p)
     if (p == NULL) {
         return;
     }
-    s = pagemap_find(p);
+    s = span_find(p);
     if (s == NULL) {
         free_outside(p);
         return;
     }
     if (load_relaxed(&s->kind) == SPAN_SLAB && slab_is_block(s, p)) {
-        if (load_relaxed(&s->owner) == thread_pointer()) { /* in a chained range */
+        if (load_relaxed(&s->owner)
+            == thread_pointer()) { /* in a chained range, or a wide slab */
             ((struct block *)p)->next = s->local;
             s->local = p;
             if (count_down_owned(&s->left)) {
@@ -219,7 +220,7 @@ void malloc_free(void *p)
 /* Block bytes of p; 0 when it is not the start of a block of ours. */
 static size_t block_bytes(const void *p, struct span **ret_span)
 {
-    struct span *s = pagemap_find(p);
+    struct span *s = span_find(p);
     size_t bytes;
 
     *ret_span = s;

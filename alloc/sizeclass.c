@@ -4,13 +4,15 @@
 
 static_assert(SLAB_BLOCKS_MAX <= UINT16_MAX, "struct span counts blocks in 16 bits");
 
-/* capacity: what fits a span. batch: an eighth of it, so that at most that much of a slab
+#define SLAB_BYTES(b) ((b) > WIDE_MIN ? WIDE_SPANS * SPAN_BYTES : SPAN_BYTES)
+/* capacity: what fits a slab. batch: an eighth of it, so that at most that much of a slab
  * lies idle while it counts as full (slab.h). */
 #define CLASS(b)                                                                       \
     {                                                                                  \
         .bytes = (b), .reciprocal = (uint32_t)((((uint64_t)1 << 32) + (b)-1) / (b)),   \
-        .capacity = SPAN_BYTES / (b),                                                  \
-        .batch = SPAN_BYTES / (b) >= 16 ? SPAN_BYTES / (b) / 8 : 1                     \
+        .capacity = SLAB_BYTES(b) / (b), .spans = SLAB_BYTES(b) / SPAN_BYTES,          \
+        .unit = (b) > WIDE_MIN ? WIDE_UNIT : BLOCK_ALIGN,                              \
+        .batch = SLAB_BYTES(b) / (b) >= 16 ? SLAB_BYTES(b) / (b) / 8 : 1               \
     }
 /* The eight classes of a doubling that starts above b. */
 #define DOUBLING(b)                                                                    \
@@ -44,7 +46,7 @@ unsigned sizeclass_of_aligned(size_t size, size_t alignment)
     if (size > SLAB_MAX || alignment > SLAB_MAX) {
         return CLASS_COUNT;
     }
-    /* Slabs start at a multiple of 64 KiB: blocks of a multiple of it are aligned. */
+    /* Slabs start at a multiple of 64 KiB, wide ones too: blocks of a multiple of it are aligned. */
     rounded = bits_round_up(size != 0 ? size : 1, alignment);
     if (rounded > SLAB_MAX) {
         return CLASS_COUNT;

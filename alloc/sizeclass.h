@@ -21,14 +21,19 @@ enum {
     CLASS_LARGE_COUNT = 16, /* up to 64 KiB, 128 KiB, … 1 GiB, above */
     CLASS_COUNT = CLASS_SLAB_COUNT + CLASS_LARGE_COUNT,
     SLAB_BLOCKS_MAX = SPAN_BYTES / BLOCK_ALIGN,
+    WIDE_MIN = 8 * 1024, /* blocks above come from slabs of several spans */
+    WIDE_SPANS = 4,
+    WIDE_UNIT = BLOCK_ALIGN * WIDE_SPANS, /* all their sizes are multiples of it */
 };
 
 /* What slabs of a class look like. Constant; laid out for one load each. */
 struct sizeclass {
     uint32_t bytes; /* of a block */
-    uint32_t
-        reciprocal;    /* ceil(2^32 / bytes): division of an offset by multiplication */
+    /* ceil(2^32 / bytes): finds the number of the block that starts at an offset. */
+    uint32_t reciprocal;
     uint16_t capacity; /* blocks in a slab */
+    uint16_t spans;    /* of a slab */
+    uint16_t unit;     /* of an offset in a slab: it fits 12 bits in these */
     uint16_t batch;    /* free blocks that make a full slab worth taking from again */
 };
 

@@ -2,6 +2,8 @@
 
 static_assert(SLAB_BLOCKS_MAX <= SLAB_REMOTE_COUNT >> SLAB_REMOTE_SHIFT, "count fits");
 static_assert(SPAN_BYTES / BLOCK_ALIGN - 1 == SLAB_REMOTE_INDEX, "index fits");
+static_assert(WIDE_SPANS * SPAN_BYTES / WIDE_UNIT - 1 == SLAB_REMOTE_INDEX, "here too");
+static_assert(WIDE_MIN / 8 % WIDE_UNIT == 0, "wide classes are multiples of the unit");
 
 /* More frees than allocations: the one corruption that counting cannot miss. */
 static void check_used(const struct span *s)
@@ -25,6 +27,12 @@ void slab_init(struct span *s, unsigned cls, unsigned row, bool clean)
     s->state = SLAB_CURRENT;
     s->touched_before = (uint8_t)(clean ? 0 : bits_max(touched, 1));
     s->next = s->prev = s->pending_next = NULL;
+    for (unsigned i = 1; i < sizeclass_table[cls].spans; i++) {
+        store_relaxed(
+            &s[i].owner, 0); /* frees in it find the first entry in the slow path */
+        store_relaxed(&s[i].run, i);
+        store_relaxed(&s[i].kind, (uint8_t)SPAN_SLAB_PART);
+    }
     store_release(
         &s->kind, (uint8_t)SPAN_SLAB); /* pairs with the sweep in counters.c */
 }
@@ -49,6 +57,15 @@ void slab_carve(struct span *s, size_t bytes)
     store_relaxed(&s->carved, (uint16_t)(s->carved + n));
 }
 
+/* Where the slab begins that p lies in: most often its span. */
+static uintptr_t slab_start(const struct span *s, const void *p)
+{
+    if (sizeclass_table[load_relaxed(&s->cls)].spans == 1) {
+        return (uintptr_t)p & ~(uintptr_t)(SPAN_BYTES - 1);
+    }
+    return (uintptr_t)span_address(s);
+}
+
 static struct block *list_last(struct block *b)
 {
     while (b->next != NULL) {
@@ -70,8 +87,7 @@ static void check_list(const struct span *s, const struct block *list, unsigned 
         return;
     }
     for (const struct block *b = list; b != NULL; b = b->next) {
-        if ((char *)b < span_address(s) || (char *)b >= span_address(s) + SPAN_BYTES
-            || !slab_is_block(s, b) || ++found > n) {
+        if (span_find(b) != s || !slab_is_block(s, b) || ++found > n) {
             check_die("a free list of slab %p (class %u) is damaged at %p",
                 (void *)span_address(s), sizeclass_table[s->cls].bytes, (void *)b);
         }
@@ -96,7 +112,9 @@ unsigned slab_fold_remote(struct span *s, bool clear_queued)
     if (n == 0) {
         return 0;
     }
-    list = (struct block *)(span_address(s) + (word & SLAB_REMOTE_INDEX) * BLOCK_ALIGN);
+    list =
+        (struct block *)(span_address(s)
+                         + (word & SLAB_REMOTE_INDEX) * sizeclass_table[s->cls].unit);
     check_list(s, list, n);
     if (s->local == NULL) {
         s->local = list;
@@ -147,8 +165,9 @@ void slab_give_back(struct span *s, struct block *list, unsigned n)
 bool slab_push_remote(struct span *s, void *p)
 {
     struct block *b = p;
-    uintptr_t start = (uintptr_t)p & ~(uintptr_t)(SPAN_BYTES - 1);
-    uint32_t index = (uint32_t)(((uintptr_t)p - start) / BLOCK_ALIGN);
+    uint32_t unit = sizeclass_table[s->cls].unit;
+    uintptr_t start = slab_start(s, p);
+    uint32_t index = (uint32_t)(((uintptr_t)p - start) / unit);
     uint32_t word = load_relaxed(&s->remote);
     uint32_t count;
 
@@ -163,10 +182,9 @@ bool slab_push_remote(struct span *s, void *p)
         if (UNLIKELY(count >= load_relaxed(&s->carved))) {
             check_die("double free of %p (class %u)", p, sizeclass_table[s->cls].bytes);
         }
-        b->next =
-            count == 0
-                ? NULL
-                : (struct block *)(start + (word & SLAB_REMOTE_INDEX) * BLOCK_ALIGN);
+        b->next = count == 0
+                      ? NULL
+                      : (struct block *)(start + (word & SLAB_REMOTE_INDEX) * unit);
     } while (!cas_weak_acq_rel(&s->remote, &word,
         index | (count + 1) << SLAB_REMOTE_SHIFT | SLAB_REMOTE_QUEUED));
     return (word & SLAB_REMOTE_QUEUED) == 0;
@@ -175,7 +193,7 @@ bool slab_push_remote(struct span *s, void *p)
 bool slab_is_block(const struct span *s, const void *p)
 {
     const struct sizeclass *c = &sizeclass_table[load_relaxed(&s->cls)];
-    uint32_t offset = (uint32_t)((uintptr_t)p & (SPAN_BYTES - 1));
+    uint32_t offset = (uint32_t)((uintptr_t)p - slab_start(s, p));
     uint32_t index = (uint32_t)(((uint64_t)offset * c->reciprocal) >> 32);
 
     return index * c->bytes == offset && index < load_relaxed(&s->carved);

@@ -34,6 +34,7 @@ enum span_kind {
     SPAN_FREE_CLEAN,
     SPAN_FREE_TAIL, /* last span of a free run of two or more */
     SPAN_PURGING,   /* first span of a run that is on its way to the kernel */
+    SPAN_SLAB_PART, /* a wide slab's span but the first: run = spans from that */
 };
 
 /*
@@ -79,6 +80,19 @@ struct span {
 };
 static_assert(
     sizeof(struct span) == 1 << SPAN_ENTRY_SHIFT, "pagemap.h computes with it");
+
+/* The entry that says what is at p, which for a wide slab is its first; NULL: not ours. */
+static inline struct span *span_find(const void *p)
+{
+    struct span *s = pagemap_find(p);
+
+    /* Relaxed: whoever has a pointer to a block got it after the slab was made. */
+    if (s != NULL && load_relaxed(&s->kind) == SPAN_SLAB_PART) {
+        s -=
+            load_relaxed(&s->run) % WIDE_SPANS; /* of a wild p, anything may be there */
+    }
+    return s;
+}
 
 static inline char *span_address(const struct span *s)
 {

@@ -6,7 +6,7 @@
 static struct span *make_slab(unsigned cls)
 {
     bool clean;
-    struct span *s = span_acquire(1, 1, &clean);
+    struct span *s = span_acquire(sizeclass_table[cls].spans, 1, &clean);
 
     slab_init(s, cls, 0, clean);
     return s;
@@ -53,26 +53,43 @@ Test(slab, give_back_restores_what_take_took)
     slab_check(s);
 }
 
+/* Every block of a slab goes the remote way and back, in every class. */
 Test(slab, fold_moves_every_remote_block_to_local)
 {
-    struct span *s = make_slab(sizeclass_of(128));
-    struct block *list;
-    unsigned n;
+    for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
+        struct span *s = make_slab(cls);
+        struct block *list;
+        unsigned n;
 
-    slab_carve(s, SPAN_BYTES);
-    list = slab_take(s, UINT16_MAX, &n);
-    cr_assert_eq(n, slab_capacity(s));
-    while (list != NULL) {
-        struct block *next = list->next;
+        slab_carve(s, WIDE_SPANS * SPAN_BYTES);
+        list = slab_take(s, UINT16_MAX, &n);
+        cr_assert_eq(n, slab_capacity(s));
+        while (list != NULL) {
+            struct block *next = list->next;
 
-        slab_push_remote(s, list);
-        list = next;
+            slab_push_remote(s, list);
+            list = next;
+        }
+        cr_assert_eq(slab_remote_count(s), n);
+        cr_assert_eq(slab_fold_remote(s, true), n);
+        cr_assert_eq(slab_used(s), 0);
+        cr_assert_eq(slab_remote_count(s), 0);
+        slab_check(s);
     }
-    cr_assert_eq(slab_remote_count(s), n);
-    cr_assert_eq(slab_fold_remote(s, true), n);
-    cr_assert_eq(slab_used(s), 0);
-    cr_assert_eq(slab_remote_count(s), 0);
-    slab_check(s);
+}
+
+Test(slab, every_byte_of_a_wide_slab_is_found)
+{
+    struct span *s = make_slab(sizeclass_of(24 * 1024));
+    char *p = span_address(s);
+
+    slab_carve(s, WIDE_SPANS * SPAN_BYTES);
+    for (size_t at = 0; at < WIDE_SPANS * SPAN_BYTES; at += 512) {
+        cr_assert_eq(span_find(p + at), s);
+        cr_assert_eq(
+            slab_is_block(s, p + at), at % (24 * 1024) == 0 && at < 240 * 1024);
+    }
+    cr_assert_neq(span_find(p + WIDE_SPANS * SPAN_BYTES), s);
 }
 
 Test(slab, only_the_first_push_asks_to_queue_until_folded_out_of_the_queue)
