@@ -167,7 +167,7 @@ static void run_insert(
 {
     run_mark(s, run, kind);
     s->stamp_ms = stamp_ms;
-    s->touched = (uint32_t)parts_within(touched, run);
+    store_relaxed(&s->touched, (uint32_t)parts_within(touched, run));
     if (kind == SPAN_FREE_DIRTY) {
         bin_insert(&dirty, s);
         age_append(s);
@@ -249,7 +249,7 @@ static struct span *run_cut(struct span *s, size_t run, size_t skip, size_t coun
     if (run > skip + count) {
         run_insert(s + skip + count, run - skip - count, kind, stamp_ms, touched);
     }
-    s[skip].touched = (uint32_t)parts_within(touched, count);
+    store_relaxed(&s[skip].touched, (uint32_t)parts_within(touched, count));
     return s + skip;
 }
 
@@ -290,7 +290,7 @@ struct span *span_acquire_locked(size_t count, size_t align, bool *ret_clean)
     if (s == NULL) {
         s = pagemap_extend_locked(count + align - 1);
         if (s != NULL) {
-            s->touched = 0;
+            store_relaxed(&s->touched, 0);
         }
         if (s != NULL && align > 1) {
             s = run_cut(s, count + align - 1, skip_to_align(s, align), count,
@@ -355,7 +355,7 @@ bool span_extend(struct span *s, size_t count, size_t wanted, bool *ret_clean)
 
         run_remove(after);
         run_cut(after, run, 0, more, kind, stamp_ms);
-        s->touched += after->touched;
+        store_relaxed(&s->touched, s->touched + after->touched);
         *ret_clean = kind == SPAN_FREE_CLEAN;
         done = true;
     }
