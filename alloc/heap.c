@@ -5,11 +5,12 @@
 #include "probe.h"
 
 enum {
+    BUSY_MS = 2,            /* between the refills of a busy class */
     FRESH_MS = 250,         /* a list should not last longer: figures stay fresh */
     CARVE_FIRST = 4 * 1024, /* bytes cut from a new slab, then doubling */
     CARVE_MAX = 8 * 1024,   /* what is cut is handed out from the first-level cache */
-    HOT_BLOCKS = 16,        /* free blocks that a busy class should find */
-    HOT_CARVE = 4,          /* blocks that a busy class cuts at least */
+    BUSY_BLOCKS = 16,       /* free blocks that a busy class should find */
+    BUSY_CARVE = 4,         /* blocks that a busy class cuts at least */
     TRUST_MAX = 15,         /* refills in a row without a look at the clock */
     COLD_BYTES = 2 * 1024,  /* the same for an idle one */
     ABSORB_MOST = 4,        /* orphans looked at in one refill */
@@ -462,25 +463,25 @@ static unsigned quota(struct heap *h, unsigned cls, uint32_t now_ms)
  * long enough to pay for the refill; one that is used now and then touches no more memory
  * than it needs.
  */
-static bool wants_carving(const struct span *s, bool is_hot)
+static bool wants_carving(const struct span *s, bool is_busy)
 {
     const struct sizeclass *c = &sizeclass_table[s->cls];
     size_t wanted;
 
-    if (is_hot) {
-        wanted = bits_min(bits_max(c->batch, HOT_BLOCKS), c->capacity / 2u);
+    if (is_busy) {
+        wanted = bits_min(bits_max(c->batch, BUSY_BLOCKS), c->capacity / 2u);
     } else {
         wanted = bits_min(c->batch, COLD_BYTES / c->bytes);
     }
     return !slab_is_carved(s) && slab_free_count(s) < bits_max(wanted, 1);
 }
 
-static void carve_more(struct span *s, bool is_hot)
+static void carve_more(struct span *s, bool is_busy)
 {
     size_t bytes = sizeclass_bytes(s->cls);
     size_t wanted = bits_min(bits_max(s->carved * bytes, CARVE_FIRST), CARVE_MAX);
 
-    slab_carve(s, is_hot ? bits_max(wanted, HOT_CARVE * bytes) : wanted);
+    slab_carve(s, is_busy ? bits_max(wanted, BUSY_CARVE * bytes) : wanted);
 }
 
 static struct span *start_slab(struct heap *h, unsigned cls)
@@ -587,7 +588,8 @@ static void *hand_out(struct heap *h, unsigned cls, struct span *s, unsigned mos
 static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
 {
     uint32_t now_ms = os_coarse_ms();
-    bool is_hot = now_ms - h->stamp_ms[cls] < PROBE_TICK_MS;
+    uint32_t elapsed_ms = now_ms - h->stamp_ms[cls];
+    bool is_busy = elapsed_ms < BUSY_MS;
     unsigned most = quota(h, cls, now_ms);
     struct span *s = find_slab(h, cls);
     void *p;
@@ -599,12 +601,14 @@ static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
         slab_fold_remote(s, false);
     }
     h->zeroed[cls] = false;
-    if (wants_carving(s, is_hot)) {
+    if (wants_carving(s, is_busy)) {
         h->zeroed[cls] = s->touched_before == 0 && slab_free_count(s) == 0;
-        carve_more(s, is_hot);
+        carve_more(s, is_busy);
     }
     /* Trusted with as many refills as it had in less than 10 ms, and one. */
-    h->trust[cls] = (uint8_t)(is_hot ? bits_min(2u * h->trust[cls] + 1, TRUST_MAX) : 0);
+    h->trust[cls] = (uint8_t)(elapsed_ms < PROBE_TICK_MS
+                                  ? bits_min(2u * h->trust[cls] + 1, TRUST_MAX)
+                                  : 0);
     h->unclocked[cls] = h->trust[cls];
     p = hand_out(h, cls, s, most);
     if (h->owner != 0) { /* else under the heap's lock */
