@@ -10,6 +10,7 @@ enum {
     CARVE_FIRST = 4 * 1024, /* bytes cut from a new slab, then doubling */
     CARVE_MAX = 8 * 1024,   /* what is cut is handed out from the first-level cache */
     BUSY_BLOCKS = 16,       /* free blocks that a busy class should find */
+    BUSY_BYTES = 32 * 1024, /* and at most so much */
     BUSY_CARVE = 4,         /* blocks that a busy class cuts at least */
     TRUST_MAX = 15,         /* refills in a row without a look at the clock */
     COLD_BYTES = 2 * 1024,  /* the same for an idle one */
@@ -470,6 +471,7 @@ static bool wants_carving(const struct span *s, bool is_busy)
 
     if (is_busy) {
         wanted = bits_min(bits_max(c->batch, BUSY_BLOCKS), c->capacity / 2u);
+        wanted = bits_min(wanted, BUSY_BYTES / c->bytes);
     } else {
         wanted = bits_min(c->batch, COLD_BYTES / c->bytes);
     }
