@@ -161,21 +161,26 @@ MP_EXPORT size_t mp_trim(void)
 
 MP_EXPORT int mp_dump(const char *path)
 {
+    int cancel;
     int fd;
     int result;
 
     if (!CONFIG_PROFILE || !region_is_open()) {
         return -ENODATA;
     }
-    fd = os_write_new_file(path);
+    cancel = os_cancel_disable(); /* closing and writing are cancellation points */
+    fd = os_write_new_file(path, region_bytes());
     if (fd < 0) {
+        os_cancel_restore(cancel);
         return fd;
     }
     lock_lock(&counters_lock);
+    publish_find_fork_locked();
     modules_write_locked();
     publish_now_locked();
     result = region_copy(fd);
     lock_unlock(&counters_lock);
     os_close(fd);
+    os_cancel_restore(cancel);
     return result;
 }

@@ -1,6 +1,7 @@
 #include "check.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -112,13 +113,16 @@ static void say_va(const char *format, va_list ap)
     static const char head[] = "mpalloc: ";
     char line[MESSAGE_MAX];
     int saved = errno;
+    int cancel;
     size_t n = sizeof(head) - 1;
     ssize_t done;
 
     __builtin_memcpy(line, head, n);
     n += format_va(line + n, sizeof(line) - n - 1, format, ap);
     line[n++] = '\n';
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel); /* we may hold a lock */
     done = write(STDERR_FILENO, line, n); /* one call: lines of threads do not mix */
+    pthread_setcancelstate(cancel, NULL);
     (void)done;
     errno = saved;
 }

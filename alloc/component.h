@@ -22,7 +22,7 @@ enum {
     COMPONENT_OVERFLOW = 1,
 };
 
-/* Relaxed atomics, any thread. */
+/* Written under the lock of the spans, read without. */
 struct large_count {
     uint64_t allocated_blocks;
     uint64_t freed_blocks;
@@ -38,7 +38,9 @@ struct mp_component {
     struct heap *orphans;           /* atomic; taken and put under component_lock */
     struct heap *shared;            /* component_lock: for threads past their end */
     struct large_count large[CLASS_LARGE_COUNT];
+    bool has_heap;                          /* atomic: there was one at some time */
     uint64_t handed_gone[CLASS_SLAB_COUNT]; /* publish lock: by heaps that are gone */
+    uint64_t returned_gone[CLASS_SLAB_COUNT];
 };
 
 extern struct lock component_lock;
@@ -57,7 +59,7 @@ static inline bool component_is_root(const struct mp_component *c)
 size_t component_count(void);     /* rows in use */
 uint64_t component_refused(void); /* names that went to (overflow), each time */
 
-/* Count a large block in (sign +1) or out (-1 is the freed side). Any thread. */
+/* Count a large block as allocated or as freed. Holds the lock of the spans. */
 void component_count_large_locked(struct mp_component *c, size_t bytes, bool is_free);
 
 #endif

@@ -40,6 +40,9 @@ static void sweep_begin(void)
         const struct mp_component *c = component_by_row(i);
         struct counters_row *row = rows[i];
 
+        if (row == NULL && load_relaxed(&c->has_heap)) {
+            row = obtain_row(i);
+        }
         if (row == NULL) {
             continue;
         }
@@ -47,6 +50,7 @@ static void sweep_begin(void)
             row->handed[cls] = c->handed_gone[cls];
             row->used[cls] = 0;
             row->waiting[cls] = 0;
+            row->returned[cls] = 0;
         }
     }
     for (const struct heap *h = heap_first(); h != NULL; h = h->next_all) {
@@ -152,6 +156,31 @@ static RACY_READER uint64_t list_length(struct block *const *head)
     return UINT32_MAX; /* busy: this class keeps its figures until the next sweep */
 }
 
+/*
+ * Blocks of lists that were put back: handed out, but never to the program. Last of all: one
+ * that is put back meanwhile is counted neither as allocated nor as freed, or as both.
+ */
+static void sweep_returned(void)
+{
+    size_t count = component_count();
+
+    for (size_t i = 0; i < count; i++) {
+        const struct mp_component *c = component_by_row(i);
+
+        for (unsigned cls = 0; rows[i] != NULL && cls < CLASS_SLAB_COUNT; cls++) {
+            rows[i]->returned[cls] = c->returned_gone[cls];
+        }
+    }
+    for (const struct heap *h = heap_first(); h != NULL; h = h->next_all) {
+        const struct mp_component *c = load_acquire(&h->component);
+        struct counters_row *row = c != NULL ? rows[c->row] : NULL;
+
+        for (unsigned cls = 0; row != NULL && cls < CLASS_SLAB_COUNT; cls++) {
+            row->returned[cls] += load_acquire(&h->returned[cls]); /* return_head */
+        }
+    }
+}
+
 /* 3: blocks on the heaps' lists. */
 static void sweep_lists(void)
 {
@@ -168,6 +197,7 @@ static void sweep_lists(void)
             }
         }
     }
+    sweep_returned();
 }
 
 /* ---- figures ---- */
@@ -184,7 +214,8 @@ static void finish_small(struct counters_row *row, unsigned cls)
 {
     struct mp_region_cell *cell = &row->cell[cls];
     uint64_t bytes = sizeclass_bytes(cls);
-    uint64_t handed = row->handed[cls];
+    uint64_t returned = bits_min(row->returned[cls], row->handed[cls]);
+    uint64_t handed = row->handed[cls] - returned;
     uint64_t allocated = handed - bits_min(row->waiting[cls], handed);
     uint64_t freed = handed - bits_min(row->used[cls], handed);
 
@@ -201,15 +232,17 @@ static void finish_large(
     struct mp_region_cell *cell = &row->cell[cls];
     const struct large_count *n = &c->large[cls - CLASS_SLAB_COUNT];
     uint64_t freed_blocks =
-        load_relaxed(&n->freed_blocks); /* before what was allocated */
-    uint64_t freed_bytes = load_relaxed(&n->freed_bytes);
+        load_acquire(&n->freed_blocks); /* before what was allocated */
+    uint64_t freed_bytes = load_acquire(&n->freed_bytes);
 
     raise(&cell->allocated_blocks_total, load_relaxed(&n->allocated_blocks),
         &row->has_changed);
     raise(&cell->allocated_bytes_total, load_relaxed(&n->allocated_bytes),
         &row->has_changed);
-    raise(&cell->freed_blocks_total, freed_blocks, &row->has_changed);
-    raise(&cell->freed_bytes_total, freed_bytes, &row->has_changed);
+    raise(&cell->freed_blocks_total,
+        bits_min(freed_blocks, cell->allocated_blocks_total), &row->has_changed);
+    raise(&cell->freed_bytes_total, bits_min(freed_bytes, cell->allocated_bytes_total),
+        &row->has_changed);
 }
 
 static bool has_large(const struct mp_component *c)
@@ -307,6 +340,11 @@ static void finish(void)
         }
     }
     roll_up(count, now_ns);
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i] != NULL) {
+            rows[i]->is_unwritten |= rows[i]->has_changed;
+        }
+    }
     if (t.allocated_bytes - t.freed_bytes > t.live_peak_bytes) {
         t.live_peak_bytes = t.allocated_bytes - t.freed_bytes;
         t.live_peak_ns = now_ns;
@@ -343,4 +381,18 @@ const struct counters_totals *counters_totals_locked(void)
 const struct counters_row *counters_row_locked(size_t row)
 {
     return row < component_count() ? rows[row] : NULL;
+}
+
+void counters_mark_written_locked(size_t row)
+{
+    rows[row]->is_unwritten = false;
+}
+
+void counters_mark_unwritten_locked(void)
+{
+    for (size_t i = 0; i < component_count(); i++) {
+        if (rows[i] != NULL) {
+            rows[i]->is_unwritten = true;
+        }
+    }
 }

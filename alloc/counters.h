@@ -20,8 +20,10 @@ struct counters_row {
     uint64_t handed[CLASS_SLAB_COUNT]; /* of the sweep under way */
     uint64_t used[CLASS_SLAB_COUNT];
     uint64_t waiting[CLASS_SLAB_COUNT];
+    uint64_t returned[CLASS_SLAB_COUNT];
     struct mp_region_component sum; /* name and parent are not filled */
     bool has_changed;               /* in the last sweep */
+    bool is_unwritten;              /* since it was last in the region */
 };
 
 struct counters_totals {
@@ -50,6 +52,10 @@ bool counters_sweep_locked(size_t spans);
 void counters_sweep_all_locked(void);
 
 const struct counters_totals *counters_totals_locked(void);
+
+/* Row `row` is in the region as it stands; none is (the region is new). */
+void counters_mark_written_locked(size_t row);
+void counters_mark_unwritten_locked(void);
 
 /* The figures of a component; NULL: nothing was ever allocated in it. */
 const struct counters_row *counters_row_locked(size_t row);

@@ -9,34 +9,42 @@
 
 #include <pthread.h>
 
-/* By rank. The heaps' own locks come between: taken only around a few instructions, under
- * no other lock but counters_lock, and given fresh to the child. */
-static struct lock *const locks[] = {&counters_lock, &threads_lock, &component_lock,
-    &huge_lock, &span_lock, &arena_lock};
-enum { LOCKS = sizeof(locks) / sizeof(locks[0]) };
+/* By rank; those of the heaps come between the two groups. */
+static struct lock *const before_heaps[] = {
+    &counters_lock, &threads_lock, &component_lock};
+static struct lock *const after_heaps[] = {&huge_lock, &span_lock, &arena_lock};
+enum { GROUP = 3 };
 
 static void prepare(void)
 {
-    for (unsigned i = 0; i < LOCKS; i++) {
-        lock_lock(locks[i]);
+    for (unsigned i = 0; i < GROUP; i++) {
+        lock_lock(before_heaps[i]);
+    }
+    heap_lock_all();
+    for (unsigned i = 0; i < GROUP; i++) {
+        lock_lock(after_heaps[i]);
     }
 }
 
 static void in_parent(void)
 {
-    for (unsigned i = LOCKS; i-- > 0;) {
-        lock_unlock(locks[i]);
+    for (unsigned i = GROUP; i-- > 0;) {
+        lock_unlock(after_heaps[i]);
+    }
+    heap_unlock_all();
+    for (unsigned i = GROUP; i-- > 0;) {
+        lock_unlock(before_heaps[i]);
     }
 }
 
 static void in_child(void)
 {
-    for (unsigned i = LOCKS; i-- > 0;) {
-        lock_reset(locks[i]);
+    for (unsigned i = GROUP; i-- > 0;) {
+        lock_reset(after_heaps[i]);
+        lock_reset(before_heaps[i]);
     }
-    for (struct heap *h = heap_first(); h != NULL; h = h->next_all) {
-        heap_reset_lock(h);
-    }
+    heap_reset_all();
+    span_after_fork_in_child();
     thread_after_fork_in_child();
     publish_after_fork_in_child();
 }

@@ -12,6 +12,7 @@ enum {
     BUSY_BLOCKS = 16,       /* free blocks that a busy class should find */
     BUSY_BYTES = 32 * 1024, /* and at most so much */
     BUSY_CARVE = 4,         /* blocks that a busy class cuts at least */
+    UNCLOCKED_MAX = 16,     /* blocks of a list for which the clock is too dear */
     TRUST_MAX = 15,         /* refills in a row without a look at the clock */
     COLD_BYTES = 2 * 1024,  /* the same for an idle one */
     ABSORB_MOST = 4,        /* orphans looked at in one refill */
@@ -105,8 +106,8 @@ static bool slab_try_release(struct span *s)
 {
     unsigned spans = sizeclass_table[s->cls].spans;
     size_t carved_bytes = (size_t)s->carved * sizeclass_bytes(s->cls);
-    size_t touched = bits_max(s->touched_before,
-        (carved_bytes + (1 << SPAN_PART_SHIFT) - 1) >> SPAN_PART_SHIFT);
+    size_t touched = s->touched_before
+                     + ((carved_bytes + (1 << SPAN_PART_SHIFT) - 1) >> SPAN_PART_SHIFT);
 
     if (slab_is_queued(s)) {
         return false;
@@ -139,10 +140,12 @@ static void slab_refile(struct heap *h, struct span *s)
 
 void heap_on_left_zero(struct span *s)
 {
-    if (s->state != SLAB_CURRENT) { /* else refill looks at it */
+    if (s->state == SLAB_CURRENT) { /* refill looks at it */
+        slab_set_used(s, slab_used(s), SLAB_FRESH);
+    } else {
         slab_refile(s->heap, s);
-        probe_tick(os_coarse_ms());
     }
+    probe_tick(os_coarse_ms());
 }
 
 /* ---- remote frees ---- */
@@ -263,6 +266,7 @@ static struct heap *heap_obtain(struct mp_component *c)
         h = heap_create();
     }
     if (h != NULL) {
+        store_relaxed(&c->has_heap, true);
         store_release(&h->component, c); /* pairs with counters.c */
     }
     return h;
@@ -363,7 +367,8 @@ static void return_head(struct heap *h, unsigned cls)
     }
     store_relaxed(&h->head[cls], NULL);
     slab_give_back(s, list, n);
-    store_relaxed(&h->handed[cls], h->handed[cls] - n);
+    /* release: a sweep that sees them returned sees the list empty. */
+    store_release(&h->returned[cls], h->returned[cls] + n);
 }
 
 /* The current slab of a class leaves its place: filed, or released when empty. */
@@ -417,7 +422,9 @@ void heap_detach_locked(struct heap *h)
         disown_ring(h->avail[cls]);
         empty &= h->avail[cls] == NULL;
         c->handed_gone[cls] += h->handed[cls];
+        c->returned_gone[cls] += h->returned[cls];
         store_relaxed(&h->handed[cls], 0);
+        store_relaxed(&h->returned[cls], 0);
         h->stamp_ms[cls] = 0;
         h->given[cls] = 0;
     }
@@ -435,9 +442,32 @@ void heap_detach_locked(struct heap *h)
     lock_unlock(&component_lock);
 }
 
-void heap_reset_lock(struct heap *h)
+/*
+ * All of them at once, which rank checks do not allow otherwise. Heaps that come about
+ * meanwhile have no slabs yet. After component_lock, before huge_lock.
+ */
+static struct heap *forking; /* those up to here are locked */
+
+void heap_lock_all(void)
 {
-    lock_reset(&h->lock);
+    forking = heap_first();
+    for (struct heap *h = forking; h != NULL; h = h->next_all) {
+        lock_lock_one_of_many(&h->lock);
+    }
+}
+
+void heap_unlock_all(void)
+{
+    for (struct heap *h = forking; h != NULL; h = h->next_all) {
+        lock_unlock_one_of_many(&h->lock);
+    }
+}
+
+void heap_reset_all(void)
+{
+    for (struct heap *h = heap_first(); h != NULL; h = h->next_all) {
+        lock_init(&h->lock, RANK_HEAP);
+    }
 }
 
 /* ---- refill ---- */
@@ -627,7 +657,7 @@ void *heap_refill(struct heap *h, unsigned cls)
 {
     struct span *s = h->slab[cls];
 
-    if (h->unclocked[cls] > 0 && has_batch(s)) {
+    if (h->unclocked[cls] > 0 && h->given[cls] <= UNCLOCKED_MAX && has_batch(s)) {
         h->unclocked[cls]--;
         h->zeroed[cls] = false;
         return hand_out(h, cls, s, 2u * h->given[cls]);

@@ -30,6 +30,8 @@ struct heap {
     struct block *head[CLASS_SLAB_COUNT]; /* owner: what malloc pops from */
     struct span *slab[CLASS_SLAB_COUNT];  /* owner: current slabs */
     uint64_t handed[CLASS_SLAB_COUNT];    /* owner; sweeps read */
+    uint64_t
+        returned[CLASS_SLAB_COUNT]; /* owner; of these, put back unused; sweeps read */
     struct span *avail[CLASS_SLAB_COUNT]; /* owner: rings, oldest first */
     uint32_t stamp_ms[CLASS_SLAB_COUNT];  /* owner: last refill */
     uint16_t given[CLASS_SLAB_COUNT];     /* owner: blocks in the last refill */
@@ -95,8 +97,10 @@ void heap_free_remote(struct span *s, void *p);
  */
 void heap_flush_locked(struct heap *h, uint32_t now_ms, uint32_t idle_ms);
 
-/* In a forked child: a heap whose thread does not exist here any more. */
-void heap_reset_lock(struct heap *h);
+/* Around fork: nobody may be in the middle of a heap. In the child all are free again. */
+void heap_lock_all(void);
+void heap_unlock_all(void);
+void heap_reset_all(void);
 
 /* Walk the invariants; owner. */
 void heap_check(struct heap *h);

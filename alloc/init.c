@@ -11,7 +11,13 @@
 #include "os.h"
 #include "publish.h"
 
+#include <stdlib.h>
 #include <unistd.h>
+
+__attribute__((destructor(101))) static void end(void)
+{
+    publish_end();
+}
 
 /* 101: before the constructors of the program, behind those of the C library. */
 __attribute__((constructor(101))) static void begin(void)
@@ -20,10 +26,6 @@ __attribute__((constructor(101))) static void begin(void)
     if (!os_is_secure()) {
         options_read(environ);
     }
+    at_quick_exit(end);
     publish_start();
-}
-
-__attribute__((destructor(101))) static void end(void)
-{
-    publish_end();
 }

@@ -18,6 +18,7 @@ struct dead {
     uint64_t pid;
     uint64_t ticks;
     uint64_t age_s;
+    bool is_minor; /* ended by itself, or was a forked child */
 };
 
 struct search {
@@ -52,6 +53,19 @@ static void format_name(char *name, size_t size, const struct dead *d)
     check_format(name, size, "%lu-%lu.mp", d->pid, d->ticks);
 }
 
+/* Whether nobody will miss it much. What was killed is what people come for. */
+static bool is_minor(int directory, const char *name)
+{
+    uint64_t state = 0;
+    uint64_t forked = 0;
+
+    os_read_at(directory, name, &state, sizeof(state),
+        PROCESS_OFFSET + offsetof(struct mp_region_process, state));
+    os_read_at(directory, name, &forked, sizeof(forked),
+        PROCESS_OFFSET + offsetof(struct mp_region_process, forked));
+    return state != MP_STATE_RUNNING || forked != 0;
+}
+
 static bool look(const char *name, void *arg)
 {
     struct search *s = arg;
@@ -61,6 +75,7 @@ static bool look(const char *name, void *arg)
         return true;
     }
     d.age_s = os_file_age_s(s->directory, name);
+    d.is_minor = is_minor(s->directory, name);
     s->found[s->count++] = d;
     return s->count < REMEMBER;
 }
@@ -85,23 +100,35 @@ static void remove_file(int directory, const struct dead *d)
     }
 }
 
+/* Who goes first: minor ones before others, then the older. */
+static bool goes_before(const struct dead *a, const struct dead *b)
+{
+    return a->is_minor != b->is_minor ? a->is_minor : a->age_s > b->age_s;
+}
+
 void janitor_clean(int directory)
 {
     struct search s = {.directory = directory};
 
     os_list_directory(directory, LOOK_AT, look, &s);
+    for (unsigned i = s.count; i-- > 0;) {
+        if (s.found[i].age_s >= DAY_S) {
+            remove_file(directory, &s.found[i]);
+            s.found[i] = s.found[--s.count];
+        }
+    }
     while (s.count > 0) {
-        struct dead *oldest = s.found;
+        struct dead *first = s.found;
 
         for (unsigned i = 1; i < s.count; i++) {
-            if (s.found[i].age_s > oldest->age_s) {
-                oldest = &s.found[i];
+            if (goes_before(&s.found[i], first)) {
+                first = &s.found[i];
             }
         }
-        if (s.count <= JANITOR_KEEP && oldest->age_s < DAY_S) {
+        if (s.count <= (first->is_minor ? JANITOR_KEEP : 2u * JANITOR_KEEP)) {
             break;
         }
-        remove_file(directory, oldest);
-        *oldest = s.found[--s.count];
+        remove_file(directory, first);
+        *first = s.found[--s.count];
     }
 }

@@ -32,6 +32,9 @@ static void count(struct mp_component *c, size_t bytes, bool is_free)
 {
     lock_lock(&span_lock);
     component_count_large_locked(c, bytes, is_free);
+    if (!is_free) {
+        add_owned(&probe_large_bytes, bytes);
+    }
     lock_unlock(&span_lock);
 }
 
@@ -94,6 +97,7 @@ static void *huge_alloc(struct mp_component *c, size_t bytes, size_t align)
     size_t page = os_page_bytes();
     size_t map_bytes = align > page ? bytes + align - page : bytes;
     struct huge *h = obtain_entry();
+    void *block;
     char *map;
 
     if (h == NULL) {
@@ -112,10 +116,12 @@ static void *huge_alloc(struct mp_component *c, size_t bytes, size_t align)
         .map_bytes = map_bytes,
         .component = c};
     insert_locked(h);
+    block = (void *)h->start;
     lock_unlock(&huge_lock);
     add_relaxed(&huge_bytes, bytes);
     count(c, bytes, false);
-    return (void *)h->start;
+    probe_tick(os_coarse_ms());
+    return block;
 }
 
 bool huge_find(const void *p, size_t *ret_bytes)
@@ -154,6 +160,7 @@ bool huge_try_free(void *p)
         /* The kernel has no room to split a mapping: at least the pages go back. */
         os_purge(gone.map, gone.map_bytes);
     }
+    probe_tick(os_coarse_ms());
     return true;
 }
 
@@ -203,6 +210,7 @@ void *huge_try_resize(struct mp_component *c, void *p, size_t size)
         add_relaxed(&huge_bytes, bytes - old_bytes);
         count(old, old_bytes, true);
         count(c, bytes, false);
+        probe_tick(os_coarse_ms());
     }
     return moved;
 }
@@ -281,8 +289,7 @@ void large_free(struct span *s, void *p)
         store_relaxed(&s->kind, SPAN_NONE);
         set_large_bytes(large_bytes - s->large_bytes);
         component_count_large_locked(component_by_row(s->row), s->large_bytes, true);
-        span_release_locked(
-            s, s->run, bits_max(s->touched, parts_of(s->large_bytes)), now_ms);
+        span_release_locked(s, s->run, s->touched + parts_of(s->large_bytes), now_ms);
     }
     lock_unlock(&span_lock);
     if (!is_block) {
@@ -316,6 +323,10 @@ bool large_try_resize(struct span *s, size_t size)
         s->run = (uint32_t)spans;
         span_release_locked(
             s + spans, old_spans - spans, (old_spans - spans) * SPAN_PARTS, now_ms);
+    }
+    if (bytes < old_bytes) { /* it stays touched */
+        store_relaxed(
+            &s->touched, (uint32_t)(s->touched + parts_of(old_bytes - bytes)));
     }
     s->large_bytes = bytes;
     set_large_bytes(large_bytes + bytes - old_bytes);

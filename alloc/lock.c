@@ -71,11 +71,16 @@ static COLD NOINLINE void lock_slow(struct lock *l)
     }
 }
 
-void lock_lock(struct lock *l)
+void lock_lock_one_of_many(struct lock *l)
 {
     if (!take_free(l, 1)) {
         lock_slow(l);
     }
+}
+
+void lock_lock(struct lock *l)
+{
+    lock_lock_one_of_many(l);
     rank_push(l);
 }
 
@@ -88,9 +93,8 @@ bool lock_try(struct lock *l)
     return true;
 }
 
-void lock_unlock(struct lock *l)
+void lock_unlock_one_of_many(struct lock *l)
 {
-    rank_pop(l);
     if (os_is_single_threaded()) {
         store_relaxed(&l->word, 0);
         return;
@@ -99,6 +103,17 @@ void lock_unlock(struct lock *l)
     if (swap_release(&l->word, 0) == 2) {
         os_futex_wake_all(&l->word);
     }
+}
+
+void lock_unlock(struct lock *l)
+{
+    rank_pop(l);
+    lock_unlock_one_of_many(l);
+}
+
+bool lock_is_free(const struct lock *l)
+{
+    return load_relaxed(&l->word) == 0;
 }
 
 void lock_reset(struct lock *l)

@@ -37,6 +37,12 @@ struct lock {
 void lock_init(struct lock *l, enum lock_rank rank);
 void lock_lock(struct lock *l);
 bool lock_try(struct lock *l);
+/* For all locks of one rank at once, by whoever knows that nobody takes two of them. */
+void lock_lock_one_of_many(struct lock *l);
+void lock_unlock_one_of_many(struct lock *l);
+
+/* Whether nobody holds it now. */
+bool lock_is_free(const struct lock *l);
 void lock_unlock(struct lock *l);
 
 /* In a forked child, for a lock that the parent's fork took or that a lost thread holds. */

@@ -8,13 +8,13 @@
 struct options options = {
     .region = REGION_FILE,
     .log = LOG_WARN,
-    .keep = false,
+    .keep = 0,
     .abort = true,
     .children = true,
     .purge_delay_ms = 1000,
 };
 
-enum type { BOOL, TIME, TEXT, CHOICE };
+enum type { BOOL, NUMBER, TIME, TEXT, CHOICE };
 
 enum id {
 #define OPTION(name, NAME, type, standard, range, help) ID_##name,
@@ -65,6 +65,18 @@ static bool parse_number(const char **text, uint64_t *ret)
         value = value * 10 + (uint64_t)(*at - '0');
     }
     *text = at;
+    *ret = value;
+    return true;
+}
+
+/* Nothing but a number. */
+static bool parse_whole(const char *text, uint64_t *ret)
+{
+    uint64_t value;
+
+    if (!parse_number(&text, &value) || *text != '\0') {
+        return false;
+    }
     *ret = value;
     return true;
 }
@@ -170,7 +182,7 @@ static bool option_set(enum id id, const char *text)
     case ID_dir:
         return parse_text(text, true, options.dir);
     case ID_keep:
-        return parse_bool(text, &options.keep);
+        return parse_whole(text, &options.keep);
     case ID_report:
         return parse_report(text);
     case ID_service:
@@ -224,7 +236,7 @@ void options_read(char **environment)
 {
     static const char prefix[] = "MPALLOC_";
     /* Set by tools and tests for themselves; not options of the library. */
-    static const char *const others[] = {"LIBRARY", "TEST_LIB", NULL};
+    static const char *const others[] = {"LIBRARY", "TEST_LIB", "TEST_BUILD", NULL};
 
     for (; environment != NULL && *environment != NULL; environment++) {
         const char *name = *environment + sizeof(prefix) - 1;
@@ -245,7 +257,8 @@ void options_read(char **environment)
             continue;
         }
         for (size_t i = 0; others[i] != NULL; i++) {
-            known |= strncmp(name, others[i], (size_t)(equals - name)) == 0;
+            known |= strlen(others[i]) == (size_t)(equals - name)
+                     && memcmp(name, others[i], (size_t)(equals - name)) == 0;
         }
         if (!known && options.log != LOG_QUIET) {
             check_say("%s is not an option (mpalloc options lists them); ignored",

@@ -23,7 +23,7 @@ enum option_origin { ORIGIN_DEFAULT, ORIGIN_ENVIRONMENT, ORIGIN_REFUSED };
 struct options {
     enum option_region region;
     enum option_log log;
-    bool keep;
+    uint64_t keep; /* 0, 1, or the one process that it is for */
     bool abort;
     bool children;
     uint32_t purge_delay_ms;

@@ -49,6 +49,27 @@ uint32_t os_coarse_ms(
 uint64_t os_monotonic_ns(void);
 uint64_t os_realtime_ns(void);
 
+/* CLOCK_REALTIME when a process began that has these start_ticks (of 10 ms). */
+uint64_t os_started_ns(uint64_t ticks);
+
+/* The path that the program was executed by, "" when unknown. */
+const char *os_called(void);
+
+/* Without any handler, at once. */
+NORETURN void os_exit(int code);
+
+/*
+ * No cancellation of this thread until restored: with a lock held it would never be freed.
+ */
+int os_cancel_disable(void);
+void os_cancel_restore(int state);
+
+/* The inode of an open file, 0 when there is none. */
+uint64_t os_inode(int fd);
+
+/* A copy of a descriptor, out of the program's way; a negative errno. */
+int os_duplicate(int fd);
+
 /* Fill with unpredictable bytes; never blocks, never fails. */
 void os_random(void *buffer, size_t bytes);
 
@@ -87,7 +108,9 @@ int os_create_memfd(const char *name, size_t bytes, size_t reserved);
 void *os_map_file(int fd, size_t bytes, bool writable, size_t offset);
 bool os_populate(void *start, size_t bytes); /* back part of a mapped file, or say no */
 bool os_back_file(int fd, size_t offset, size_t bytes); /* the same by descriptor */
-int os_write_new_file(const char *path); /* a descriptor or a negative errno */
+/* -EFBIG when `bytes` are more than RLIMIT_FSIZE. */
+int os_write_new_file(
+    const char *path, size_t bytes); /* a descriptor or a negative errno */
 bool os_write_at(int fd, const void *data, size_t bytes, size_t offset);
 bool os_read_at(
     int directory, const char *name, void *buffer, size_t bytes, size_t offset);

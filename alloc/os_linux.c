@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -152,12 +153,68 @@ uint64_t os_realtime_ns(void)
     return clock_ns(CLOCK_REALTIME);
 }
 
+uint64_t os_started_ns(uint64_t ticks)
+{
+    uint64_t since_boot = ticks * (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
+    uint64_t boot = clock_ns(CLOCK_BOOTTIME);
+
+    return os_realtime_ns() - (boot > since_boot ? boot - since_boot : 0);
+}
+
+const char *os_called(void)
+{
+    const char *path = (const char *)getauxval(AT_EXECFN);
+
+    return path != NULL ? path : "";
+}
+
+uint64_t os_inode(int fd)
+{
+    int saved = errno;
+    struct stat st;
+    uint64_t inode = fstat(fd, &st) == 0 ? (uint64_t)st.st_ino : 0;
+
+    errno = saved;
+    return inode;
+}
+
+int os_cancel_disable(void)
+{
+    int state = PTHREAD_CANCEL_ENABLE;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    return state;
+}
+
+void os_cancel_restore(int state)
+{
+    pthread_setcancelstate(state, NULL);
+}
+
+int os_duplicate(int fd)
+{
+    int saved = errno;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 512);
+
+    copy = copy < 0 ? -errno : copy;
+    errno = saved;
+    return copy;
+}
+
+NORETURN void os_exit(int code)
+{
+    for (;;) {
+        syscall(SYS_exit_group, code);
+    }
+}
+
 void os_random(void *buffer, size_t bytes)
 {
     int saved = errno;
     unsigned char *out = buffer;
 
-    if (getrandom(buffer, bytes, GRND_NONBLOCK) != (ssize_t)bytes) {
+    /* Not by its wrapper: that is a cancellation point, and we may hold a lock. */
+    if (syscall(SYS_getrandom, buffer, bytes, GRND_NONBLOCK) != (long)bytes) {
         const unsigned char *seed = (const unsigned char *)getauxval(AT_RANDOM);
         uint64_t mix = clock_ns(CLOCK_MONOTONIC) ^ (uint64_t)getpid() << 32;
 
@@ -394,11 +451,21 @@ int os_open_directory(const char *path)
 }
 
 /* Size and backing of a new file; closes it on failure. */
+/* Beyond RLIMIT_FSIZE the kernel does not refuse, it kills. */
+static bool may_grow_to(size_t bytes)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur >= bytes;
+}
+
 static int size_file(int fd, size_t bytes, size_t reserved)
 {
     int failed = 0;
 
-    if (ftruncate(fd, (off_t)bytes) != 0) {
+    if (!may_grow_to(bytes)) {
+        failed = -EFBIG;
+    } else if (ftruncate(fd, (off_t)bytes) != 0) {
         failed = -errno;
     } else if (fallocate(fd, 0, 0, (off_t)reserved) != 0) {
         failed = -errno; /* a hole on a full tmpfs would be a SIGBUS later */
@@ -479,10 +546,15 @@ bool os_back_file(int fd, size_t offset, size_t bytes)
     return done;
 }
 
-int os_write_new_file(const char *path)
+int os_write_new_file(const char *path, size_t bytes)
 {
     int saved = errno;
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int fd;
+
+    if (!may_grow_to(bytes)) {
+        return -EFBIG;
+    }
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
     fd = fd < 0 ? -errno : fd;
     errno = saved;

@@ -90,7 +90,9 @@ static bool open_window(struct range *r)
 static bool open_chained(struct range *r, size_t count)
 {
     size_t least = bits_max(count, CHAIN_SPANS_MIN);
-    size_t spans = bits_max(count, CHAIN_SPANS);
+    /* Longer as there are more: 256 of them are room for terabytes. */
+    size_t spans =
+        bits_max(count, (size_t)CHAIN_SPANS << bits_min(range_count / 16, 8));
 
     for (;;) {
         size_t table_bytes = bits_round_up(spans << SPAN_ENTRY_SHIFT, os_page_bytes());

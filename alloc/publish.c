@@ -17,7 +17,8 @@
 enum {
     SWEEP_SPANS = 16 * 1024,  /* entries looked at in one tick: about 50 us */
     PUBLISH_MS = 400,         /* with ticks every 10 ms, figures are at most 1 s old */
-    CHILD_MS = 100,           /* a forked child gets a region when it lives longer */
+    CHILD_MS = 100,           /* a forked child gets a region when it lives longer, */
+    CHILD_SPANS = 64,         /* or grows by more than 4 MiB */
     PURGE_AT_ONCE = 64 << 20, /* bytes given back in one tick */
     FLUSH_MIN_MS = 500,
     MOMENT_MS = 1000,
@@ -38,11 +39,16 @@ static struct {
     uint32_t published_ms;
     uint32_t moment_ms;
     uint32_t forked_ms;
+    size_t forked_spans;
     uint32_t rest_ms; /* before the next look for a peak: by what the last one cost */
     bool is_started;
     bool is_child; /* forked and without a region yet */
+    bool was_forked;
     uint64_t published;
     uint64_t cost_ns;
+    uint64_t table_bytes; /* the parts of the last snapshot's metadata */
+    uint64_t heap_bytes;
+    uint64_t region_bytes;
     uint64_t resident_peak;
     uint64_t live_high[MP_REGION_TIMELINE_TIERS]; /* since the last point of the tier */
     uint64_t handed_bytes; /* probe_handed_bytes at the last count */
@@ -54,6 +60,12 @@ static struct {
     uint64_t rows_missing;
 } publish;
 
+/* Huge blocks in spans, too. */
+static size_t spans_in_use(void)
+{
+    return span_used() + (huge_live_bytes() >> SPAN_SHIFT);
+}
+
 /* ---- figures ---- */
 
 static void make_snapshot(struct mp_snapshot *s)
@@ -63,9 +75,13 @@ static void make_snapshot(struct mp_snapshot *s)
     uint64_t heap_bytes = arena_bytes();
     uint64_t table_bytes = bits_min(pagemap_table_bytes(),
         bits_round_up(pagemap_mapped_bytes() >> (SPAN_SHIFT - SPAN_ENTRY_SHIFT), 4096));
+    uint64_t used_bytes = region_used_bytes();
     size_t large = large_live_bytes();
     size_t huge = huge_live_bytes();
 
+    publish.table_bytes = table_bytes;
+    publish.heap_bytes = heap_bytes;
+    publish.region_bytes = used_bytes;
     *s = (struct mp_snapshot){
         .size = sizeof(*s),
         .time_ns = os_realtime_ns(),
@@ -77,14 +93,15 @@ static void make_snapshot(struct mp_snapshot *s)
         .live_bytes = t->allocated_bytes - t->freed_bytes,
         .live_peak_bytes = t->live_peak_bytes,
         .active_bytes = t->slab_bytes + large + huge,
-        .cached_bytes = t->slab_bytes - bits_min(t->slab_live_bytes, t->slab_bytes),
+        .cached_bytes =
+            t->slab_touched_bytes - bits_min(t->slab_live_bytes, t->slab_touched_bytes),
         .dirty_bytes = spans.dirty_bytes,
         .retained_bytes = spans.retained_bytes,
-        .metadata_bytes = table_bytes + heap_bytes + region_used_bytes(),
+        .metadata_bytes = table_bytes + heap_bytes + used_bytes,
         .mapped_bytes = pagemap_mapped_bytes() + pagemap_table_bytes() + huge
                         + heap_bytes + region_bytes(),
         .resident_bytes = t->slab_touched_bytes + large + huge + spans.dirty_bytes
-                          + table_bytes + heap_bytes + region_used_bytes(),
+                          + table_bytes + heap_bytes + used_bytes,
         .refills_total = t->refills,
         .remote_folds_total = load_relaxed(&probe_passes.remote_folds),
         .purges_total = spans.purges,
@@ -114,7 +131,7 @@ static void write_row(size_t i)
         memcpy(out->name, c->name, sizeof(out->name));
         out->parent = c->parent != NULL ? c->parent->row : 0;
     }
-    if (row == NULL || !row->has_changed) {
+    if (row == NULL || !row->is_unwritten) {
         return;
     }
     memcpy(&out->allocated_blocks_total, &row->sum.allocated_blocks_total,
@@ -125,6 +142,7 @@ static void write_row(size_t i)
         return;
     }
     memcpy(cells, row->cell, sizeof(row->cell));
+    counters_mark_written_locked(i);
 }
 
 static void write_totals(const struct mp_snapshot *s, const struct counters_totals *t)
@@ -150,10 +168,9 @@ static void write_totals(const struct mp_snapshot *s, const struct counters_tota
     out->cached_bytes = s->cached_bytes;
     out->dirty_bytes = s->dirty_bytes;
     out->retained_bytes = s->retained_bytes;
-    out->metadata_heap_bytes = arena_bytes();
-    out->metadata_region_bytes = region_used_bytes();
-    out->metadata_span_bytes =
-        s->metadata_bytes - out->metadata_heap_bytes - out->metadata_region_bytes;
+    out->metadata_heap_bytes = publish.heap_bytes;
+    out->metadata_region_bytes = publish.region_bytes;
+    out->metadata_span_bytes = publish.table_bytes;
     out->mapped_bytes = s->mapped_bytes;
     out->reserved_bytes = s->reserved_bytes;
     out->resident_bytes = s->resident_bytes;
@@ -250,15 +267,25 @@ static void write_region(uint32_t now_ms)
 
 /* ---- ticks ---- */
 
-static void find_fork(uint32_t now_ms)
+void publish_find_fork_locked(void)
 {
     if (publish.fork_mark != NULL && load_relaxed(publish.fork_mark) == 0) {
         publish_after_fork_in_child(); /* by a clone that ran no handlers */
     }
+}
+
+static void find_fork(uint32_t now_ms)
+{
+    publish_find_fork_locked();
     if (publish.is_child && options.children
-        && now_ms - publish.forked_ms >= CHILD_MS) {
+        && (now_ms - publish.forked_ms >= CHILD_MS
+            || spans_in_use() > publish.forked_spans + CHILD_SPANS)) {
+        int cancel = os_cancel_disable();
+
         publish.is_child = false;
         region_open_locked(true);
+        os_cancel_restore(cancel);
+        counters_mark_unwritten_locked();
         publish.published_ms = now_ms - PUBLISH_MS; /* at once: it may end soon */
     }
 }
@@ -288,15 +315,13 @@ static void publish_step(uint32_t now_ms)
     find_fork(now_ms);
     if (now_ms - publish.published_ms < PUBLISH_MS
         && (now_ms - publish.published_ms < publish.rest_ms
-            || (!may_be_peak()
-                && span_used() + (huge_live_bytes() >> SPAN_SHIFT)
-                       <= probe_growth_at))) {
+            || (!may_be_peak() && spans_in_use() <= probe_growth_at))) {
         return;
     }
     publish.handed_bytes = handed_bytes();
     start_ns = os_monotonic_ns();
     if (counters_sweep_locked(SWEEP_SPANS)) {
-        size_t used = span_used() + (huge_live_bytes() >> SPAN_SHIFT);
+        size_t used = spans_in_use();
 
         publish.peak_spans = bits_max(publish.peak_spans, used);
         store_relaxed(
@@ -375,6 +400,7 @@ void publish_start(void)
     publish.fork_mark = os_map_wiped_on_fork(os_page_bytes());
     mark_process();
     publish.is_started = true;
+    report_prepare(options.report);
     region_open_locked(false);
     modules_write_locked();
     publish_now_locked();
@@ -386,29 +412,65 @@ void publish_now_locked(void)
 {
     uint64_t start_ns = os_monotonic_ns();
 
+    publish_find_fork_locked();
     counters_sweep_all_locked();
     write_region(os_coarse_ms());
     publish.cost_ns += os_monotonic_ns() - start_ns;
 }
 
+static bool locks_are_free(void)
+{
+    static struct lock *const locks[] = {&counters_lock, &threads_lock, &component_lock,
+        &huge_lock, &span_lock, &arena_lock};
+    bool are_free = true;
+
+    for (size_t i = 0; i < sizeof(locks) / sizeof(locks[0]); i++) {
+        are_free &= lock_is_free(locks[i]);
+    }
+    return are_free;
+}
+
+/* MPALLOC_KEEP: 1, or the number of this process. */
+static bool is_kept(void)
+{
+    return options.keep == 1 || options.keep == os_pid();
+}
+
+void publish_exit(void)
+{
+    if (!CONFIG_PROFILE || !publish.is_started || publish.is_child
+        || !region_is_of_this_process()
+        || (publish.fork_mark != NULL && load_relaxed(publish.fork_mark) == 0)) {
+        return;
+    }
+    /* May come from a signal handler: with a lock held, or threads about, figures stay. */
+    if (os_is_single_threaded() && locks_are_free()) {
+        publish_now_locked();
+    }
+    region_close_locked(is_kept());
+}
+
 void publish_end(void)
 {
     struct mp_snapshot s;
+    int cancel;
 
     if (!CONFIG_PROFILE) {
         return;
     }
+    cancel = os_cancel_disable();
     lock_lock(&counters_lock);
     find_fork(
         publish.forked_ms); /* a raw clone's child must not end its parent's region */
     modules_write_locked();
     publish_now_locked();
     make_snapshot(&s);
-    region_close_locked(options.keep);
+    region_close_locked(is_kept());
     lock_unlock(&counters_lock);
     if (options.report[0] != '\0' && !publish.is_child) {
-        report_write(options.report, &s);
+        report_write(options.report, &s, publish.was_forked);
     }
+    os_cancel_restore(cancel);
 }
 
 void publish_after_fork_in_child(void)
@@ -419,7 +481,9 @@ void publish_after_fork_in_child(void)
     region_forget();
     mark_process();
     publish.is_child = true;
+    publish.was_forked = true;
     publish.forked_ms = os_coarse_ms();
+    publish.forked_spans = spans_in_use();
     publish.moments = 0;
     memset(publish.timeline_total, 0, sizeof(publish.timeline_total));
     publish.mailbox_seen = publish.mailbox_result = 0;

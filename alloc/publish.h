@@ -18,6 +18,15 @@ void publish_start(void);
 /* From the destructor. */
 void publish_end(void);
 
+/*
+ * From _exit, which runs no destructors: the process has ended by itself. Safe in signal
+ * handlers, and in a child of vfork, where it does nothing.
+ */
+void publish_exit(void);
+
+/* Did this process come about by a clone that ran no handlers? Then it forgets the region. */
+void publish_find_fork_locked(void);
+
 /* After fork, in the child. */
 void publish_after_fork_in_child(void);
 

@@ -44,7 +44,8 @@ static const struct part {
 enum { PARTS = sizeof(parts) / sizeof(parts[0]), PARTS_BACKED = 5 };
 
 static struct {
-    char *base; /* NULL: no region */
+    char *base;   /* NULL: no region */
+    uint64_t pid; /* who made it */
     size_t bytes;
     size_t offset[PARTS];
     size_t ready[PARTS]; /* bytes of the part that are backed */
@@ -54,6 +55,8 @@ static struct {
     char name[64];
     char directory[OPTION_TEXT_MAX];
     bool is_file;
+    int fd; /* of a memfd, which stays open */
+    uint64_t inode;
     int error;
     const char *error_text;
 } region;
@@ -187,6 +190,7 @@ static void read_command(char *out, size_t size)
 static void write_process(uint64_t ticks, bool is_child)
 {
     struct mp_region_process *p = record(MP_SECTION_PROCESS, 0, 1);
+    const char *called;
     const char *slash;
 
     p->pid = os_pid();
@@ -194,7 +198,7 @@ static void write_process(uint64_t ticks, bool is_child)
     p->uid = os_uid();
     p->pid_namespace = os_pid_namespace();
     p->start_ticks = ticks;
-    p->started_ns = os_realtime_ns();
+    p->started_ns = is_child ? os_started_ns(ticks) : os_realtime_ns();
     p->started_mono_ns = os_monotonic_ns();
     p->state = MP_STATE_RUNNING;
     p->page_bytes = os_page_bytes();
@@ -210,11 +214,14 @@ static void write_process(uint64_t ticks, bool is_child)
     text_copy(p->version, sizeof(p->version), CONFIG_VERSION);
     os_read_link("/proc/self/exe", p->exe, sizeof(p->exe));
     read_command(p->command, sizeof(p->command));
-    slash = strrchr(p->exe, '/');
+    /* As it was called: redis-server, though that is a link to redis-check-rdb. */
+    called = os_called();
+    called = called[0] != '\0' ? called : p->exe;
+    slash = strrchr(called, '/');
     text_copy(p->service, sizeof(p->service),
         options.service[0] != '\0' ? options.service
         : slash != NULL            ? slash + 1
-                                   : "");
+                                   : called);
 }
 
 static void write_classes(void)
@@ -363,27 +370,43 @@ bool region_open_locked(bool is_child)
         return give_up(-EPERM, "the process is privileged or not dumpable");
     }
     region.is_file = false;
-    fd = options.region == REGION_MEMFD ? os_create_memfd("mpalloc", bytes, backed)
-                                        : create_in_directory(ticks, bytes, backed);
+    region.error = 0;
+    fd = options.region == REGION_FILE ? create_in_directory(ticks, bytes, backed) : -1;
+    if (fd < 0) { /* wanted so, or there is no place for files */
+        region.error = options.region == REGION_FILE ? fd : 0;
+        fd = os_create_memfd("mpalloc", bytes, backed);
+    }
     if (fd < 0) {
-        return give_up(fd, "the file cannot be made");
+        return give_up(
+            region.error < 0 ? region.error : fd, "neither file nor memfd can be made");
     }
     if (!map_region(fd, bytes)) {
         os_close(fd);
         region_unlink();
         return give_up(-ENOMEM, "the file cannot be mapped");
     }
-    if (options.region == REGION_FILE) {
-        os_close(fd); /* a memfd stays open: /proc/PID/fd is how readers find it */
+    if (region.is_file) {
+        os_close(fd);
+    } else { /* /proc/PID/fd is how readers find it */
+        region.fd = fd;
+        region.inode = os_inode(fd);
     }
     region.error = 0;
     region.error_text = "";
     region.mailbox_seen = 0;
+    region.pid = os_pid();
     write_process(ticks, is_child);
     write_classes();
     write_options();
     write_header();
     return true;
+}
+
+bool region_is_of_this_process(void)
+{
+    const struct mp_region_process *p = record(MP_SECTION_PROCESS, 0, 1);
+
+    return p != NULL && region.pid == os_pid();
 }
 
 bool region_is_open(void)
@@ -421,6 +444,10 @@ void region_forget(void)
     if (region.base != NULL) {
         os_unmap(region.base, region.bytes);
         region.base = NULL;
+        if (!region.is_file && os_inode(region.fd) == region.inode) {
+            os_close(
+                region.fd); /* the parent's; the program may have closed it already */
+        }
     }
 }
 

@@ -22,6 +22,9 @@
 /* False: there is none, and region_error says why. is_child: forked, did not exec. */
 bool region_open_locked(bool is_child);
 bool region_is_open(void);
+
+/* Open, and made by this process: not so in a child that shares its memory (vfork). */
+bool region_is_of_this_process(void);
 const char *region_error(void);
 int region_error_number(void); /* a negative errno, 0 when all is well */
 

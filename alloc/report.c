@@ -3,14 +3,18 @@
 #include "check.h"
 #include "component.h"
 #include "counters.h"
+#include "options.h"
 #include "os.h"
 
 #include <mpalloc.h>
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { LINE = 160, ROWS_SHOWN = 16 };
+enum { LINE = 256, ROWS_SHOWN = 16, REPORT_BYTES = 16 * 1024 };
+
+static int error_fd = -1;
 
 /* "12.3 MiB", right-aligned in 11 columns. */
 static void format_bytes(char out[16], uint64_t bytes)
@@ -89,11 +93,15 @@ static void put_components(int fd)
 
 void report_write_fd(int fd, const struct mp_snapshot *s)
 {
+    const char *slash = strrchr(os_called(), '/');
+    const char *name = options.service[0] != '\0' ? options.service
+                       : slash != NULL            ? slash + 1
+                                                  : os_called();
     char line[LINE];
 
     check_format(line, sizeof(line),
-        "mpalloc %s  pid %lu  %lu blocks live, %lu allocated\n", MPALLOC_VERSION,
-        os_pid(), s->live_blocks, s->allocated_blocks_total);
+        "mpalloc %s  %s  pid %lu  %lu blocks live, %lu allocated\n", MPALLOC_VERSION,
+        name, os_pid(), s->live_blocks, s->allocated_blocks_total);
     put_line(fd, line);
     put_figure(fd, "live", s->live_bytes);
     put_figure(fd, "live at peak", s->live_peak_bytes);
@@ -105,21 +113,59 @@ void report_write_fd(int fd, const struct mp_snapshot *s)
     put_components(fd);
 }
 
-void report_write(const char *target, const struct mp_snapshot *s)
+void report_prepare(const char *target)
 {
-    int fd = STDERR_FILENO;
+    if (strcmp(target, "1") == 0) {
+        error_fd = os_duplicate(STDERR_FILENO);
+    }
+}
 
-    if (strcmp(target, "1") != 0) {
-        fd = os_write_new_file(target);
-        if (fd < 0) {
-            check_say(
-                "MPALLOC_REPORT: %s cannot be made (errno %d); is it there already?",
-                target, -fd);
-            return;
+/* The target with each %p as the PID. */
+static void expand(char *path, size_t size, const char *target)
+{
+    size_t at = 0;
+
+    path[0] = '\0';
+    for (; *target != '\0' && at + 1 < size; target++) {
+        if (target[0] == '%' && target[1] == 'p') {
+            at += check_format(path + at, size - at, "%lu", os_pid());
+            target++;
+        } else {
+            path[at++] = *target;
+            path[at] = '\0';
         }
     }
-    report_write_fd(fd, s);
-    if (fd != STDERR_FILENO) {
+}
+
+static int open_target(const char *target, bool is_forked)
+{
+    char path[OPTION_TEXT_MAX + 64];
+    size_t n;
+    int fd;
+
+    expand(path, sizeof(path) - 32, target);
+    fd = is_forked ? -EEXIST : os_write_new_file(path, REPORT_BYTES);
+    if (fd == -EEXIST) { /* another process of the same program, or an earlier one */
+        n = strlen(path);
+        check_format(path + n, sizeof(path) - n, ".%lu", os_pid());
+        fd = os_write_new_file(path, REPORT_BYTES);
+    }
+    if (fd < 0) {
+        check_say("MPALLOC_REPORT: %s cannot be made (errno %d)", path, -fd);
+    }
+    return fd;
+}
+
+void report_write(const char *target, const struct mp_snapshot *s, bool is_forked)
+{
+    bool is_error = strcmp(target, "1") == 0;
+    int fd = is_error ? error_fd : open_target(target, is_forked);
+
+    if (fd >= 0) {
+        report_write_fd(fd, s);
         os_close(fd);
+    }
+    if (is_error) {
+        error_fd = -1;
     }
 }

@@ -150,7 +150,7 @@ struct block *slab_take(struct span *s, unsigned most, unsigned *ret_n)
     } else {
         s->local = NULL;
     }
-    slab_set_used(s, slab_used(s) + n, 0);
+    slab_set_used(s, slab_used(s) + n, SLAB_FRESH);
     *ret_n = n;
     return list;
 }
@@ -210,7 +210,7 @@ void slab_check(const struct span *s)
         CHECK(slab_is_block(s, b));
         CHECK(++free_blocks <= s->carved);
     }
-    CHECK(free_blocks == slab_free_count(s));     /* S1 */
-    CHECK(slab_remote_count(s) <= slab_used(s));  /* S2 */
-    CHECK(s->base == 0 || s->state == SLAB_FULL); /* S4 */
+    CHECK(free_blocks == slab_free_count(s));      /* S1 */
+    CHECK(slab_remote_count(s) <= slab_used(s));   /* S2 */
+    CHECK(s->base == 0 || s->state != SLAB_AVAIL); /* S4 */
 }

@@ -47,7 +47,7 @@ static inline unsigned slab_used_at_once(const struct span *s)
 {
     struct span both;
 
-    both.left_base = load_relaxed(&s->left_base);
+    both.left_base = load_acquire(&s->left_base); /* before the remote count */
     return (unsigned)both.base + both.left;
 }
 
@@ -66,6 +66,9 @@ static inline bool slab_is_carved(const struct span *s)
     return s->carved == slab_capacity(s);
 }
 
+/* Frees in a current slab after which free looks at the clock: figures stay fresh. */
+enum { SLAB_FRESH = 128 };
+
 /* Set used, and after how many frees the owner wants to hear of it (0: when all are). */
 static inline void slab_set_used(struct span *s, unsigned used, unsigned wait)
 {
@@ -74,7 +77,8 @@ static inline void slab_set_used(struct span *s, unsigned used, unsigned wait)
     wait = wait == 0 || wait > used ? used : wait;
     both.left = (uint16_t)wait;
     both.base = (uint16_t)(used - wait);
-    store_relaxed(&s->left_base, both.left_base); /* a sweep never sees half of it */
+    /* At once: a sweep never sees half of it. release: with it, the fold before it. */
+    store_release(&s->left_base, both.left_base);
 }
 
 /* Remote frees not yet folded. Any thread. */

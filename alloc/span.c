@@ -30,6 +30,7 @@ struct lock span_lock = LOCK_INIT(RANK_SPANS);
 static struct bins dirty;
 static struct bins clean;
 static struct span *oldest, *newest; /* dirty runs by age */
+static struct span *purging;         /* runs on their way to the kernel */
 static size_t used_spans;
 static size_t purged_bytes;
 static size_t purges;
@@ -371,12 +372,43 @@ static struct span *purge_begin_locked(uint32_t now_ms, uint32_t age_ms)
 {
     struct span *s = oldest;
 
-    if (s == NULL || (age_ms != 0 && now_ms - s->stamp_ms < age_ms)) {
+    /* Signed: another thread's stamp may be younger than our look at the clock. */
+    if (s == NULL
+        || (age_ms != 0 && (int32_t)(now_ms - s->stamp_ms) < (int32_t)age_ms)) {
         return NULL;
     }
     run_remove(s);
     store_relaxed(&s->kind, SPAN_PURGING);
+    s->age_next = purging; /* where a forked child finds it */
+    s->age_prev = NULL;
+    if (purging != NULL) {
+        purging->age_prev = s;
+    }
+    purging = s;
     return s;
+}
+
+static void purge_end_locked(struct span *s)
+{
+    if (s->age_prev != NULL) {
+        s->age_prev->age_next = s->age_next;
+    } else {
+        purging = s->age_next;
+    }
+    if (s->age_next != NULL) {
+        s->age_next->age_prev = s->age_prev;
+    }
+}
+
+/* What others were giving back when we forked: they are not here to finish it. */
+void span_after_fork_in_child(void)
+{
+    while (purging != NULL) {
+        struct span *s = purging;
+
+        purge_end_locked(s);
+        run_merge(s, s->run, SPAN_FREE_DIRTY, os_coarse_ms(), s->touched);
+    }
 }
 
 size_t span_purge(uint32_t now_ms, uint32_t age_ms, size_t most)
@@ -398,6 +430,7 @@ size_t span_purge(uint32_t now_ms, uint32_t age_ms, size_t most)
         lock_unlock(&span_lock);
         done = os_purge(span_address(s), bytes);
         lock_lock(&span_lock);
+        purge_end_locked(s);
         if (!done) { /* refused: stays ours, dirty, and is not tried again at once */
             run_merge(s, s->run, SPAN_FREE_DIRTY, now_ms, s->touched);
             break;

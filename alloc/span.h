@@ -127,6 +127,9 @@ bool span_extend(struct span *s, size_t count, size_t wanted, bool *ret_clean);
  */
 size_t span_purge(uint32_t now_ms, uint32_t age_ms, size_t most);
 
+/* In a forked child, which has no other thread. */
+void span_after_fork_in_child(void);
+
 struct span_totals {
     size_t dirty_bytes;    /* of free runs, what may hold pages */
     size_t retained_bytes; /* clean free runs that were used once */

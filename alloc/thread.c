@@ -60,17 +60,21 @@ static void hand_over_heaps(struct thread *t)
     lock_unlock(&counters_lock);
 }
 
+/*
+ * Hands over in every round: a thread whose first malloc was in a destructor sees fewer of
+ * them. Destructors of others that come later just begin anew.
+ */
 static void thread_exit(void *arg)
 {
     struct thread *t = arg;
 
+    thread_local_state.heap = &heap_empty;
+    hand_over_heaps(t);
     if (++t->rounds < LAST_ROUND) {
         pthread_setspecific(exit_key, t); /* once more, after the others */
         return;
     }
-    thread_local_state.heap = &heap_empty;
     thread_local_state.thread = &dead_thread;
-    hand_over_heaps(t);
     lock_lock(&threads_lock);
     thread_unlink_locked(t);
     t->next = unused;
@@ -99,6 +103,19 @@ static void forget_owner(uintptr_t pointer)
     }
 }
 
+/* What has handed over all it had, but was not heard of again. */
+static bool has_heap(const struct thread *t)
+{
+    for (size_t i = 0; i < sizeof(t->directory) / sizeof(t->directory[0]); i++) {
+        for (size_t j = 0; t->directory[i] != NULL && j < DIRECTORY_PAGE; j++) {
+            if (t->directory[i][j] != NULL) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static void register_locked(struct thread *t)
 {
     struct thread **bucket = bucket_of(t->pointer);
@@ -108,8 +125,13 @@ static void register_locked(struct thread *t)
             if (!other->is_gone) {
                 store_relaxed(&count, count - 1);
             }
-            thread_unlink_locked(other); /* its structure and heaps are lost */
-            forget_owner(t->pointer);
+            thread_unlink_locked(other);
+            if (has_heap(other)) { /* they are lost, and its structure with them */
+                forget_owner(t->pointer);
+            } else {
+                other->next = unused;
+                unused = other;
+            }
             break;
         }
     }
@@ -147,6 +169,7 @@ static struct thread *thread_start(void)
     }
     t->pointer = thread_pointer();
     t->rounds = 0;
+    t->is_armed = false;
     t->trims_seen = load_relaxed(&trim_requests);
     t->flushed_ms = os_coarse_ms();
     lock_lock(&threads_lock);
@@ -185,12 +208,11 @@ struct heap *thread_heap(struct mp_component *c)
 {
     struct thread *t = thread_local_state.thread;
     struct heap **slot;
-    bool is_new = t == NULL;
 
     if (t == &dead_thread) {
         return NULL;
     }
-    if (is_new) {
+    if (t == NULL) {
         t = thread_start();
         if (t == NULL) {
             return NULL;
@@ -204,8 +226,9 @@ struct heap *thread_heap(struct mp_component *c)
     if (*slot == NULL) {
         *slot = heap_attach(c);
     }
-    if (is_new && has_exit_key) {
+    if (!t->is_armed && has_exit_key) {
         /* Last, for it may allocate: from the heap that is there now. */
+        t->is_armed = true;
         pthread_setspecific(exit_key, t);
     }
     return *slot;

@@ -4,9 +4,9 @@
  * Owns: the thread-local variables; the registry of threads; the hand-over at exit.
  *
  * A thread starts on heap_empty and gets a structure at its first slow path. At its end a
- * pthread key's destructor hands its heaps on, in the last of the rounds that the C
- * library makes, so that destructors of others find a heap. What still allocates after
- * that is served from the component's shared heap.
+ * pthread key's destructor hands its heaps on, in each of the rounds that the C library
+ * makes, for destructors of others may allocate. What still allocates after the last is
+ * served from the component's shared heap.
  */
 #ifndef THREAD_H
 #define THREAD_H
@@ -23,6 +23,7 @@ struct thread {
     uint32_t trims_seen; /* its thread */
     uint32_t flushed_ms;
     unsigned rounds; /* of destructors that passed */
+    bool is_armed;   /* its end will be heard of */
     bool is_gone;    /* of a thread that did not survive fork */
 };
 

@@ -24,7 +24,7 @@ LADDER = [
     "thread report",
     "malloc",
     "publish",
-    "fork libc api cxx",
+    "fork libc api cxx exit",
     "init libc_info",
 ]
 

@@ -38,7 +38,7 @@ CORE_MAY_CALL = set("""
     syscall prctl kill sched_yield sched_getcpu sysconf sysinfo uname getrandom
     getpid getppid gettid getuid geteuid getgid getrlimit64 getrusage clock_gettime nanosleep
     memcpy memmove memset memcmp bcmp memchr strlen strnlen strchr strrchr strstr strcmp strncmp
-    pthread_self pthread_key_create pthread_getspecific pthread_setspecific pthread_atfork
+    pthread_setcancelstate at_quick_exit pthread_self pthread_key_create pthread_getspecific pthread_setspecific pthread_atfork
     __register_atfork dl_iterate_phdr _dl_find_object __tls_get_addr
     _GLOBAL_OFFSET_TABLE_ __gmon_start__ __stack_chk_fail
     __libc_single_threaded
