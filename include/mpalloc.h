@@ -81,11 +81,12 @@ static inline mp_component_t *mp_scope_begin_(mp_component_t **cached, const cha
  * with -fexceptions. longjmp out of the block does NOT leave it: save the value of
  * mp_enter yourself and give it to mp_leave after setjmp returned.
  */
-#    define MP_SCOPE(name)                                                             \
-        static mp_component_t *MP_PASTE_(mp_cached_, __LINE__);                        \
+#    define MP_SCOPE(name) MP_SCOPE_(name, __COUNTER__)
+#    define MP_SCOPE_(name, number)                                                    \
+        static mp_component_t *MP_PASTE_(mp_cached_, number);                          \
         __attribute__((cleanup(mp_scope_end_), unused)) mp_component_t *MP_PASTE_(     \
-            mp_previous_, __LINE__) =                                                  \
-            mp_scope_begin_(&MP_PASTE_(mp_cached_, __LINE__), name)
+            mp_previous_, number) =                                                    \
+            mp_scope_begin_(&MP_PASTE_(mp_cached_, number), name)
 #endif
 
 /*

@@ -56,12 +56,13 @@ struct mp_paths {
 MPS_EXPORT int mp_find_directory(uint64_t uid, char *ret_path, size_t size);
 
 /*
- * All regions in `directory` (NULL: that of this user), and with memfd set also those of
- * this user's processes that have theirs in a memfd. A directory that does not exist is
- * an empty one. Free the result with mp_paths_free, also after an error.
+ * All regions in `directory` (NULL: that of this user), and with `running` set also those
+ * of this user's running processes that are elsewhere: in another directory, or in a
+ * memfd. A directory that does not exist is an empty one. Free the result with
+ * mp_paths_free, also after an error.
  */
 MPS_EXPORT int mp_find_all(
-    const char *directory, bool memfd, struct mp_paths *ret, struct mp_error *error);
+    const char *directory, bool running, struct mp_paths *ret, struct mp_error *error);
 MPS_EXPORT void mp_paths_free(struct mp_paths *paths);
 
 /*

@@ -115,6 +115,16 @@ static int list_directory(
 
 /* ---- regions that are no files ---- */
 
+/* Others may have passed theirs on to it. */
+static bool is_of_process(const char *path, uint64_t pid)
+{
+    mp_image_t *image = NULL;
+    bool same = mp_image_open(path, &image, NULL) == 0 && image->process.pid == pid;
+
+    mp_image_free(image);
+    return same;
+}
+
 /* The descriptor of /proc/PID that is the memfd of a region. */
 static bool find_memfd(uint64_t pid, char *ret_path, size_t size)
 {
@@ -131,58 +141,14 @@ static bool find_memfd(uint64_t pid, char *ret_path, size_t size)
 
         target[n > 0 ? n : 0] = '\0';
         found = strncmp(target, memfd_prefix, sizeof(memfd_prefix) - 1) == 0
-                && snprintf(ret_path, size, "%s/%s", directory, e->d_name) < (int)size;
+                && snprintf(ret_path, size, "%s/%s", directory, e->d_name) < (int)size
+                && is_of_process(ret_path, pid);
     }
     if (d != NULL) {
         closedir(d);
     }
     return found;
 }
-
-static int list_memfds(struct mp_paths *ret)
-{
-    DIR *d = opendir("/proc");
-    struct dirent *e;
-    int code = 0;
-
-    while (d != NULL && code == 0 && (e = readdir(d)) != NULL) {
-        char path[PATH_MAX];
-        struct stat st;
-
-        if (isdigit((unsigned char)e->d_name[0])
-            && fstatat(dirfd(d), e->d_name, &st, 0) == 0 && st.st_uid == geteuid()
-            && find_memfd(strtoull(e->d_name, NULL, 10), path, sizeof(path))) {
-            code = append(ret, path);
-        }
-    }
-    if (d != NULL) {
-        closedir(d);
-    }
-    return code;
-}
-
-int mp_find_all(
-    const char *directory, bool memfd, struct mp_paths *ret, struct mp_error *error)
-{
-    char standard[PATH_MAX];
-    int code = 0;
-
-    *ret = (struct mp_paths){0, NULL};
-    if (directory == NULL) {
-        code = mp_find_directory(geteuid(), standard, sizeof(standard));
-        directory = standard;
-    }
-    code = code != 0 ? code : list_directory(directory, 0, ret, error);
-    if (code == 0 && memfd) {
-        code = list_memfds(ret);
-    }
-    if (ret->count > 1) {
-        qsort(ret->path, ret->count, sizeof(*ret->path), compare);
-    }
-    return code;
-}
-
-/* ---- by process ---- */
 
 /* What a live process has mapped under the name of a region, wherever it is. */
 static bool find_mapped(uint64_t pid, char *ret_path, size_t size)
@@ -208,6 +174,66 @@ static bool find_mapped(uint64_t pid, char *ret_path, size_t size)
     return found;
 }
 
+static bool is_listed(const struct mp_paths *paths, const char *path)
+{
+    for (size_t i = 0; i < paths->count; i++) {
+        if (strcmp(paths->path[i], path) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Regions of running processes that are elsewhere: in another directory, or no files. */
+static int list_running(uint64_t uid, struct mp_paths *ret)
+{
+    DIR *d = opendir("/proc");
+    struct dirent *e;
+    int code = 0;
+
+    while (d != NULL && code == 0 && (e = readdir(d)) != NULL) {
+        uint64_t pid = strtoull(e->d_name, NULL, 10);
+        char path[PATH_MAX];
+        struct stat st;
+
+        if (isdigit((unsigned char)e->d_name[0])
+            && fstatat(dirfd(d), e->d_name, &st, 0) == 0
+            && (uid == MP_UNKNOWN || st.st_uid == uid)
+            && (find_mapped(pid, path, sizeof(path))
+                || find_memfd(pid, path, sizeof(path)))
+            && !is_listed(ret, path)) {
+            code = append(ret, path);
+        }
+    }
+    if (d != NULL) {
+        closedir(d);
+    }
+    return code;
+}
+
+int mp_find_all(
+    const char *directory, bool running, struct mp_paths *ret, struct mp_error *error)
+{
+    char standard[PATH_MAX];
+    int code = 0;
+
+    *ret = (struct mp_paths){0, NULL};
+    if (directory == NULL) {
+        code = mp_find_directory(geteuid(), standard, sizeof(standard));
+        directory = standard;
+    }
+    code = code != 0 ? code : list_directory(directory, 0, ret, error);
+    if (code == 0 && running) {
+        code = list_running(geteuid(), ret);
+    }
+    if (ret->count > 1) {
+        qsort(ret->path, ret->count, sizeof(*ret->path), compare);
+    }
+    return code;
+}
+
+/* ---- by process ---- */
+
 /* The last of those in the directory: names sort by start time. */
 static int find_in_directory(const char *directory, uint64_t pid, char *ret_path,
     size_t size, struct mp_error *error)
@@ -227,14 +253,15 @@ static int find_in_directory(const char *directory, uint64_t pid, char *ret_path
     return code;
 }
 
-static int fail_pid(uint64_t pid, bool is_alive, bool is_ours, struct mp_error *error)
+static int fail_pid(uint64_t pid, bool is_alive, bool is_ours, const char *directory,
+    struct mp_error *error)
 {
     unsigned long long number = pid;
 
     if (!is_alive) {
         return text_fail(error, -ESRCH,
-            "process %llu: does not exist, and none of that number left a region",
-            number);
+            "process %llu: does not exist, and none of that number left a region in %s",
+            number, directory);
     }
     if (!is_ours) {
         return text_fail(
@@ -254,6 +281,9 @@ int mp_find_pid(uint64_t pid, char *ret_path, size_t size, struct mp_error *erro
     bool is_ours;
     int code;
 
+    if (pid == 0) {
+        return text_fail(error, -ESRCH, "process 0: does not exist");
+    }
     snprintf(proc, sizeof(proc), "/proc/%llu", (unsigned long long)pid);
     is_alive = stat(proc, &st) == 0;
     is_ours = is_alive && (geteuid() == 0 || st.st_uid == geteuid());
@@ -265,9 +295,9 @@ int mp_find_pid(uint64_t pid, char *ret_path, size_t size, struct mp_error *erro
         is_alive ? st.st_uid : geteuid(), directory, sizeof(directory));
     code = code != 0 ? code : find_in_directory(directory, pid, ret_path, size, error);
     if (is_alive && st.st_uid != geteuid() && code == -EACCES) {
-        return fail_pid(pid, true, false, error);
+        return fail_pid(pid, true, false, directory, error);
     }
-    return code != -ENOENT ? code : fail_pid(pid, is_alive, is_ours, error);
+    return code != -ENOENT ? code : fail_pid(pid, is_alive, is_ours, directory, error);
 }
 
 /* ---- by name ---- */

@@ -89,7 +89,7 @@ static void meet(struct mp_ledger *l, const struct mp_region_totals *t,
 
     add(l, "untouched", "of this never touched, or in swap",
         difference < 0 ? difference : 0, "difference");
-    add(l, "unexplained", "free in spans, touched by an earlier use",
+    add(l, "unexplained", "in its spans, newer than the figures or of an earlier use",
         difference > 0 ? difference : 0, "difference");
     add(l, "other_anon", "not mpalloc: other private memory (thread stacks, mmap)",
         to_signed(anon_bytes - in_anon), "kernel");

@@ -99,6 +99,16 @@ static int verb_version(int argc, char **argv)
     return EXIT_FINE;
 }
 
+/* What was printed must have arrived, or scripts would believe half a list. */
+static int finish(int code)
+{
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_FINE) {
+        fputs("mpalloc: standard output cannot be written\n", stderr);
+        return EXIT_FAILED;
+    }
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     const struct verb *v;
@@ -118,5 +128,5 @@ int main(int argc, char **argv)
             stderr, "mpalloc: there is no verb %s (mpalloc help lists them)\n", name);
         return EXIT_USAGE;
     }
-    return v->run(argc - 1, argv + 1);
+    return finish(v->run(argc - 1, argv + 1));
 }

@@ -144,9 +144,9 @@ static void put_components(FILE *out, const mp_image_t *image, unsigned most)
     uint64_t own_sum = 0;
     uint64_t shown_sum = 0;
 
-    heading(out, "Components, with what is below them");
-    fprintf(out, "  %11s  %7s  %11s  %11s  %9s  %11s  %s\n", "live", "share", "own",
-        "peak", "blocks", "allocated", "component");
+    heading(out, "Components: with all below them, and of their own");
+    fprintf(out, "  %11s  %7s  %11s  %11s  %9s  %11s  %s\n", "live", "share", "peak",
+        "own live", "blocks", "allocated", "component");
     for (size_t i = 0; i < count; i++) {
         const struct mp_region_component *c = mp_image_component(image, rows[i]);
         char name[256];
@@ -159,17 +159,17 @@ static void put_components(FILE *out, const mp_image_t *image, unsigned most)
         fprintf(out, "  %11s  %7s  %11s  %11s  %9s  %11s  %*s%s\n",
             format_bytes((double)c->tree_live_bytes).text,
             format_percent((double)c->tree_live_bytes, (double)t->live_bytes).text,
-            format_bytes((double)c->live_bytes).text,
             format_bytes((double)c->tree_live_peak_bytes).text,
+            format_bytes((double)c->live_bytes).text,
             format_count((double)c->live_blocks).text,
             format_bytes((double)c->allocated_bytes_total).text,
             (int)depth_of(image, c), "", format_name(name, sizeof(name), c->name, 60));
     }
     if (count > most) {
-        fprintf(out, "  %11s  %7s  %11s  %zu more (--all)\n", "", "",
+        fprintf(out, "  %11s  %7s  %11s  %11s  %zu more (--all)\n", "", "", "",
             format_bytes((double)(own_sum - shown_sum)).text, count - most);
     }
-    fprintf(out, "  %11s  %7s  %11s  the sum of the components' own\n", "", "",
+    fprintf(out, "  %11s  %7s  %11s  %11s  the sum of all\n", "", "", "",
         format_bytes((double)own_sum).text);
 }
 
@@ -180,9 +180,10 @@ static void put_classes(FILE *out, const mp_image_t *image, unsigned most)
     size_t count = view_classes(image, numbers, MP_REGION_CLASSES);
     size_t shown = count < most ? count : most;
 
-    heading(out, "Size classes");
-    fprintf(out, "  %11s  %7s  %9s  %11s  %9s  %s\n", "live", "share", "blocks",
-        "allocated", "blocks", "block size");
+    heading(out, view_is_ended(image) ? "Size classes, by bytes allocated"
+                                      : "Size classes, by bytes live");
+    fprintf(out, "  %11s  %7s  %9s  %11s  %9s  %s\n", "live", "share", "live blks",
+        "allocated", "all blks", "block size");
     for (size_t i = 0; i < shown; i++) {
         const struct mp_region_class *c = mp_image_class(image, numbers[i]);
         struct mp_region_cell sum;
@@ -256,7 +257,7 @@ static void put_timeline(FILE *out, const mp_image_t *image)
     format_chart(out, column, columns, CHART_ROWS, wide, format_bytes(most).text);
     fprintf(out, "  %11s  %s to %s, %s a column\n", "", format_time(first).text,
         format_time(last).text + 11,
-        format_seconds((double)(last - first) / 1e9 / (double)columns).text);
+        format_seconds((double)(last - first) / 1e9 / (double)(columns * wide)).text);
 }
 
 /* ---- cost ---- */

@@ -9,9 +9,22 @@
 #include "view.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 enum { SHOWN = 12, SPARK = 40 };
+
+/* "1.2 MiB/s", "-" at the first look. */
+static struct format per_second(const struct top *top, double bytes)
+{
+    struct format f = {"-"};
+
+    if (top->before != NULL) {
+        f = format_bytes(bytes);
+        strcat(f.text, "/s"); /* of at most 12 characters */
+    }
+    return f;
+}
 
 static void print_frame(const struct top *top)
 {
@@ -22,38 +35,44 @@ static void print_frame(const struct top *top)
     char name[256];
 
     format_sparkline(line, top->history + top->history_count - points, points);
-    printf("%s  %s pid %llu %s  live %s in %s blocks %s  %s/s\n",
+    printf("%s  %s pid %llu %s  live %s in %s blocks %s  %s\n",
         format_time(view_now_ns()).text,
         format_name(name, sizeof(name), p->service, 30), (unsigned long long)p->pid,
         mp_life_name(mp_image_life(top->now)), format_bytes((double)t->live_bytes).text,
         format_count((double)t->live_blocks).text, line,
-        format_bytes(top->growth_per_second).text);
-    printf("  RSS %s  peak %s  cached %s  dirty %s  threads %llu  allocates %s/s, %s "
+        per_second(top, top->growth_per_second).text);
+    printf("  RSS %s  peak %s  cached %s  dirty %s  threads %llu  allocates %s, %s "
            "blocks/s  age %s\n",
         format_known(top->rss_bytes).text,
         format_bytes((double)t->live_peak_bytes).text,
         format_bytes((double)t->cached_bytes).text,
         format_bytes((double)t->dirty_bytes).text, (unsigned long long)t->threads,
-        format_bytes(top->bytes_per_second).text,
-        format_count(top->blocks_per_second).text,
+        per_second(top, top->bytes_per_second).text,
+        top->before != NULL ? format_count(top->blocks_per_second).text : "-",
         format_seconds(view_age_seconds(top->now)).text);
     printf("  %11s  %9s  %11s  %13s  %13s  %s\n", "live", "blocks", "peak", "growth",
         "allocates", top->table == TOP_COMPONENTS ? "component" : "block size");
     for (size_t i = 0; i < top->row_count && i < SHOWN; i++) {
         const struct top_row *r = &top->rows[i];
 
-        printf("  %11s  %9s  %11s  %11s/s  %11s/s  %s\n",
+        printf("  %11s  %9s  %11s  %13s  %13s  %s\n",
             format_bytes((double)r->live_bytes).text,
             format_count((double)r->live_blocks).text,
             r->peak_bytes == MP_UNKNOWN ? "-"
                                         : format_bytes((double)r->peak_bytes).text,
-            format_bytes(r->growth_per_second).text,
-            format_bytes(r->bytes_per_second).text, r->name);
+            per_second(top, r->growth_per_second).text,
+            per_second(top, r->bytes_per_second).text, r->name);
     }
     if (top->row_count > SHOWN) {
         printf("  %zu more\n", top->row_count - SHOWN);
     }
     fflush(stdout);
+}
+
+/* Of one look alone nothing is known. */
+static json_t *rate(const struct top *top, double per_second)
+{
+    return top->before != NULL ? json_real(per_second) : json_null();
 }
 
 static int print_document(const struct top *top)
@@ -67,9 +86,9 @@ static int print_document(const struct top *top)
     document_set_bytes(d, "live_blocks", t->live_blocks);
     document_set_bytes(d, "live_peak_bytes", t->live_peak_bytes);
     document_set_bytes(d, "rss_bytes", top->rss_bytes);
-    document_set(d, "allocated_bytes_per_second", json_real(top->bytes_per_second));
-    document_set(d, "allocated_blocks_per_second", json_real(top->blocks_per_second));
-    document_set(d, "live_bytes_growth_per_second", json_real(top->growth_per_second));
+    document_set(d, "allocated_bytes_per_second", rate(top, top->bytes_per_second));
+    document_set(d, "allocated_blocks_per_second", rate(top, top->blocks_per_second));
+    document_set(d, "live_bytes_growth_per_second", rate(top, top->growth_per_second));
     for (size_t i = 0; i < top->row_count; i++) {
         const struct top_row *r = &top->rows[i];
         json_t *o = json_object();
@@ -78,10 +97,10 @@ static int print_document(const struct top *top)
         document_set_bytes(o, "live_bytes", r->live_bytes);
         document_set_bytes(o, "live_blocks", r->live_blocks);
         document_set_bytes(o, "live_peak_bytes", r->peak_bytes);
-        document_set(o, "allocated_bytes_per_second", json_real(r->bytes_per_second));
-        document_set(o, "allocated_blocks_per_second", json_real(r->blocks_per_second));
+        document_set(o, "allocated_bytes_per_second", rate(top, r->bytes_per_second));
+        document_set(o, "allocated_blocks_per_second", rate(top, r->blocks_per_second));
         document_set(
-            o, "live_bytes_growth_per_second", json_real(r->growth_per_second));
+            o, "live_bytes_growth_per_second", rate(top, r->growth_per_second));
         json_array_append_new(rows, o);
     }
     document_set(d, top->table == TOP_COMPONENTS ? "components" : "size_classes", rows);

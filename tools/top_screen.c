@@ -10,7 +10,7 @@
 #include <curses.h>
 #include <string.h>
 
-enum { HEAD = 7, BOLD_PAIR = 1, WARM_PAIR, LINE = 512 };
+enum { HEAD = 7, LINE = 512 };
 
 struct screen {
     struct top *top;
@@ -24,6 +24,17 @@ struct screen {
 static void put(int y, int x, int attributes, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* To so many characters. */
+static void cut(char *line, unsigned columns)
+{
+    for (; *line != '\0'; line++) {
+        if (((unsigned char)*line & 0xc0) != 0x80 && columns-- == 0) {
+            *line = '\0';
+            return;
+        }
+    }
+}
+
 static void put(int y, int x, int attributes, const char *format, ...)
 {
     char line[LINE];
@@ -35,8 +46,9 @@ static void put(int y, int x, int attributes, const char *format, ...)
     va_start(args, format);
     vsnprintf(line, sizeof(line), format, args);
     va_end(args);
+    cut(line, (unsigned)(COLS - x)); /* curses would go on in the next line */
     attron(attributes);
-    mvaddnstr(y, x, line, -1);
+    mvaddstr(y, x, line);
     attroff(attributes);
 }
 
@@ -45,7 +57,6 @@ static void draw_head(const struct screen *s)
     const struct top *top = s->top;
     const struct mp_region_process *p = mp_image_process(top->now);
     const struct mp_region_totals *t = mp_image_totals(top->now);
-    enum mp_life life = mp_image_life(top->now);
     const char *source;
     uint64_t limit = view_limit(top->now, &source);
     size_t wide = COLS > 30 ? (size_t)COLS - 30 : 1;
@@ -53,24 +64,19 @@ static void draw_head(const struct screen *s)
     char spark[TOP_HISTORY * 4 + 1];
     char name[256];
 
-    put(0, 0, A_BOLD, "mpalloc top  %s",
-        format_name(name, sizeof(name), p->service, 30));
-    printw("  pid %llu  ", (unsigned long long)p->pid);
-    attron(COLOR_PAIR(life == MP_LIFE_RUNNING ? BOLD_PAIR : WARM_PAIR));
-    printw("%s", mp_life_name(life));
-    attroff(COLOR_PAIR(life == MP_LIFE_RUNNING ? BOLD_PAIR : WARM_PAIR));
-    printw("  ran %s  figures %s old%s",
+    put(0, 0, A_BOLD, "%s  pid %llu  %s  ran %s  figures %s old%s",
+        format_name(name, sizeof(name), p->service, 24), (unsigned long long)p->pid,
+        mp_life_name(mp_image_life(top->now)),
         format_seconds(view_ran_seconds(top->now)).text,
         format_seconds(view_age_seconds(top->now)).text, s->paused ? "  PAUSED" : "");
     format_sparkline(spark, top->history + top->history_count - points, points);
-    put(1, 0, A_BOLD, "live %11s ", format_bytes((double)t->live_bytes).text);
-    addstr(spark);
-    put(2, 0, 0, "peak %11s   growth %11s/s   allocates %11s/s   %s blocks/s",
+    put(1, 0, A_BOLD, "live %11s %s", format_bytes((double)t->live_bytes).text, spark);
+    put(2, 0, 0, "peak %11s   growth %s/s   allocates %s/s, %s blocks/s",
         format_bytes((double)t->live_peak_bytes).text,
         format_bytes(top->growth_per_second).text,
         format_bytes(top->bytes_per_second).text,
         format_count(top->blocks_per_second).text);
-    put(3, 0, 0, "RSS  %11s   cached %11s   dirty %11s   retained %11s",
+    put(3, 0, 0, "RSS  %11s   cached %s   dirty %s   retained %s",
         format_known(top->rss_bytes).text, format_bytes((double)t->cached_bytes).text,
         format_bytes((double)t->dirty_bytes).text,
         format_bytes((double)t->retained_bytes).text);
@@ -114,8 +120,7 @@ static void draw_foot(const struct screen *s)
     put(LINES - 1, 0, A_REVERSE, "%s",
         s->message[0] != '\0'
             ? s->message
-            : "q quit  Tab table  l live r rate k peak b blocks  p pause  t trim  "
-              "+ - speed  ? help");
+            : "q quit  Tab table  l r k b sort  p pause  t trim  + - speed  ? help");
 }
 
 static void draw_help(void)
@@ -228,10 +233,6 @@ int top_screen(struct top *top, unsigned interval_ms)
         return cli_fail(
             "top", EXIT_FAILED, "this terminal is not known (TERM); try --plain");
     }
-    start_color();
-    use_default_colors();
-    init_pair(BOLD_PAIR, COLOR_GREEN, -1);
-    init_pair(WARM_PAIR, COLOR_YELLOW, -1);
     cbreak();
     noecho();
     curs_set(0);

@@ -22,7 +22,9 @@ const char help_doctor[] = "Checks the library, the directory of the regions, li
                            "and the environment; with a\n"
                            "PROGRAM whether it can be preloaded; with a PID whether "
                            "mpalloc is its allocator, and\n"
-                           "why not. Exit code 1 when something is wrong.\n"
+                           "why not. Exit code 1 when something is wrong, 4 when there "
+                           "is no such process or program\n"
+                           "or it is not on mpalloc.\n"
                            "\n"
                            "  --json   schema tools/schemas/doctor.json\n"
                            "\n"
@@ -118,8 +120,11 @@ static void check_directory(struct findings *f, uint64_t uid, const char *given)
             path, st.st_uid, (unsigned long long)uid);
     } else if ((st.st_mode & 077) != 0) {
         say(f, BAD, "directory",
-            "%s has mode %03o, open to others: it is not used; chmod 700 %s", path,
-            st.st_mode & 0777, path);
+            "%s has mode %04o, open to others: it is not used; %s %s", path,
+            st.st_mode & 07777,
+            (st.st_mode & S_ISVTX) != 0 ? "choose a folder of your own, such as"
+                                        : "chmod 700",
+            (st.st_mode & S_ISVTX) != 0 ? "/dev/shm/mpalloc-UID" : path);
     } else if (geteuid() == uid && access(path, W_OK | X_OK) != 0) {
         say(f, BAD, "directory", "%s cannot be written: %m", path);
     } else if (statvfs(path, &space) == 0
@@ -340,8 +345,9 @@ static void explain_no_region(struct findings *f, uint64_t pid, uint64_t uid)
         f, uid, find_variable(pid, "MPALLOC_DIR", value, sizeof(value)) ? value : NULL);
 }
 
-static void check_region(struct findings *f, uint64_t pid)
+static void check_region(struct findings *f, uint64_t pid, uint64_t uid)
 {
+    char value[PATH_MAX];
     struct mp_error error = {""};
     struct mp_proc k;
     char path[PATH_MAX];
@@ -358,8 +364,15 @@ static void check_region(struct findings *f, uint64_t pid)
         f->code = cli_code(code);
         return;
     }
-    say(f, GOOD, "region", "%s, %s, figures %s old", path,
-        mp_life_name(mp_image_life(image)),
+    if (strncmp(path, "/proc/", 6) == 0
+        && !find_variable(pid, "MPALLOC_REGION", value, sizeof(value))) {
+        say(f, WARN, "region",
+            "it is a memfd: gone when the process is; no file, because:");
+        check_directory(f, uid,
+            find_variable(pid, "MPALLOC_DIR", value, sizeof(value)) ? value : NULL);
+    }
+    say(f, mp_image_life(image) == MP_LIFE_REPLACED ? BAD : GOOD, "region",
+        "%s, %s, figures %s old", path, mp_life_name(mp_image_life(image)),
         format_seconds(view_age_seconds(image)).text);
     for (unsigned i = 0; (text = view_warning(image, i)) != NULL; i++) {
         if (text[0] != '\0') {
@@ -389,7 +402,7 @@ static void check_process(struct findings *f, uint64_t pid)
         if (mp_find_pid(pid, region, sizeof(region), &error) == 0) {
             say(f, GOOD, "process", "%llu runs no more, it left a region",
                 (unsigned long long)pid);
-            check_region(f, pid);
+            check_region(f, pid, geteuid());
             return;
         }
         say(f, BAD, "process", "%llu does not exist", (unsigned long long)pid);
@@ -415,7 +428,7 @@ static void check_process(struct findings *f, uint64_t pid)
     } else {
         say(f, GOOD, "process", "%s",
             ours ? "libmpalloc is mapped" : "linked with mpalloc");
-        check_region(f, pid);
+        check_region(f, pid, st.st_uid);
     }
 }
 

@@ -180,6 +180,9 @@ int verb_ps(int argc, char **argv)
         document = document_new("ps");
         l.rows = json_array();
     }
+    if (directory != NULL && access(directory, F_OK) != 0) {
+        return cli_fail("ps", EXIT_FAILED, "%s: %m", directory);
+    }
     code = all ? list_all_users(&l) : list_directory(&l, directory);
     if (common.json) {
         document_set(document, "processes", l.rows);

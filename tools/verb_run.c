@@ -39,30 +39,49 @@ const char help_run[] =
 
 struct plan {
     bool report;
-    bool keep;
+    bool keep_all;    /* every region, of children too */
     const char *path; /* of the report, NULL: standard error */
 };
 
 static volatile sig_atomic_t child_pid;
 
-static void pass_on(int number)
+/* What the terminal sends to the group has reached the program already. */
+static void pass_on(int number, siginfo_t *info, void *context)
 {
-    if (child_pid > 0) {
+    (void)context;
+    if (child_pid > 0 && info->si_code <= 0) { /* sent by kill or sigqueue */
         kill((pid_t)child_pid, number);
     }
 }
 
-/* What the terminal sends to the whole group is not ours to die of. */
+static const int passed[] = {
+    SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGCONT};
+enum { PASSED = sizeof(passed) / sizeof(passed[0]) };
+
 static void set_signals(void)
 {
-    static const int passed[] = {SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
-    struct sigaction action = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_flags = SA_RESTART | SA_SIGINFO};
 
-    signal(SIGINT, SIG_IGN);
-    signal(SIGQUIT, SIG_IGN);
-    for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++) {
+    action.sa_sigaction = pass_on;
+    for (size_t i = 0; i < PASSED; i++) {
         sigaction(passed[i], &action, NULL);
     }
+}
+
+static bool is_option(const char *name, size_t length)
+{
+    static const char *const names[] = {
+#define OPTION(name, NAME, type, standard, range, help) NAME,
+#include <mpalloc/options.def>
+#undef OPTION
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strlen(names[i]) == length && strncmp(names[i], name, length) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void set_option(const char *text)
@@ -70,8 +89,7 @@ static void set_option(const char *text)
     const char *equals = strchr(text, '=');
     char name[64];
 
-    if (equals == NULL || equals == text || equals - text > 40
-        || strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != (size_t)(equals - text)) {
+    if (equals == NULL || !is_option(text, (size_t)(equals - text))) {
         exit(cli_fail("run", EXIT_USAGE,
             "--set takes OPTION=VALUE, such as PURGE_DELAY=10s, not \"%s\" (mpalloc "
             "options)",
@@ -89,6 +107,14 @@ static void check_sample(const char *text)
             "without (use --sample off or leave it out)",
             text));
     }
+}
+
+/* Before the program runs: afterwards its figures would be lost. */
+static bool can_write(const char *path)
+{
+    FILE *f = fopen(path, "ae");
+
+    return f != NULL && fclose(f) == 0;
 }
 
 /* In front of what is preloaded already: the first malloc found wins. */
@@ -171,7 +197,7 @@ static void report_on(const struct plan *plan, pid_t pid, bool json)
         return;
     }
     print_report(plan, image, json);
-    if (!plan->keep && mp_image_life(image) == MP_LIFE_EXITED) {
+    if (!plan->keep_all && mp_image_life(image) == MP_LIFE_EXITED) {
         unlink(path);
     }
     mp_image_free(image);
@@ -195,17 +221,30 @@ static int run_and_report(
     const struct plan *plan, const char *program, char **words, bool json)
 {
     siginfo_t info;
+    sigset_t all;
+    sigset_t before;
     int status = 0;
-    pid_t pid = fork();
+    pid_t pid;
 
-    if (pid < 0) {
-        return cli_fail("run", EXIT_FAILED, "no process for %s: %m", words[0]);
-    }
+    sigfillset(&all); /* none is lost between fork and handlers */
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid = fork();
     if (pid == 0) {
+        char number[32];
+
+        if (!plan->keep_all) { /* of this process, not of its children */
+            snprintf(number, sizeof(number), "%d", (int)getpid());
+            setenv("MPALLOC_KEEP", number, 1);
+        }
+        sigprocmask(SIG_SETMASK, &before, NULL);
         _exit(exec_program(program, words));
     }
     child_pid = pid;
     set_signals();
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0) {
+        return cli_fail("run", EXIT_FAILED, "no process for %s: %m", words[0]);
+    }
     while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
     }
     report_on(plan, pid, json);
@@ -223,9 +262,10 @@ int verb_run(int argc, char **argv)
         {"set", required_argument, NULL, SET},
         {"sample", required_argument, NULL, SAMPLE}, {0}};
     struct common common = {false, NULL};
-    struct plan plan = {false, false, NULL};
+    struct plan plan = {.path = NULL};
     char library[PATH_MAX];
     char program[PATH_MAX * 2];
+    const char *keep = getenv("MPALLOC_KEEP");
     enum preload_obstacle obstacle;
     int c;
 
@@ -234,7 +274,7 @@ int verb_run(int argc, char **argv)
             plan.report = true;
             plan.path = optarg;
         } else if (c == KEEP) {
-            plan.keep = true;
+            plan.keep_all = true;
         } else if (c == SERVICE) {
             setenv("MPALLOC_SERVICE", optarg, 1);
         } else if (c == SET) {
@@ -252,19 +292,26 @@ int verb_run(int argc, char **argv)
         return cli_fail("run", EXIT_FAILED,
             "%s: no such library; set MPALLOC_LIBRARY to libmpalloc.so", library);
     }
-    if (preload_find_program(argv[optind], program, sizeof(program)) != 0) {
-        cli_fail(
-            "run", EXIT_FAILED, "%s: no such program, or not executable", argv[optind]);
-        return 127;
+    c = preload_find_program(argv[optind], program, sizeof(program));
+    if (c != 0) {
+        cli_fail("run", EXIT_FAILED, "%s: %s", argv[optind],
+            c == -ENOENT ? "no such program" : strerror(-c));
+        return c == -ENOENT ? 127 : 126;
     }
     obstacle = preload_check(program);
     if (preload_advice(obstacle)[0] != '\0') {
         cli_fail("run", EXIT_FINE, "%s: %s", program, preload_advice(obstacle));
     }
-    plan.keep |=
-        getenv("MPALLOC_KEEP") != NULL && strcmp(getenv("MPALLOC_KEEP"), "1") == 0;
-    if (plan.keep || plan.report) {
+    plan.keep_all |= keep != NULL && strcmp(keep, "1") == 0;
+    if (plan.keep_all) {
         setenv("MPALLOC_KEEP", "1", 1);
+    }
+    if (common.json && !plan.report) {
+        return cli_fail("run", EXIT_USAGE, "--json is the form of --report: give both");
+    }
+    if (plan.path != NULL && !can_write(plan.path)) {
+        return cli_fail(
+            "run", EXIT_FAILED, "the report cannot be written to %s: %m", plan.path);
     }
     set_preload(library);
     return plan.report ? run_and_report(&plan, program, argv + optind, common.json)

@@ -77,7 +77,8 @@ const char *view_warning(const mp_image_t *image, unsigned number)
                    : "";
     case 4:
         return mp_image_life(image) == MP_LIFE_RUNNING && view_age_seconds(image) > 2
-                   ? "the process has not allocated for a while: figures are of then"
+                   ? "figures come with allocations that take the slow path: these are "
+                     "of then"
                    : "";
     default:
         return NULL;

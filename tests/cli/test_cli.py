@@ -139,6 +139,7 @@ class Cli(unittest.TestCase):
         self.fails(4, "snapshot", "--name", "other", says="no process is named")
         self.fails(2, "snapshot", says="needs a PID")
         self.fails(2, "snapshot", p.pid, "--name", "x", says="not both")
+        self.fails(4, "snapshot", "0", says="process 0")
 
     # The dead.
 
@@ -225,6 +226,7 @@ class Cli(unittest.TestCase):
             done = self.command("run", *report, "--", TARGET, "echo", input="hello\n")
             self.assertEqual(done.stdout, "hello\n")
             self.fails(127, "run", *report, "--", "no-such-program", says="no such program")
+            self.fails(126, "run", *report, "--", "/etc/passwd", says="ermission")
         self.fails(2, "run", says="needs a program")
         self.fails(2, "run", "--set", "purge=1", "--", "true", says="--set takes")
         self.fails(2, "run", "--sample", "64k", "--", "true", says="--sample 64k")
@@ -245,7 +247,42 @@ class Cli(unittest.TestCase):
         self.assertEqual(d["process"]["state"], "exited")
         self.assertGreater(d["allocated_blocks_total"], 1000)
         self.assertIn("job", self.command("report", d["process"]["pid"]).stdout)
-        self.fails(0, "run", "--report=/nonexistent/x", "--", "/bin/true", says="/nonexistent/x")
+        self.fails(1, "run", "--report=/nonexistent/x", "--", "/bin/true", says="/nonexistent/x")
+        self.fails(2, "run", "--json", "--", "/bin/true", says="give both")
+
+    def test_run_leaves_no_regions_and_spares_the_killed(self):
+        killed = self.start("busy")
+        killed.kill()
+        killed.wait()
+        script = "for i in $(seq 1 40); do /bin/ls / >/dev/null; done"
+        done = self.command("run", "--report", "--", "/bin/bash", "-c", script)
+        self.assertIn("bash", done.stderr)
+        self.assertIn("exited", done.stderr)
+        self.assertEqual([x["pid"] for x in self.document("ps")["processes"]], [killed.pid])
+
+    def test_processes_that_end_by_exit_without_destructors_leave_nothing(self):
+        done = self.command("run", "--report", "--", "/bin/dash", "-c", "true")
+        self.assertIn("exited", done.stderr)
+        self.assertEqual(list(self.dir.iterdir()), [])
+
+    def test_processes_are_named_as_they_were_called(self):
+        (self.dir / "bin").mkdir()
+        link = self.dir / "bin" / "other-name"
+        link.symlink_to(TARGET)
+        p = subprocess.Popen([link, "quiet"], env=self.env, text=True, stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(self.end, p)
+        p.stdout.readline()
+        self.assertEqual(self.document("snapshot", "--name", "other-name")["process"]["pid"],
+                         p.pid)
+
+    def test_the_first_publication_is_plausible(self):
+        p = subprocess.Popen(["/bin/sleep", "60"], env={**self.env, "LD_PRELOAD": LIBRARY})
+        self.addCleanup(p.wait)
+        self.addCleanup(p.kill)
+        time.sleep(0.3)
+        for part in self.document("snapshot", p.pid)["rss_ledger"]["parts"]:
+            self.assertLess(abs(part["bytes"]), 64 << 20, part)
 
     def test_run_passes_signals_on(self):
         p = subprocess.Popen([COMMAND, "run", "--report", "--", TARGET, "quiet"], env=self.env,
@@ -253,8 +290,8 @@ class Cli(unittest.TestCase):
                              stderr=subprocess.PIPE, text=True)
         self.addCleanup(self.end, p)
         self.assertEqual(p.stdout.readline(), "ready\n")
-        p.send_signal(signal.SIGTERM)
-        self.assertEqual(p.wait(10), -signal.SIGTERM)
+        p.send_signal(signal.SIGINT)
+        self.assertEqual(p.wait(10), -signal.SIGINT)
         self.assertIn("died", p.stderr.read())
 
     def test_run_says_why_it_cannot(self):
@@ -339,6 +376,8 @@ class Cli(unittest.TestCase):
         self.addCleanup(tmux, "kill-server")
         text = screen("shop/cart")
         self.assertIn("q quit", text)
+        self.assertTrue(all(len(line) <= 80 for line in text.splitlines()), text)
+        self.assertNotRegex(text, r"(?m)^\S{1,20}$", "a line went on in the next")
         self.assertRegex(text, r"LIVE\*")
         tmux("send-keys", "Tab")
         screen("1,008 B")
@@ -365,7 +404,11 @@ class Cli(unittest.TestCase):
         off = self.start("quiet", MPALLOC_REGION="off")
         self.assertIn("MPALLOC_REGION=off", self.command("doctor", off.pid, code=4).stdout)
         lost = self.start("quiet", MPALLOC_DIR="/proc/none")
-        self.assertIn("/proc/none cannot be made", self.command("doctor", lost.pid, code=4).stdout)
+        out = self.command("doctor", lost.pid, code=1).stdout
+        self.assertIn("it is a memfd", out)
+        self.assertIn("/proc/none cannot be made", out)
+        self.assertEqual(self.document("snapshot", lost.pid)["process"]["pid"], lost.pid)
+        self.assertIn(lost.pid, [x["pid"] for x in self.document("ps")["processes"]])
 
     def test_help_usage_and_completion(self):
         overview = self.command("help").stdout
@@ -388,11 +431,13 @@ class Cli(unittest.TestCase):
         self.fails(2, "completion", "fish", says="bash or zsh")
 
     def test_a_full_disk_is_said(self):
-        with open("/dev/full", "w") as full:
-            done = subprocess.run([COMMAND, "options", "--json"], env=self.env, stdout=full,
-                                  stderr=subprocess.PIPE, text=True)
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("cannot be written", done.stderr)
+        for words in (["options", "--json"], ["options"], ["ps"], ["doctor"], ["help"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([COMMAND, *words], env=self.env, stdout=full,
+                                      stderr=subprocess.PIPE, text=True)
+            if words != ["ps"] or done.returncode: # ps has nothing to say
+                self.assertEqual(done.returncode, 1, words)
+                self.assertIn("cannot be written", done.stderr)
 
 
 if __name__ == "__main__":
