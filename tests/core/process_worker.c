@@ -2,6 +2,8 @@
  * process_worker - what the tests of test_process.py look at from outside
  *
  *     purge      a peak of 200 MB, freed; then light activity; prints RSS in KiB
+ *     calloc     300 MB of zeroed blocks that are not looked at; prints RSS in KiB
+ *     burst      a burst, then a pair of malloc and free each 10 ms until it is killed
  *     scribble   allocates while it overwrites its own region (path in argv[2])
  *     fork       a forked child that lives on and allocates, then waits for a line
  *     steady     allocates ten blocks a second until it is killed
@@ -59,6 +61,43 @@ static int purge(void)
     light_activity(25);
     printf("later %ld\n", rss_kib());
     return 0;
+}
+
+static int untouched(void)
+{
+    static void *blocks[5000];
+    int count = 0;
+
+    printf("before %ld\n", rss_kib());
+    for (size_t size = 20000; size < 40000000; size *= 3) {
+        for (size_t sum = 0; sum < 40000000; sum += size) {
+            blocks[count++] = calloc(1, size);
+        }
+    }
+    printf("after %ld\n", rss_kib());
+    for (int i = 0; i < count; i++) {
+        free(blocks[i]);
+    }
+    return 0;
+}
+
+static void burst(void)
+{
+    static void *blocks[100000];
+
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 100000; i++) {
+            blocks[i] = malloc(100);
+        }
+        for (int i = 0; i < 100000; i++) {
+            free(blocks[i]);
+        }
+    }
+    printf("burst over\n");
+    for (;;) {
+        usleep(10000);
+        free(malloc(100));
+    }
 }
 
 static atomic_bool stop;
@@ -168,6 +207,12 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (strcmp(mode, "purge") == 0) {
         return purge();
+    }
+    if (strcmp(mode, "calloc") == 0) {
+        return untouched();
+    }
+    if (strcmp(mode, "burst") == 0) {
+        burst();
     }
     if (strcmp(mode, "scribble") == 0 && argc > 2) {
         return scribble(argv[2]);

@@ -114,6 +114,21 @@ class Process(unittest.TestCase):
         self.assertTrue(region.exists())
         self.assertGreater(published_ns(region), 0)
 
+    def test_after_a_burst_figures_are_at_most_two_seconds_old(self):
+        p = self.start("burst")
+        self.assertEqual(p.stdout.readline(), "burst over\n")
+        region = self.wait_for_region()
+        time.sleep(2)
+        ages = []
+        for _ in range(30):
+            time.sleep(0.1)
+            ages.append((time.time_ns() - published_ns(region)) / 1e9)
+        self.assertLess(max(ages), 2.0, ages)
+
+    def test_calloc_touches_no_fresh_pages(self):
+        f = self.figures(self.finish("calloc")[0])
+        self.assertLess(f["after"] - f["before"], 24_000) # a page for each of 5,000 blocks
+
     def test_a_child_that_lives_gets_its_own_region(self):
         p = self.start("fork")
         child = int(re.match(r"child (\d+)", p.stdout.readline())[1])
