@@ -278,7 +278,7 @@ static void find_fork(uint32_t now_ms)
 {
     publish_find_fork_locked();
     if (publish.is_child && options.children
-        && (now_ms - publish.forked_ms >= CHILD_MS
+        && ((int32_t)(now_ms - publish.forked_ms) >= CHILD_MS
             || spans_in_use() > publish.forked_spans + CHILD_SPANS)) {
         int cancel = os_cancel_disable();
 
@@ -460,8 +460,7 @@ void publish_end(void)
     }
     cancel = os_cancel_disable();
     lock_lock(&counters_lock);
-    find_fork(
-        publish.forked_ms); /* a raw clone's child must not end its parent's region */
+    publish_find_fork_locked(); /* a raw clone's child must not end its parent's region */
     modules_write_locked();
     publish_now_locked();
     make_snapshot(&s);

@@ -57,6 +57,7 @@ claims = 0
 
 def run(mode, **options):
     env = {k: v for k, v in os.environ.items() if not k.startswith("MPALLOC_")}
+    env["MPALLOC_REGION"] = "off"  # the aborted would leave theirs behind
     env.update({"MPALLOC_" + k: v for k, v in options.items()})
     if preload:
         env["LD_PRELOAD"] = preload
