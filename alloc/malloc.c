@@ -180,6 +180,24 @@ static NOINLINE void free_outside(void *p)
     }
 }
 
+/* A slab of ours in a chained range or a wide slab, or the same block once more. */
+static void free_local(struct span *s, struct block *b)
+{
+    if (s->local == b) {
+        char why[96];
+
+        check_format(why, sizeof(why), "a block, class %u, that was freed last",
+            sizeclass_table[s->cls].bytes);
+        refuse(b, "double free", why);
+        return;
+    }
+    b->next = s->local;
+    s->local = b;
+    if (count_down_owned(&s->left)) {
+        heap_on_left_zero(s);
+    }
+}
+
 void malloc_free_slow(void *p)
 {
     struct span *s;
@@ -193,13 +211,8 @@ void malloc_free_slow(void *p)
         return;
     }
     if (load_relaxed(&s->kind) == SPAN_SLAB && slab_is_block(s, p)) {
-        if (load_relaxed(&s->owner)
-            == thread_pointer()) { /* in a chained range, or a wide slab */
-            ((struct block *)p)->next = s->local;
-            s->local = p;
-            if (count_down_owned(&s->left)) {
-                heap_on_left_zero(s);
-            }
+        if (load_relaxed(&s->owner) == thread_pointer()) {
+            free_local(s, p);
             return;
         }
         heap_free_remote(s, p);

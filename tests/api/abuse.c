@@ -155,6 +155,15 @@ static void small_twice(void)
     free(p);
     free(target(p));
 }
+static void small_twice_with_another_between(void)
+{
+    char *p = malloc(100);
+    char *q = malloc(100);
+
+    free(p);
+    free(q);
+    free(target(p));
+}
 static void small_twice_after_its_span_is_free(void)
 {
     enum { COUNT = 3000 };
@@ -263,6 +272,7 @@ static const struct {
     MODE(huge_twice),
     MODE(huge_twice_after_move),
     MODE(small_twice),
+    MODE(small_twice_with_another_between),
     MODE(small_twice_after_its_span_is_free),
     MODE(small_interior_in_thread),
     MODE(small_unaligned_in_thread),
