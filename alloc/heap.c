@@ -33,117 +33,14 @@ size_t heap_count(void)
     return load_relaxed(&heap_total);
 }
 
-/* ---- rings of slabs ---- */
-
-static void ring_append(struct span **ring, struct span *s)
-{
-    struct span *first = *ring;
-
-    if (first == NULL) {
-        s->next = s->prev = s;
-        *ring = s;
-        return;
-    }
-    s->next = first;
-    s->prev = first->prev;
-    first->prev->next = s;
-    first->prev = s;
-}
-
-static void ring_remove(struct span **ring, struct span *s)
-{
-    if (s->next == s) {
-        *ring = NULL;
-    } else {
-        s->next->prev = s->prev;
-        s->prev->next = s->next;
-        if (*ring == s) {
-            *ring = s->next;
-        }
-    }
-    s->next = s->prev = NULL;
-}
-
-/* ---- where a slab belongs ---- */
-
-static void slab_unlink(struct heap *h, struct span *s)
-{
-    switch (s->state) {
-    case SLAB_AVAIL:
-        ring_remove(&h->avail[s->cls], s);
-        break;
-    case SLAB_FULL:
-        ring_remove(&h->full, s);
-        break;
-    default:
-        if (h->slab[s->cls] == s) {
-            h->slab[s->cls] = NULL;
-        }
-        break;
-    }
-    s->state = SLAB_CURRENT;
-}
-
-/* To the list that fits what is free in it. The slab is in none. */
-static void slab_file(struct heap *h, struct span *s)
-{
-    unsigned batch = sizeclass_table[s->cls].batch;
-    unsigned free_blocks = slab_free_count(s);
-
-    if (free_blocks >= batch || !slab_is_carved(s) || slab_used(s) == 0) {
-        s->state = SLAB_AVAIL;
-        slab_set_used(s, slab_used(s), 0);
-        ring_append(&h->avail[s->cls], s);
-    } else {
-        s->state = SLAB_FULL;
-        slab_set_used(s, slab_used(s), batch - free_blocks);
-        ring_append(&h->full, s);
-    }
-}
-
-/* An empty slab, in no list, back to the free spans; false: it is queued somewhere. */
-static bool slab_try_release(struct span *s)
-{
-    unsigned spans = sizeclass_table[s->cls].spans;
-    size_t carved_bytes = (size_t)s->carved * sizeclass_bytes(s->cls);
-    size_t touched = s->touched_before
-                     + ((carved_bytes + (1 << SPAN_PART_SHIFT) - 1) >> SPAN_PART_SHIFT);
-
-    if (slab_is_queued(s)) {
-        return false;
-    }
-    add_relaxed(&probe_passes.slab_releases, 1);
-    store_relaxed(&s->owner, 0);
-    for (unsigned i = 0; i < spans; i++) {
-        store_relaxed(&s[i].kind, SPAN_NONE);
-    }
-    span_release(s, spans, touched);
-    return true;
-}
-
-/* After `used` fell: to the right list, or back to the free spans. */
-static void slab_refile(struct heap *h, struct span *s)
-{
-    if (s->state == SLAB_CURRENT) {
-        return; /* refill looks at it first */
-    }
-    if (slab_used(s) == 0) {
-        slab_unlink(h, s);
-        if (!slab_try_release(s)) {
-            slab_file(h, s); /* whoever drains it from pending releases it */
-        }
-    } else if (s->state == SLAB_FULL) {
-        slab_unlink(h, s);
-        slab_file(h, s);
-    }
-}
+/* ---- local frees ---- */
 
 void heap_on_left_zero(struct span *s)
 {
     if (s->state == SLAB_CURRENT) { /* refill looks at it */
         slab_set_used(s, slab_used(s), SLAB_FRESH);
     } else {
-        slab_refile(s->heap, s);
+        shelf_move(&s->heap->shelf, s);
     }
     probe_tick(os_coarse_ms());
 }
@@ -186,7 +83,7 @@ static struct span *drain(struct heap *h)
         } else {
             slab_fold_remote(s, true);
             add_relaxed(&probe_passes.remote_folds, 1);
-            slab_refile(h, s);
+            shelf_move(&h->shelf, s);
         }
         s = next;
     }
@@ -309,18 +206,18 @@ static void adopt_slabs(struct heap *h, struct heap *orphan)
     for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
         struct span *s;
 
-        while ((s = orphan->avail[cls]) != NULL) {
-            slab_unlink(orphan, s);
+        while ((s = orphan->shelf.avail[cls]) != NULL) {
+            shelf_remove(&orphan->shelf, s);
             slab_adopt(h, s);
-            slab_file(h, s);
+            shelf_put(&h->shelf, s);
         }
     }
-    while (orphan->full != NULL) {
-        struct span *s = orphan->full;
+    while (orphan->shelf.full != NULL) {
+        struct span *s = orphan->shelf.full;
 
-        slab_unlink(orphan, s);
+        shelf_remove(&orphan->shelf, s);
         slab_adopt(h, s);
-        slab_file(h, s);
+        shelf_put(&h->shelf, s);
     }
 }
 
@@ -356,7 +253,7 @@ static bool heap_absorb(struct heap *h)
 static void return_head(struct heap *h, unsigned cls)
 {
     struct block *list = h->head[cls];
-    struct span *s = h->slab[cls];
+    struct span *s = h->shelf.current[cls];
     unsigned n = 0;
 
     if (list == NULL) {
@@ -374,16 +271,16 @@ static void return_head(struct heap *h, unsigned cls)
 /* The current slab of a class leaves its place: filed, or released when empty. */
 static void retire_current(struct heap *h, unsigned cls)
 {
-    struct span *s = h->slab[cls];
+    struct span *s = h->shelf.current[cls];
 
     if (s == NULL) {
         return;
     }
-    h->slab[cls] = NULL;
-    if (slab_used(s) == 0 && slab_try_release(s)) {
+    h->shelf.current[cls] = NULL;
+    if (slab_used(s) == 0 && shelf_try_release(s)) {
         return;
     }
-    slab_file(h, s);
+    shelf_put(&h->shelf, s);
 }
 
 static void disown_ring(struct span *ring)
@@ -407,7 +304,7 @@ void heap_detach_locked(struct heap *h)
     lock_lock(&h->lock);
     or_acq_rel(&h->pending, HEAP_ORPHAN); /* from here on pushers come for the lock */
     for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
-        struct span *s = h->slab[cls];
+        struct span *s = h->shelf.current[cls];
 
         return_head(h, cls);
         if (s != NULL) {
@@ -419,8 +316,8 @@ void heap_detach_locked(struct heap *h)
     others = drain(h);
     h->owner = 0;
     for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
-        disown_ring(h->avail[cls]);
-        empty &= h->avail[cls] == NULL;
+        disown_ring(h->shelf.avail[cls]);
+        empty &= h->shelf.avail[cls] == NULL;
         c->handed_gone[cls] += h->handed[cls];
         c->returned_gone[cls] += h->returned[cls];
         store_relaxed(&h->handed[cls], 0);
@@ -428,8 +325,8 @@ void heap_detach_locked(struct heap *h)
         h->stamp_ms[cls] = 0;
         h->given[cls] = 0;
     }
-    disown_ring(h->full);
-    empty &= h->full == NULL;
+    disown_ring(h->shelf.full);
+    empty &= h->shelf.full == NULL;
     lock_unlock(&h->lock);
     notify_all(others);
     if (empty) {
@@ -537,21 +434,21 @@ static bool has_batch(const struct span *s)
 /* Make the oldest available slab the current one. */
 static bool switch_to_avail(struct heap *h, unsigned cls)
 {
-    struct span *s = h->avail[cls];
+    struct span *s = h->shelf.avail[cls];
 
     if (s == NULL) {
         return false;
     }
-    slab_unlink(h, s);
+    shelf_remove(&h->shelf, s);
     retire_current(h, cls);
-    h->slab[cls] = s;
+    h->shelf.current[cls] = s;
     return true;
 }
 
 /* A current slab with at least one free block, or NULL: no memory. */
 static struct span *find_slab(struct heap *h, unsigned cls)
 {
-    struct span *s = h->slab[cls];
+    struct span *s = h->shelf.current[cls];
     struct span *others;
 
     if (s != NULL && slab_remote_count(s) > 0) {
@@ -577,23 +474,23 @@ static struct span *find_slab(struct heap *h, unsigned cls)
         }
     }
     if (switch_to_avail(h, cls)) {
-        return h->slab[cls];
+        return h->shelf.current[cls];
     }
     if (s != NULL && !slab_is_carved(s)) {
         return s;
     }
     for (unsigned i = 0; h->owner != 0 && i < ABSORB_MOST && heap_absorb(h); i++) {
         if (switch_to_avail(h, cls)) {
-            return h->slab[cls];
+            return h->shelf.current[cls];
         }
     }
     s = start_slab(h, cls);
     if (s == NULL) { /* no memory: what little there is */
-        s = h->slab[cls];
+        s = h->shelf.current[cls];
         return s != NULL && slab_free_count(s) > 0 ? s : NULL;
     }
     retire_current(h, cls);
-    h->slab[cls] = s;
+    h->shelf.current[cls] = s;
     return s;
 }
 
@@ -655,7 +552,7 @@ static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
  */
 void *heap_refill(struct heap *h, unsigned cls)
 {
-    struct span *s = h->slab[cls];
+    struct span *s = h->shelf.current[cls];
 
     if (h->unclocked[cls] > 0 && h->given[cls] <= UNCLOCKED_MAX && has_batch(s)) {
         h->unclocked[cls]--;
@@ -702,15 +599,15 @@ void heap_flush_locked(struct heap *h, uint32_t now_ms, uint32_t idle_ms)
     struct span *others = drain(h);
 
     for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
-        struct span *s = h->slab[cls];
+        struct span *s = h->shelf.current[cls];
 
         if (s == NULL || (idle_ms != 0 && now_ms - h->stamp_ms[cls] < idle_ms)) {
             continue;
         }
         return_head(h, cls);
         slab_fold_remote(s, false);
-        if (slab_used(s) == 0 && slab_try_release(s)) {
-            h->slab[cls] = NULL;
+        if (slab_used(s) == 0 && shelf_try_release(s)) {
+            h->shelf.current[cls] = NULL;
         }
     }
     notify_all(others);
@@ -733,7 +630,7 @@ static void ring_check(const struct heap *h, struct span *ring, enum slab_state 
 void heap_check(struct heap *h)
 {
     for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
-        const struct span *s = h->slab[cls];
+        const struct span *s = h->shelf.current[cls];
 
         if (s != NULL) {
             CHECK(s->state == SLAB_CURRENT && s->heap == h && s->cls == cls);
@@ -742,7 +639,7 @@ void heap_check(struct heap *h)
         for (const struct block *b = h->head[cls]; b != NULL; b = b->next) {
             CHECK(span_find(b) == s); /* H2 */
         }
-        ring_check(h, h->avail[cls], SLAB_AVAIL);
+        ring_check(h, h->shelf.avail[cls], SLAB_AVAIL);
     }
-    ring_check(h, h->full, SLAB_FULL);
+    ring_check(h, h->shelf.full, SLAB_FULL);
 }

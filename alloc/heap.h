@@ -17,30 +17,28 @@
  * Invariants (heap_check):
  *
  *     H1  a slab of this heap is current, in avail[class] or in full, as its state says
- *     H2  the blocks of head[class] come from slab[class]
+ *     H2  the blocks of head[class] come from shelf.current[class]
  *     H3  handed[class] counts every block that a slab of this heap gave to head, ever
  */
 #ifndef HEAP_H
 #define HEAP_H
 
 #include "component.h"
-#include "slab.h"
+#include "shelf.h"
 
 struct heap {
     struct block *head[CLASS_SLAB_COUNT]; /* owner: what malloc pops from */
-    struct span *slab[CLASS_SLAB_COUNT];  /* owner: current slabs */
     uint64_t handed[CLASS_SLAB_COUNT];    /* owner; sweeps read */
     uint64_t
         returned[CLASS_SLAB_COUNT]; /* owner; of these, put back unused; sweeps read */
-    struct span *avail[CLASS_SLAB_COUNT]; /* owner: rings, oldest first */
-    uint32_t stamp_ms[CLASS_SLAB_COUNT];  /* owner: last refill */
-    uint16_t given[CLASS_SLAB_COUNT];     /* owner: blocks in the last refill */
+    struct shelf shelf;             /* owner */
+    uint32_t stamp_ms[CLASS_SLAB_COUNT]; /* owner: last refill */
+    uint16_t given[CLASS_SLAB_COUNT];    /* owner: blocks in the last refill */
     bool zeroed[CLASS_SLAB_COUNT];   /* owner: head's blocks are zero but for next */
     uint8_t trust[CLASS_SLAB_COUNT]; /* owner: what unclocked began with */
     uint8_t unclocked[CLASS_SLAB_COUNT]; /* owner: refills before the clock is due */
     uint64_t refills;                    /* owner; sweeps read */
     size_t unreported_bytes;        /* owner: handed out, not yet in probe_handed */
-    struct span *full;              /* owner: ring */
     uintptr_t owner;                /* thread pointer, 0: orphan; owner */
     uintptr_t pending;              /* atomic: slabs with remote frees, HEAP_ORPHAN */
     struct mp_component *component; /* set while attached */

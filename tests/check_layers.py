@@ -19,6 +19,7 @@ LADDER = [
     "arena pagemap region",
     "component span modules",
     "slab large",
+    "shelf",
     "heap",
     "counters",
     "thread report",
