@@ -148,8 +148,8 @@ with tempfile.TemporaryDirectory(prefix="mpalloc-install-") as temporary:
     destination = folder / "root"
     run("meson install", [meson, "install", "-C", build, "--no-rebuild", "--quiet",
                           "--destdir", destination])
-    present(destination, "**/lib/**/libmpalloc.so", "**/lib/**/libmpalloc.a",
-        "**/lib/**/libmpstats.so", "**/lib/**/libmpstats.a", "**/pkgconfig/mpalloc.pc",
+    present(destination, "**/lib*/**/libmpalloc.so", "**/lib*/**/libmpalloc.a",
+        "**/lib*/**/libmpstats.so", "**/lib*/**/libmpstats.a", "**/pkgconfig/mpalloc.pc",
         "**/pkgconfig/mpstats.pc", "**/include/mpalloc.h", "**/include/mpalloc.hpp",
         "**/include/mpstats.h", "**/include/mpalloc/region.h", "**/bin/mpalloc")
     config = next(destination.glob("**/pkgconfig"), folder)
