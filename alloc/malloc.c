@@ -259,6 +259,16 @@ static bool fits_in_place(size_t bytes, size_t size)
     return size <= bytes && (size >= bytes / 2 || bytes <= 64);
 }
 
+/*
+ * What shrinks fits where it is: that there was no memory for less is no failure, though
+ * the search for it took it for one.
+ */
+static COLD NOINLINE void *keep_in_place(void *p)
+{
+    sub_relaxed(&probe_passes.allocation_failures, 1);
+    return p;
+}
+
 static void *resize_by_copy(struct mp_component *c, void *p, size_t bytes, size_t size)
 {
     void *q;
@@ -276,7 +286,7 @@ static void *resize_by_copy(struct mp_component *c, void *p, size_t bytes, size_
         q = malloc_alloc(c, size);
     }
     if (q == NULL) {
-        return size <= bytes ? p : NULL; /* what shrinks fits where it is */
+        return size <= bytes ? keep_in_place(p) : NULL;
     }
     memcpy(q, p, bits_min(bytes, size));
     malloc_free(p);
@@ -299,6 +309,7 @@ static struct span *find_own_slab(const void *p)
 void *malloc_resize(struct mp_component *c, void *p, size_t size)
 {
     struct span *s = find_own_slab(p);
+    unsigned cls;
     size_t bytes;
     void *q;
 
@@ -307,10 +318,11 @@ void *malloc_resize(struct mp_component *c, void *p, size_t size)
         if (fits_in_place(bytes, size)) {
             return p;
         }
-        q = malloc_pop(sizeclass_of(size));
-        if (UNLIKELY(q == NULL)) {
-            return size <= bytes ? p : NULL;
+        cls = sizeclass_of(size);
+        if (UNLIKELY(thread_local_state.heap->head[cls] == NULL)) {
+            return resize_by_copy(NULL, p, bytes, size);
         }
+        q = malloc_pop(cls);
         memcpy(q, p, bits_min(bytes, size));
         free_fast(p);
         return q;

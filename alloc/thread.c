@@ -220,10 +220,7 @@ struct heap *thread_heap(struct mp_component *c)
         thread_local_state.thread = t;
     }
     slot = directory_slot(t, c->row);
-    if (slot == NULL) {
-        return NULL;
-    }
-    if (*slot == NULL) {
+    if (slot != NULL && *slot == NULL) {
         *slot = heap_attach(c);
     }
     if (!t->is_armed && has_exit_key) {
@@ -231,7 +228,7 @@ struct heap *thread_heap(struct mp_component *c)
         t->is_armed = true;
         pthread_setspecific(exit_key, t);
     }
-    return *slot;
+    return slot != NULL ? *slot : NULL; /* without a heap, too, it is to be heard of */
 }
 
 struct heap *thread_install_heap(void)
