@@ -192,7 +192,7 @@ class Cli(unittest.TestCase):
         self.fails(6, "report", self.dir, says=str(self.dir))
         self.fails(4, "report", self.dir / "none.mp", says="none.mp")
         os.rename(self.dir / "noise.mp", self.dir / "77-88.mp")
-        listed = self.document("ps")["processes"]
+        listed = self.document("ps", "--dir", self.dir)["processes"] # others may run
         self.assertEqual(sorted(x["state"] for x in listed), ["damaged", "running"])
 
     @unittest.skipUnless(os.geteuid() == 0, "becomes another user")
@@ -258,7 +258,8 @@ class Cli(unittest.TestCase):
         done = self.command("run", "--report", "--", "/bin/bash", "-c", script)
         self.assertIn("bash", done.stderr)
         self.assertIn("exited", done.stderr)
-        self.assertEqual([x["pid"] for x in self.document("ps")["processes"]], [killed.pid])
+        left = self.document("ps", "--dir", self.dir)["processes"]
+        self.assertEqual([x["pid"] for x in left], [killed.pid])
 
     def test_processes_that_end_by_exit_without_destructors_leave_nothing(self):
         done = self.command("run", "--report", "--", "/bin/dash", "-c", "true")

@@ -1,7 +1,7 @@
 /*
  * remote_free.pml - the list of remote frees, and slabs left behind and taken over
  *
- * What alloc/heap.c and alloc/slab.c do with `remote`, `pending`, HEAP_ORPHAN and the
+ * What heap.c, shelf.c and slab.c of alloc/ do with `remote`, `pending`, HEAP_ORPHAN and the
  * locks of heaps, one step for each access that another thread can see. README.md says
  * what is left out. Weak memory is: this model is sequentially consistent.
  *
@@ -212,7 +212,7 @@ inline slab_fold_remote(x, y, clear_queued)
 #define CAN_RELEASE(x) true
 #endif
 
-/* The rest of slab_try_release, of slab x of heap y: nobody's block is in it. */
+/* The rest of shelf_try_release, of slab x of heap y: nobody's block is in it. */
 inline release(x, y)
 {
     d_step {
@@ -225,7 +225,7 @@ inline release(x, y)
 }
 
 /* used and current are the owner's: the step that others can see is to read QUEUED. */
-inline slab_refile(x, y)
+inline shelf_move(x, y)
 {
     if
     :: used[x] == 0 && current[y] != x + 1 && CAN_RELEASE(x) -> release(x, y)
@@ -260,7 +260,7 @@ inline drain(y)
         if
         :: s != NONE ->
             slab_fold_remote(s, y, true);
-            slab_refile(s, y)
+            shelf_move(s, y)
         :: else
         fi;
         s = 0
@@ -406,7 +406,7 @@ inline free_any()
             used[s]--;
             b = 0
         }
-        slab_refile(s, mine); /* heap_on_left_zero */
+        shelf_move(s, mine); /* heap_on_left_zero */
         s = 0
     fi
 }
@@ -416,7 +416,7 @@ inline retire_current()
     c = current[mine];
     current[mine] = 0;
     if
-    :: c != 0 -> slab_refile(c - 1, mine)
+    :: c != 0 -> shelf_move(c - 1, mine)
     :: else
     fi;
     c = 0

@@ -63,8 +63,9 @@ def search(name, sizes, wanted):
     with tempfile.TemporaryDirectory(prefix="mpalloc-model-") as folder:
         made = run(["spin", "-a", *("-D" + w for w in words), str(MODEL)], folder)
         if made.returncode == 0:
-            made = run([find_compiler(), "-O0" if wanted else "-O1", "-w", "-DCOLLAPSE", "-DVECTORSZ=512",
-                        f"-DMEMLIM={MEMORY_MB}", "-DNP" if cycles else "-DSAFETY",
+            made = run([find_compiler(), "-O0" if wanted else "-O1", "-w",
+                        "-DCOLLAPSE", "-DVECTORSZ=512", f"-DMEMLIM={MEMORY_MB}",
+                        "-DNP" if cycles else "-DSAFETY",
                         "-o", "pan", "pan.c"], folder)
         if made.returncode != 0:
             return False, f"{name}: not built\n{made.stdout}"
@@ -78,7 +79,8 @@ def search(name, sizes, wanted):
             cut_short = ("not completed", "MEMLIM", "max search depth too small")
             if "errors: 0" in out and not any(sign in out for sign in cut_short):
                 return True, line
-            trail = run(["spin", "-t", "-p", *("-D" + w for w in words), str(MODEL)], folder)
+            trail = run(["spin", "-k", f"{MODEL.name}.trail", "-p",
+                         *("-D" + w for w in words), str(MODEL)], folder)
             return False, f"{line}\n{out[:2000]}\n{trail.stdout[-20000:]}"
         if wanted in found:
             return True, f"{line}: found, as it must be"
