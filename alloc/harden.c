@@ -17,12 +17,32 @@ enum {
 
 static uint64_t secret;
 
+/* The blocks of an empty slab: malloc will not look at those that it never used again. */
+static void check_slab(const struct span *s)
+{
+    const uint64_t *word = (const uint64_t *)s->track->start;
+    size_t words = s->carved * sizeclass_bytes(s->cls) / sizeof(*word);
+    uint64_t all = 0;
+    size_t i;
+
+    for (i = 0; i < words; i++) {
+        all |= word[i];
+    }
+    if (LIKELY(all == 0)) {
+        return;
+    }
+    for (i = 0; word[i] == 0; i++) {
+    }
+    misuse_of_block(s, &word[i], "use after free", "written to while it was free");
+}
+
 void harden_start(void)
 {
     if (track_all) {
         return;
     }
     os_random(&secret, sizeof(secret));
+    track_on_end = check_slab;
     track_all = true;
     lock_lock(&counters_lock);
     for (struct heap *h = heap_first(); h != NULL; h = h->next_all) {
@@ -200,33 +220,6 @@ bool harden_try_resize(struct span *s, void *p, size_t size)
 
 /* ---- large ---- */
 
-void *harden_alloc_large(struct mp_component *c, size_t size, size_t alignment)
-{
-    size_t page = os_page_bytes();
-    bool zeroed;
-    char *p;
-    struct span *s;
-
-    if (size > PTRDIFF_MAX - 2 * MIB) {
-        return NULL;
-    }
-    size = bits_max(size, 1); /* asked is not 0 */
-    p = large_alloc(c, size + TAIL, page, alignment, &zeroed);
-    s = p != NULL ? span_find(p) : NULL;
-    if (s == NULL) {
-        return p; /* huge: a mapping of its own, gone with its block */
-    }
-    if (!zeroed) {
-        memset(p, 0, size);
-    }
-    s->asked = size;
-    fence_block(p, size, s->large_bytes);
-    /* To the end of its last span: whoever stands behind is safe from both sides. */
-    os_protect(
-        p + s->large_bytes, ((size_t)s->run << SPAN_SHIFT) - s->large_bytes, false);
-    return p;
-}
-
 /* Freed large blocks, oldest first, which nobody can touch. span_lock is not held. */
 struct lock confined_lock = LOCK_INIT(RANK_CONFINED);
 static struct span *confined[CONFINED_BLOCKS];
@@ -267,6 +260,57 @@ static void confine(struct span *s)
     for (unsigned i = 0; i < n; i++) {
         release(old[i]);
     }
+}
+
+/* When memory is short, everything. False: nothing was confined. */
+static bool release_all(void)
+{
+    struct span *old[CONFINED_BLOCKS];
+    unsigned n = 0;
+
+    lock_lock(&confined_lock);
+    for (unsigned i = 0; i < CONFINED_BLOCKS; i++) {
+        if (confined[i] != NULL) {
+            old[n++] = confined[i];
+            confined[i] = NULL;
+        }
+    }
+    confined_bytes = 0;
+    lock_unlock(&confined_lock);
+    for (unsigned i = 0; i < n; i++) {
+        release(old[i]);
+    }
+    return n > 0;
+}
+
+void *harden_alloc_large(struct mp_component *c, size_t size, size_t alignment)
+{
+    size_t page = os_page_bytes();
+    bool zeroed;
+    char *p;
+    struct span *s;
+
+    if (size > PTRDIFF_MAX - 2 * MIB) {
+        return NULL;
+    }
+    size = bits_max(size, 1); /* asked is not 0 */
+    p = large_alloc(c, size + TAIL, page, alignment, &zeroed);
+    if (p == NULL && release_all()) {
+        p = large_alloc(c, size + TAIL, page, alignment, &zeroed);
+    }
+    s = p != NULL ? span_find(p) : NULL;
+    if (s == NULL) {
+        return p; /* huge: a mapping of its own, gone with its block */
+    }
+    if (!zeroed) {
+        memset(p, 0, size);
+    }
+    s->asked = size;
+    fence_block(p, size, s->large_bytes);
+    /* To the end of its last span: whoever stands behind is safe from both sides. */
+    os_protect(
+        p + s->large_bytes, ((size_t)s->run << SPAN_SHIFT) - s->large_bytes, false);
+    return p;
 }
 
 void harden_free_large(struct span *s, void *p, size_t size)

@@ -535,6 +535,7 @@ static void count_one(struct heap *h, unsigned cls)
 void *heap_alloc_hard(struct heap *h, unsigned cls, uint16_t **ret_state)
 {
     struct span *s = h->shelf.current[cls];
+    void *p;
 
     if (!has_batch(s)) {
         s = find_slab(h, cls);
@@ -542,9 +543,10 @@ void *heap_alloc_hard(struct heap *h, unsigned cls, uint16_t **ret_state)
             return NULL;
         }
     }
-    count_one(h, cls);
     h->random = h->random * 6364136223846793005u + (uintptr_t)s + 1;
-    return slab_take_one(s, (unsigned)(h->random >> 33), ret_state);
+    p = slab_take_one(s, (unsigned)(h->random >> 33), ret_state);
+    count_one(h, cls); /* behind `used`: as in hand_out */
+    return p;
 }
 
 void heap_harden_locked(struct heap *h)

@@ -93,7 +93,7 @@ void heap_free_tracked(struct span *s)
     }
     used = slab_count_free(s);
     if (s->state != SLAB_CURRENT
-        && (used == 0 || slab_capacity(s) - used == sizeclass_table[s->cls].batch)) {
+        && (used == 0 || (s->state == SLAB_FULL && track_is_avail(s, used)))) {
         shelf_move(&h->shelf, s);
         probe_tick(os_coarse_ms());
     }

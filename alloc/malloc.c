@@ -201,6 +201,18 @@ static void free_local(struct span *s, struct block *b)
     }
 }
 
+static void light_before_free(struct span *s, void *p, size_t size)
+{
+    const char *what = track_before_free(s, p);
+
+    if (UNLIKELY(what != NULL)) {
+        misuse_of_block(s, p, what, "written to beyond its bounds");
+    }
+    if (UNLIKELY(size != SIZE_UNKNOWN && size > sizeclass_bytes(s->cls))) {
+        misuse_of_block(s, p, "wrong size", "more said at free than it has");
+    }
+}
+
 static void free_tracked(struct span *s, void *p, size_t size)
 {
     uint16_t *state = track_state(s, p);
@@ -211,6 +223,8 @@ static void free_tracked(struct span *s, void *p, size_t size)
     }
     if (s->track->is_hard) {
         harden_before_free(s, p, *state, size);
+    } else {
+        light_before_free(s, p, size);
     }
     if (track_clear(state)) {
         heap_free_tracked(s);

@@ -10,9 +10,11 @@
  * twice, by whatever thread and however long after, is found at once, and nothing is
  * written into a free block. There are two sorts:
  *
- *     light   the first slab of a class in a heap. Each of its blocks is handed out once;
- *             then the class goes on in slabs of the fast path. Costs a program 256 slow
- *             frees per class, and finds the mistakes of small programs and of start-up.
+ *     light   the first slab of a class in a heap. Each of its blocks is handed out once,
+ *             then the class goes on in slabs of the fast path. Every second block is a
+ *             fence, never handed out, whose edges free looks at. Costs a program at most
+ *             256 slow frees per class, and finds the mistakes of small programs and of
+ *             start-up.
  *     hard    all slabs of a hardened process. Blocks are used again, in random order,
  *             none before all that were free at one moment had their turn. Those of zero
  *             size lie in memory that nobody can touch.
@@ -50,6 +52,9 @@ extern HIDDEN unsigned track_light_blocks;
 /* All new slabs are hard ones; set once, by harden_start. */
 extern HIDDEN bool track_all;
 
+/* Called with each hard slab that is empty before its memory goes; set with track_all. */
+extern HIDDEN void (*track_on_end)(const struct span *s);
+
 /* Make the slab that was just made a tracked one. False: no memory, it stays as it is. */
 bool track_begin(struct span *s, bool is_hard);
 
@@ -82,6 +87,12 @@ void *track_take_one(struct span *s, unsigned random, uint16_t **ret_state);
 
 /* A list that track_take gave and nobody used. They are not handed out again. */
 void track_give_back(struct span *s, struct block *list);
+
+/*
+ * Light: looks at the fences around block p, and clears the block. Returns what was found:
+ * "overflow", "underflow" or NULL. Whoever frees the block.
+ */
+const char *track_before_free(const struct span *s, void *p);
 
 /* The state of the block that starts at p. Any thread. */
 static inline uint16_t *track_state(const struct span *s, const void *p)
