@@ -8,13 +8,13 @@
 
 enum {
     WORD_BITS = 64,
-    LIGHT_BYTES = 16 * 1024, /* what lies idle in a light slab, at most */
-    LIGHT_LEAST = 4,         /* blocks of one, at least */
-    FENCE = 0xb1,            /* what a fence is full of */
-    FENCE_BYTES = 32,        /* of each of its edges */
-    FRONT_MIN = 8,           /* blocks in a hard slab whose first one is left free */
-    CARVE_LEAST = 16,        /* blocks that a hard slab cuts at once, at least */
-    CARVE_BYTES = 4 * 1024,  /* and for so much */
+    LIGHT_BYTES = 8 * 1024, /* what lies idle in a light slab, at most */
+    LIGHT_LEAST = 4,        /* blocks of one, at least */
+    FENCE = 0xb1,           /* what a fence is full of */
+    FENCE_BYTES = 32,       /* of each of its edges */
+    FRONT_MIN = 8,          /* blocks in a hard slab whose first one is left free */
+    CARVE_LEAST = 16,       /* blocks that a hard slab cuts at once, at least */
+    CARVE_BYTES = 4 * 1024, /* and for so much */
 };
 
 struct lock track_lock = LOCK_INIT(RANK_TRACK);

@@ -13,7 +13,7 @@
  *     light   the first slab of a class in a heap. Each of its blocks is handed out once,
  *             then the class goes on in slabs of the fast path. Every second block is a
  *             fence, never handed out, whose edges free looks at. Costs a program at most
- *             256 slow frees per class, and finds the mistakes of small programs and of
+ *             128 slow frees per class, and finds the mistakes of small programs and of
  *             start-up.
  *     hard    all slabs of a hardened process. Blocks are used again, in random order,
  *             none before all that were free at one moment had their turn. Those of zero
@@ -30,7 +30,7 @@
 #include "sizeclass.h"
 #include "span.h"
 
-enum { TRACK_LIGHT = 256 }; /* blocks in a light slab, at most */
+enum { TRACK_LIGHT = 128 }; /* blocks in a light slab, at most */
 
 struct track {
     struct track *next_unused; /* track_lock */
