@@ -15,6 +15,14 @@ static struct span *new_tracked(unsigned cls, bool is_hard)
     return s;
 }
 
+static unsigned random_next(void)
+{
+    static uint64_t state = 1;
+
+    state = state * 6364136223846793005u + 1;
+    return (unsigned)(state >> 33);
+}
+
 static void ignore(const struct span *s)
 {
     (void)s;
@@ -73,7 +81,7 @@ Test(track, hard_slab_uses_no_block_again_before_the_free_ones)
         void *p;
 
         cr_assert(track_has_block(s, slab_used(s)));
-        p = slab_take_one(s, i * 2654435761u, &state);
+        p = slab_take_one(s, random_next(), &state);
         cr_assert_eq(*state, 0);
         cr_assert_eq(state, track_state(s, p));
         at_once += p == last; /* where one look follows the other */
@@ -94,7 +102,7 @@ Test(track, hard_slab_fills_to_the_last_block_but_the_first)
 
         while (track_has_any(s, slab_used(s))) {
             uint16_t *state;
-            char *p = slab_take_one(s, n * 2654435761u, &state);
+            char *p = slab_take_one(s, random_next(), &state);
 
             cr_assert_gt(p, span_address(s));
             cr_assert_eq(*state, 0);
