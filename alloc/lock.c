@@ -35,6 +35,7 @@ static void rank_pop(struct lock *l)
 void lock_init(struct lock *l, enum lock_rank rank)
 {
     store_relaxed(&l->word, 0);
+    store_relaxed(&l->holder, 0);
     l->rank = (uint8_t)rank;
 }
 
@@ -59,6 +60,12 @@ static bool take_free(struct lock *l, uint32_t as)
 
 static COLD NOINLINE void lock_slow(struct lock *l)
 {
+    if (load_relaxed(&l->holder) == thread_pointer()) { /* only itself wrote that */
+        check_die(
+            "this thread waits for a lock that it holds (rank %u): it allocated in a "
+            "signal handler, or jumped out of one, that interrupted malloc",
+            (unsigned)l->rank);
+    }
     for (unsigned i = 0; i < SPINS; i++) {
         if (load_relaxed(&l->word) == 0 && take_free(l, 1)) {
             return;
@@ -76,6 +83,7 @@ void lock_lock_one_of_many(struct lock *l)
     if (!take_free(l, 1)) {
         lock_slow(l);
     }
+    store_relaxed(&l->holder, thread_pointer());
 }
 
 void lock_lock(struct lock *l)
@@ -89,12 +97,14 @@ bool lock_try(struct lock *l)
     if (!take_free(l, 1)) {
         return false;
     }
+    store_relaxed(&l->holder, thread_pointer());
     rank_push(l);
     return true;
 }
 
 void lock_unlock_one_of_many(struct lock *l)
 {
+    store_relaxed(&l->holder, 0);
     if (os_is_single_threaded()) {
         store_relaxed(&l->word, 0);
         return;
@@ -121,5 +131,6 @@ void lock_reset(struct lock *l)
 #if DEBUG_CHECKS
     held_ranks &= ~(1u << l->rank);
 #endif
+    store_relaxed(&l->holder, 0);
     store_relaxed(&l->word, 0);
 }

@@ -5,6 +5,9 @@
  * without initialisation. Debug builds check the rank at each acquire: a thread may only
  * take a lock of a higher rank than those it holds. The same enum is the order in which
  * fork takes them (fork.c).
+ *
+ * A thread that waits for a lock that it holds itself would wait for ever: it allocated in
+ * a signal handler that interrupted malloc, or after a jump out of one. It is told so.
  */
 #ifndef LOCK_H
 #define LOCK_H
@@ -27,11 +30,12 @@ enum lock_rank {
 struct lock {
     uint32_t word;
     uint8_t rank;
+    uintptr_t holder; /* atomic: thread_pointer() of whoever holds it, or 0 */
 };
 
 #define LOCK_INIT(r)                                                                   \
     {                                                                                  \
-        .word = 0, .rank = (r)                                                         \
+        .word = 0, .rank = (r), .holder = 0                                            \
     }
 
 void lock_init(struct lock *l, enum lock_rank rank);
