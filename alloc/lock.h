@@ -1,8 +1,8 @@
 /*
  * lock - few locks, ranked
  *
- * A lock is one word: 0 free, 1 taken, 2 taken and somebody sleeps. A static lock is ready
- * without initialisation. Debug builds check the rank at each acquire: a thread may only
+ * A lock is one word: 0 free, else thread_pointer() of whoever holds it, with the lowest
+ * bit set when somebody sleeps. A static lock is ready without initialisation. Debug builds check the rank at each acquire: a thread may only
  * take a lock of a higher rank than those it holds. The same enum is the order in which
  * fork takes them (fork.c).
  *
@@ -28,14 +28,13 @@ enum lock_rank {
 };
 
 struct lock {
-    uint32_t word;
+    uintptr_t word; /* atomic */
     uint8_t rank;
-    uintptr_t holder; /* atomic: thread_pointer() of whoever holds it, or 0 */
 };
 
 #define LOCK_INIT(r)                                                                   \
     {                                                                                  \
-        .word = 0, .rank = (r), .holder = 0                                            \
+        .word = 0, .rank = (r)                                                         \
     }
 
 void lock_init(struct lock *l, enum lock_rank rank);
