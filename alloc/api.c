@@ -176,7 +176,9 @@ MP_EXPORT int mp_dump(const char *path)
     }
     lock_lock(&counters_lock);
     publish_find_fork_locked();
-    modules_write_locked();
+    lock_unlock(&counters_lock);
+    modules_write();
+    lock_lock(&counters_lock);
     publish_now_locked();
     result = region_copy(fd);
     lock_unlock(&counters_lock);

@@ -13,6 +13,7 @@
 /* On declarations too: code then reaches the symbol without the global offset table. */
 #define HIDDEN       __attribute__((visibility("hidden")))
 #define EXPORT       __attribute__((visibility("default")))
+#define WEAK         __attribute__((weak))
 #define INITIAL_EXEC __attribute__((tls_model("initial-exec")))
 
 #define LIKELY(x)   __builtin_expect(!!(x), 1)

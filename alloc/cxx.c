@@ -3,7 +3,14 @@
  *
  * In C, so that the library needs nothing of libstdc++: the new handler and bad_alloc are
  * looked for when memory is out, and are there whenever a C++ program is.
+ *
+ * A program may replace the plain operators alone, and the standard says that the derived
+ * ones go by them: new[] calls new, the sized and nothrow forms call the plain ones. So
+ * the plain ones are weak here, for the linker; the library's own references to them can be
+ * bound to others (cxx.list), for the loader; and the derived ones jump through those.
  */
+#include "cxx.h"
+
 #include "check.h"
 #include "malloc.h"
 
@@ -60,7 +67,11 @@ static COLD NOINLINE void *new_slow(size_t size, size_t alignment, bool may_thro
             }
             return NULL;
         }
-        handler(); /* what it throws passes through, also in nothrow forms: see README.md */
+        if (may_throw) {
+            handler();
+        } else if (!cxx_catch_handler(handler)) {
+            return NULL;
+        }
     }
 }
 
@@ -78,66 +89,160 @@ static ALWAYS_INLINE void *new_aligned(size_t size, size_t alignment, bool may_t
     return LIKELY(p != NULL) ? p : new_slow(size, alignment, may_throw);
 }
 
-#define NEW(name)                                                                      \
-    EXPORT void *name(size_t size);                                                    \
-    EXPORT void *name(size_t size)                                                     \
-    {                                                                                  \
-        return new_plain(size, true);                                                  \
+/* ---- the plain operators ---- */
+
+WEAK void *_Znwm(size_t size) /* operator new(size_t) */
+{
+    return new_plain(size, true);
+}
+
+WEAK void *_ZnwmSt11align_val_t(size_t size, size_t alignment)
+{
+    return new_aligned(size, alignment, true);
+}
+
+WEAK void _ZdlPv(void *p) /* operator delete(void *) */
+{
+    free_fast(p);
+}
+
+WEAK void _ZdlPvSt11align_val_t(void *p, size_t UNUSED alignment)
+{
+    free_fast(p);
+}
+
+/* ---- new: the derived forms ---- */
+
+WEAK void *_Znam(size_t size) /* operator new[](size_t) */
+{
+    return _Znwm(size);
+}
+
+WEAK void *_ZnamSt11align_val_t(size_t size, size_t alignment)
+{
+    return _ZnwmSt11align_val_t(size, alignment);
+}
+
+/* By names that nobody replaces. */
+static void *own_new(size_t) __attribute__((alias("_Znwm")));
+static void *own_new_array(size_t) __attribute__((alias("_Znam")));
+static void *own_new_aligned(size_t, size_t)
+    __attribute__((alias("_ZnwmSt11align_val_t")));
+static void *own_new_array_aligned(size_t, size_t)
+    __attribute__((alias("_ZnamSt11align_val_t")));
+
+static bool is_own(void)
+{
+    return _Znwm == own_new && _Znam == own_new_array;
+}
+
+static bool is_own_aligned(void)
+{
+    return _ZnwmSt11align_val_t == own_new_aligned
+           && _ZnamSt11align_val_t == own_new_array_aligned;
+}
+
+/* What the program has in place of the plain form may throw, whatever it throws. */
+WEAK void *_ZnwmRKSt9nothrow_t(size_t size, const void UNUSED *tag)
+{
+    return LIKELY(is_own()) ? new_plain(size, false) : cxx_catch_new(_Znwm, size);
+}
+
+WEAK void *_ZnamRKSt9nothrow_t(size_t size, const void UNUSED *tag)
+{
+    return LIKELY(is_own()) ? new_plain(size, false) : cxx_catch_new(_Znam, size);
+}
+
+WEAK void *_ZnwmSt11align_val_tRKSt9nothrow_t(
+    size_t size, size_t alignment, const void UNUSED *tag)
+{
+    return LIKELY(is_own_aligned())
+               ? new_aligned(size, alignment, false)
+               : cxx_catch_new_aligned(_ZnwmSt11align_val_t, size, alignment);
+}
+
+WEAK void *_ZnamSt11align_val_tRKSt9nothrow_t(
+    size_t size, size_t alignment, const void UNUSED *tag)
+{
+    return LIKELY(is_own_aligned())
+               ? new_aligned(size, alignment, false)
+               : cxx_catch_new_aligned(_ZnamSt11align_val_t, size, alignment);
+}
+
+/* ---- delete: the derived forms ---- */
+
+static void own_delete(void *) __attribute__((alias("_ZdlPv")));
+static void own_delete_array(void *) __attribute__((alias("_ZdaPv")));
+static void own_delete_aligned(void *, size_t)
+    __attribute__((alias("_ZdlPvSt11align_val_t")));
+static void own_delete_array_aligned(void *, size_t)
+    __attribute__((alias("_ZdaPvSt11align_val_t")));
+
+/* With the size, where nobody replaced what the form goes by: the slow path compares. */
+static ALWAYS_INLINE void delete_sized(void *p, size_t size)
+{
+    if (LIKELY(_ZdlPv == own_delete)) {
+        free_fast_sized(p, size);
+    } else {
+        _ZdlPv(p);
     }
-#define NEW_NOTHROW(name)                                                              \
-    EXPORT void *name(size_t size, const void *tag);                                   \
-    EXPORT void *name(size_t size, const void *tag)                                    \
-    {                                                                                  \
-        (void)tag;                                                                     \
-        return new_plain(size, false);                                                 \
+}
+
+static ALWAYS_INLINE void delete_array_sized(void *p, size_t size)
+{
+    if (LIKELY(_ZdaPv == own_delete_array)) {
+        delete_sized(p, size);
+    } else {
+        _ZdaPv(p);
     }
-#define NEW_ALIGNED(name)                                                              \
-    EXPORT void *name(size_t size, size_t alignment);                                  \
-    EXPORT void *name(size_t size, size_t alignment)                                   \
-    {                                                                                  \
-        return new_aligned(size, alignment, true);                                     \
+}
+
+static ALWAYS_INLINE void delete_aligned_sized(void *p, size_t size, size_t alignment)
+{
+    if (LIKELY(_ZdlPvSt11align_val_t == own_delete_aligned)) {
+        free_fast_sized(p, size);
+    } else {
+        _ZdlPvSt11align_val_t(p, alignment);
     }
-#define NEW_ALIGNED_NOTHROW(name)                                                      \
-    EXPORT void *name(size_t size, size_t alignment, const void *tag);                 \
-    EXPORT void *name(size_t size, size_t alignment, const void *tag)                  \
-    {                                                                                  \
-        (void)tag;                                                                     \
-        return new_aligned(size, alignment, false);                                    \
+}
+
+static ALWAYS_INLINE void delete_array_aligned_sized(
+    void *p, size_t size, size_t alignment)
+{
+    if (LIKELY(_ZdaPvSt11align_val_t == own_delete_array_aligned)) {
+        delete_aligned_sized(p, size, alignment);
+    } else {
+        _ZdaPvSt11align_val_t(p, alignment);
     }
-#define DELETE(name, ...)                                                              \
-    EXPORT void name(void *p, ##__VA_ARGS__);                                          \
-    EXPORT void name(void *p, ##__VA_ARGS__)                                           \
+}
+
+#define DELETE(name, by, ...)                                                          \
+    WEAK void name(void *p, __VA_ARGS__)                                               \
     {                                                                                  \
-        free_fast(p);                                                                  \
-    }
-#define DELETE_SIZED(name, ...)                                                        \
-    EXPORT void name(void *p, size_t size, ##__VA_ARGS__);                             \
-    EXPORT void name(void *p, size_t size, ##__VA_ARGS__)                              \
-    {                                                                                  \
-        free_fast_sized(p, size);                                                      \
+        by;                                                                            \
     }
 #define A size_t UNUSED a
+#define B size_t UNUSED b
 #define T const void UNUSED *tag
 
-NEW(_Znwm)                       /* operator new(size_t) */
-NEW(_Znam)                       /* operator new[](size_t) */
-NEW_NOTHROW(_ZnwmRKSt9nothrow_t) /* (size_t, nothrow) */
-NEW_NOTHROW(_ZnamRKSt9nothrow_t)
-NEW_ALIGNED(_ZnwmSt11align_val_t) /* (size_t, align_val_t) */
-NEW_ALIGNED(_ZnamSt11align_val_t)
-NEW_ALIGNED_NOTHROW(_ZnwmSt11align_val_tRKSt9nothrow_t)
-NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t)
-DELETE(_ZdlPv) /* operator delete(void *) */
-DELETE(_ZdaPv)
-DELETE_SIZED(_ZdlPvm) /* (void *, size_t) */
-DELETE_SIZED(_ZdaPvm)
-DELETE(_ZdlPvRKSt9nothrow_t, T)
-DELETE(_ZdaPvRKSt9nothrow_t, T)
-DELETE_SIZED(_ZdlPvmRKSt9nothrow_t, T)
-DELETE_SIZED(_ZdaPvmRKSt9nothrow_t, T)
-DELETE(_ZdlPvSt11align_val_t, A) /* (void *, align_val_t) */
-DELETE(_ZdaPvSt11align_val_t, A)
-DELETE_SIZED(_ZdlPvmSt11align_val_t, A) /* (void *, size_t, align_val_t) */
-DELETE_SIZED(_ZdaPvmSt11align_val_t, A)
-DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, A, T)
-DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, A, T)
+WEAK void _ZdaPv(void *p) /* operator delete[](void *) */
+{
+    _ZdlPv(p);
+}
+
+WEAK void _ZdaPvSt11align_val_t(void *p, size_t alignment)
+{
+    _ZdlPvSt11align_val_t(p, alignment);
+}
+
+DELETE(_ZdlPvm, delete_sized(p, a), A) /* (void *, size_t) */
+DELETE(_ZdaPvm, delete_array_sized(p, a), A)
+DELETE(_ZdlPvRKSt9nothrow_t, _ZdlPv(p), T)
+DELETE(_ZdaPvRKSt9nothrow_t, _ZdaPv(p), T)
+DELETE(_ZdlPvmRKSt9nothrow_t, delete_sized(p, a), A, T)
+DELETE(_ZdaPvmRKSt9nothrow_t, delete_array_sized(p, a), A, T)
+DELETE(
+    _ZdlPvmSt11align_val_t, delete_aligned_sized(p, a, b), A, B) /* (…, align_val_t) */
+DELETE(_ZdaPvmSt11align_val_t, delete_array_aligned_sized(p, a, b), A, B)
+DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, _ZdlPvSt11align_val_t(p, a), A, T)
+DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, _ZdaPvSt11align_val_t(p, a), A, T)

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+struct mallinfo;
+
 void *malloc(size_t size);
 void free(void *p);
 void *calloc(size_t count, size_t size);
@@ -33,5 +35,7 @@ void *__libc_reallocarray(void *p, size_t count, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 void *__libc_valloc(size_t size);
 void *__libc_pvalloc(size_t size);
+struct mallinfo __libc_mallinfo(void);
+int __libc_mallopt(int parameter, int value);
 
 #endif

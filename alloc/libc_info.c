@@ -139,3 +139,9 @@ EXPORT int mallopt(int parameter, int value)
         return 0;
     }
 }
+
+/* ---- names that glibc has inside ---- */
+
+EXPORT struct mallinfo __libc_mallinfo(void)
+    __attribute__((alias("mallinfo"), nothrow, leaf));
+EXPORT int __libc_mallopt(int, int) __attribute__((alias("mallopt"), nothrow, leaf));

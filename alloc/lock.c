@@ -4,6 +4,10 @@
 #include "check.h"
 #include "os.h"
 
+#include <assert.h>
+
+#define SLEEPERS ((uintptr_t)1) /* in the word; thread pointers are aligned */
+
 enum { SPINS = 100 }; /* then sleep: a holder that lost its processor is not spun on */
 
 #if DEBUG_CHECKS
@@ -38,9 +42,9 @@ void lock_init(struct lock *l, enum lock_rank rank)
     l->rank = (uint8_t)rank;
 }
 
-static bool take_free(struct lock *l, uint32_t as)
+static bool take_free(struct lock *l, uintptr_t as)
 {
-    uint32_t free_word = 0;
+    uintptr_t free_word = 0;
 
     /*
      * Alone in the process: nobody can come between. The C library clears the flag before
@@ -57,23 +61,45 @@ static bool take_free(struct lock *l, uint32_t as)
     return cas_acquire(&l->word, &free_word, as); /* pairs with lock_unlock */
 }
 
+/* The kernel compares 32 bits: the low ones, where the lowest bit is. */
+static uint32_t *futex_of(struct lock *l)
+{
+    static_assert(
+        __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half comes first");
+    return (uint32_t *)&l->word;
+}
+
 static COLD NOINLINE void lock_slow(struct lock *l)
 {
+    uintptr_t self = thread_pointer();
+
+    if ((load_relaxed(&l->word) & ~SLEEPERS) == self) { /* it alone writes that */
+        check_die(
+            "this thread waits for a lock that it holds (rank %u): it allocated in a "
+            "signal handler, or jumped out of one, that interrupted malloc",
+            (unsigned)l->rank);
+    }
     for (unsigned i = 0; i < SPINS; i++) {
-        if (load_relaxed(&l->word) == 0 && take_free(l, 1)) {
+        if (load_relaxed(&l->word) == 0 && take_free(l, self)) {
             return;
         }
         cpu_relax();
     }
-    /* From here on we may be asleep: take it as 2, so that unlock wakes the others. */
-    while (swap_acquire(&l->word, 2) != 0) {
-        os_futex_wait(&l->word, 2);
+    /* From here on we were asleep, maybe with others: they are woken when we unlock. */
+    while (!take_free(l, self | SLEEPERS)) {
+        uintptr_t word = load_relaxed(&l->word);
+
+        if (word != 0
+            && ((word & SLEEPERS) != 0
+                || cas_acquire(&l->word, &word, word | SLEEPERS))) {
+            os_futex_wait(futex_of(l), (uint32_t)(word | SLEEPERS));
+        }
     }
 }
 
 void lock_lock_one_of_many(struct lock *l)
 {
-    if (!take_free(l, 1)) {
+    if (!take_free(l, thread_pointer())) {
         lock_slow(l);
     }
 }
@@ -86,7 +112,7 @@ void lock_lock(struct lock *l)
 
 bool lock_try(struct lock *l)
 {
-    if (!take_free(l, 1)) {
+    if (!take_free(l, thread_pointer())) {
         return false;
     }
     rank_push(l);
@@ -99,9 +125,9 @@ void lock_unlock_one_of_many(struct lock *l)
         store_relaxed(&l->word, 0);
         return;
     }
-    /* release: pairs with take_free and the swap in lock_slow. */
-    if (swap_release(&l->word, 0) == 2) {
-        os_futex_wake_all(&l->word);
+    /* release: pairs with take_free. */
+    if ((swap_release(&l->word, 0) & SLEEPERS) != 0) {
+        os_futex_wake_all(futex_of(l));
     }
 }
 

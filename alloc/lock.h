@@ -1,10 +1,13 @@
 /*
  * lock - few locks, ranked
  *
- * A lock is one word: 0 free, 1 taken, 2 taken and somebody sleeps. A static lock is ready
- * without initialisation. Debug builds check the rank at each acquire: a thread may only
+ * A lock is one word: 0 free, else thread_pointer() of whoever holds it, with the lowest
+ * bit set when somebody sleeps. A static lock is ready without initialisation. Debug builds check the rank at each acquire: a thread may only
  * take a lock of a higher rank than those it holds. The same enum is the order in which
  * fork takes them (fork.c).
+ *
+ * A thread that waits for a lock that it holds itself would wait for ever: it allocated in
+ * a signal handler that interrupted malloc, or after a jump out of one. It is told so.
  */
 #ifndef LOCK_H
 #define LOCK_H
@@ -27,7 +30,7 @@ enum lock_rank {
 };
 
 struct lock {
-    uint32_t word;
+    uintptr_t word; /* atomic */
     uint8_t rank;
 };
 

@@ -1,6 +1,7 @@
 #include "modules.h"
 
 #include "bits.h"
+#include "counters.h"
 #include "region.h"
 
 #include <elf.h>
@@ -64,16 +65,14 @@ static void read_segments(struct mp_region_module *m, const struct dl_phdr_info 
     }
 }
 
-static int each(struct dl_phdr_info *info, size_t size, void *arg)
+static void write_one_locked(struct walk *w, const struct dl_phdr_info *info)
 {
-    struct walk *w = arg;
     struct mp_region_module *m = region_module(w->count);
     size_t n;
 
-    (void)size;
     if (m == NULL) {
         w->missing++;
-        return 0;
+        return;
     }
     memset(m, 0, sizeof(*m));
     read_segments(m, info);
@@ -84,17 +83,35 @@ static int each(struct dl_phdr_info *info, size_t size, void *arg)
         region_set_build_id(m->build_id, m->build_id_bytes);
     }
     w->count++;
+}
+
+/*
+ * The loader's lock is held here, and may be held where others wait for ours: so ours is
+ * taken second, never first.
+ */
+static int each(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    (void)size;
+    lock_lock(&counters_lock);
+    write_one_locked(arg, info);
+    lock_unlock(&counters_lock);
     return 0;
 }
 
-void modules_write_locked(void)
+void modules_write(void)
 {
     struct walk w = {0, 0};
-    struct mp_region_totals *t = region_totals();
+    struct mp_region_totals *t;
 
+    if (!region_is_open()) {
+        return;
+    }
+    dl_iterate_phdr(each, &w);
+    lock_lock(&counters_lock);
+    t = region_totals();
     if (t != NULL) {
-        dl_iterate_phdr(each, &w);
         t->module_count = w.count;
         t->modules_missing = w.missing;
     }
+    lock_unlock(&counters_lock);
 }

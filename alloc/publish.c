@@ -402,7 +402,9 @@ void publish_start(void)
     publish.is_started = true;
     report_prepare(options.report);
     region_open_locked(false);
-    modules_write_locked();
+    lock_unlock(&counters_lock);
+    modules_write();
+    lock_lock(&counters_lock);
     publish_now_locked();
     store_relaxed(&probe_growth_at, 16);
     lock_unlock(&counters_lock);
@@ -461,7 +463,9 @@ void publish_end(void)
     cancel = os_cancel_disable();
     lock_lock(&counters_lock);
     publish_find_fork_locked(); /* a raw clone's child must not end its parent's region */
-    modules_write_locked();
+    lock_unlock(&counters_lock);
+    modules_write();
+    lock_lock(&counters_lock);
     publish_now_locked();
     make_snapshot(&s);
     region_close_locked(is_kept());

@@ -13,7 +13,8 @@ C_NAMES = """
     malloc_usable_size malloc_trim mallinfo mallinfo2 malloc_info mallopt malloc_stats
     free_sized free_aligned_sized cfree _exit _Exit""".split()
 C_ALIASES = [f"__libc_{name}" for name in """
-    malloc calloc realloc free memalign valloc pvalloc reallocarray posix_memalign""".split()]
+    malloc calloc realloc free memalign valloc pvalloc reallocarray posix_memalign
+    mallinfo mallopt""".split()]
 
 
 def cxx_names():

@@ -240,6 +240,35 @@ void b33_what_the_handler_throws_passes_through()
     CHECK(caught && handler_calls == 1);
 }
 
+void b33_nothrow_catches_what_the_handler_throws()
+{
+    std::size_t n = test_opaque(TOO_MUCH);
+
+    handler_calls = 0;
+    std::set_new_handler(throws_special);
+    CHECK(opaque(::operator new(n, std::nothrow)) == nullptr);
+    CHECK(opaque(::operator new[](n, std::nothrow)) == nullptr);
+    CHECK(opaque(::operator new (n, std::align_val_t{64}, std::nothrow)) == nullptr);
+    std::set_new_handler(nullptr);
+    CHECK(handler_calls == 3 && std::uncaught_exceptions() == 0);
+}
+
+void b33_handler_may_terminate()
+{
+    int status;
+    pid_t child = fork();
+
+    CHECK(child >= 0);
+    if (child == 0) {
+        std::set_terminate([] { _exit(43); });
+        std::set_new_handler(std::terminate);
+        opaque(::operator new(test_opaque(TOO_MUCH)));
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 43);
+}
+
 void *reserve;
 
 void frees_reserve()
@@ -556,6 +585,8 @@ int main()
     RUN(b32_huge_throws_or_is_null);
     RUN(b33_handler_is_called_until_it_gives_up);
     RUN(b33_what_the_handler_throws_passes_through);
+    RUN(b33_nothrow_catches_what_the_handler_throws);
+    RUN(b33_handler_may_terminate);
     RUN(b33_handler_makes_room_and_the_retry_succeeds);
     RUN(b38_containers);
     RUN(b38_over_aligned_and_shared);

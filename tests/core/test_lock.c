@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <signal.h>
 
 enum { THREADS = 4, ROUNDS = 100000 };
 
@@ -39,4 +40,18 @@ Test(lock, try_declines_when_taken)
     lock_unlock(&lock);
     cr_assert(lock_try(&lock));
     lock_unlock(&lock);
+}
+
+Test(lock, waiting_for_itself_is_fatal, .signal = SIGABRT, .timeout = 10)
+{
+    lock_lock_one_of_many(&lock);
+    lock_lock_one_of_many(&lock);
+}
+
+Test(lock, reset_forgets_the_holder)
+{
+    lock_lock_one_of_many(&lock);
+    lock_reset(&lock);
+    lock_lock_one_of_many(&lock);
+    lock_unlock_one_of_many(&lock);
 }
