@@ -2,6 +2,7 @@
 
 #include "bits.h"
 #include "check.h"
+#include "fault.h"
 
 #include <string.h>
 
@@ -236,7 +237,8 @@ void options_read(char **environment)
 {
     static const char prefix[] = "MPALLOC_";
     /* Set by tools and tests for themselves; not options of the library. */
-    static const char *const others[] = {"LIBRARY", "TEST_LIB", "TEST_BUILD", NULL};
+    static const char *const others[] = {
+        "LIBRARY", "TEST_LIB", "TEST_BUILD", FAULTS ? "FAULT" : NULL, NULL};
 
     for (; environment != NULL && *environment != NULL; environment++) {
         const char *name = *environment + sizeof(prefix) - 1;

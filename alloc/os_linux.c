@@ -22,8 +22,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fault_calls.h" /* last: it stands before the kernel's entries */
+
 #ifndef MADV_POPULATE_WRITE
 #    define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MAP_FIXED_NOREPLACE
+#    define MAP_FIXED_NOREPLACE 0x100000
 #endif
 #ifndef MADV_WIPEONFORK
 #    define MADV_WIPEONFORK 18
@@ -56,9 +61,9 @@ void *os_map(size_t bytes)
 bool os_map_at(void *start, size_t bytes)
 {
     int saved = errno;
-    /* A hint, not MAP_FIXED: what is there already stays, on every kernel. */
+    /* To kernels before 4.17 it is a hint: what is there already stays on any. */
     void *p = mmap(start, bytes, PROT_READ | PROT_WRITE,
-        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 
     if (p != MAP_FAILED && p != start) {
         munmap(p, bytes);

@@ -7,6 +7,8 @@
 #include <limits.h>
 #include <pthread.h>
 
+#include "fault_calls.h" /* last: keys may be refused */
+
 enum {
     BUCKETS = 256,
     /* TSan takes its own structure of a thread down in the last round. */
