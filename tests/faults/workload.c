@@ -390,7 +390,6 @@ static void use_threads(struct shadow *w)
         }
         pthread_attr_destroy(&attr);
     }
-    use_blocks(w);
 }
 
 static void release_threads(void)
@@ -452,7 +451,6 @@ static void use_child(struct shadow *w)
     }
     CHECK(waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    use_blocks(w);
 }
 
 /* Components beyond what is backed at first, and copies of the region. */
