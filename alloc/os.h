@@ -64,6 +64,14 @@ NORETURN void os_exit(int code);
 int os_cancel_disable(void);
 void os_cancel_restore(int state);
 
+/*
+ * The program is about to filter its system calls: from then on only memory is asked of
+ * the kernel, and what else is done must first look whether that is so. For a child, too.
+ */
+void os_note_sandbox(void);
+bool os_is_sandboxed(void);
+int os_prctl(int option, const unsigned long argument[4]); /* sets errno */
+
 /* The inode of an open file, 0 when there is none. */
 uint64_t os_inode(int fd);
 

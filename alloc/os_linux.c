@@ -1,5 +1,6 @@
 #include "os.h"
 
+#include "atomic.h"
 #include "bits.h"
 #include "check.h"
 #include "config.h"
@@ -183,6 +184,24 @@ uint64_t os_inode(int fd)
     return inode;
 }
 
+static bool is_sandboxed; /* relaxed atomic */
+
+void os_note_sandbox(void)
+{
+    store_relaxed(&is_sandboxed, true);
+}
+
+bool os_is_sandboxed(void)
+{
+    return load_relaxed(&is_sandboxed);
+}
+
+int os_prctl(int option, const unsigned long argument[4])
+{
+    return (int)syscall(
+        SYS_prctl, option, argument[0], argument[1], argument[2], argument[3]);
+}
+
 int os_cancel_disable(void)
 {
     int state = PTHREAD_CANCEL_ENABLE;
@@ -219,7 +238,8 @@ void os_random(void *buffer, size_t bytes)
     unsigned char *out = buffer;
 
     /* Not by its wrapper: that is a cancellation point, and we may hold a lock. */
-    if (syscall(SYS_getrandom, buffer, bytes, GRND_NONBLOCK) != (long)bytes) {
+    if (os_is_sandboxed()
+        || syscall(SYS_getrandom, buffer, bytes, GRND_NONBLOCK) != (long)bytes) {
         const unsigned char *seed = (const unsigned char *)getauxval(AT_RANDOM);
         uint64_t mix = clock_ns(CLOCK_MONOTONIC) ^ (uint64_t)getpid() << 32;
 

@@ -27,7 +27,7 @@ LADDER = [
     "thread report",
     "malloc",
     "publish",
-    "fork libc api cxx exit",
+    "fork libc api cxx exit sandbox",
     "init libc_info",
 ]
 
