@@ -6,6 +6,7 @@
  * and its region.
  */
 #include "attr.h"
+#include "check.h"
 #include "fork.h"
 #include "options.h"
 #include "os.h"
@@ -22,6 +23,7 @@ __attribute__((destructor(101))) static void end(void)
 /* 101: before the constructors of the program, behind those of the C library. */
 __attribute__((constructor(101))) static void begin(void)
 {
+    check_remember_stderr();
     fork_register_handlers();
     if (!os_is_secure()) {
         options_read(environ);

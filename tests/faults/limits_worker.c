@@ -50,13 +50,15 @@ static size_t marked(size_t n)
     return n < 2 * KIB ? n : 2 * KIB;
 }
 
+static int steps = 3000;
+
 /* can_resize_huge: that calls mremap, which a filter may have forbidden. */
 static void work(uint64_t seed, bool can_resize_huge)
 {
     unsigned char *block[64] = {NULL};
     size_t bytes[64] = {0};
 
-    for (int i = 0; i < 3000; i++) {
+    for (int i = 0; i < steps; i++) {
         uint64_t r = test_random(&seed);
         size_t k = r % 64;
         size_t n = size_of(r >> 8);
@@ -170,10 +172,12 @@ static void maps(void)
     for (size_t i = 0; i < count; i += 2) {
         CHECK(test_is_filled(small[i], (int)i, 2000));
         free(small[i]);
-        small[i] = malloc(2000); /* there is room again */
+        small[i] = NULL;
+    }
+    for (size_t i = 0; i < count; i += 2, again++) { /* there is room again */
+        small[i] = malloc(2000);
         CHECK(small[i] != NULL);
         test_fill(small[i], (int)i, 2000);
-        again++;
     }
     malloc_trim(0);
     CHECK(munmap(area, page * 2 * 65536) == 0);
@@ -305,7 +309,7 @@ static void install(long number, bool kills)
 static void filter(char **argv)
 {
     bool kills = strcmp(argv[3], "kill") == 0;
-    struct timespec pause = {0, 150 * 1000 * 1000};
+    struct timespec pause = {0, 110 * 1000 * 1000};
     long number = -1;
     pid_t child;
     int status;
@@ -315,6 +319,7 @@ static void filter(char **argv)
     }
     CHECK(number >= 0);
     install(number, kills);
+    steps = 500;
     if (argv[4] != NULL) { /* the start of the library, too */
         execl("/proc/self/exe", argv[0], "work", (char *)NULL);
         CHECK(!"exec");
