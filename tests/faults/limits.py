@@ -238,6 +238,32 @@ except MemoryError:
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertGreater(int(done.stdout), 0, done.stderr)
 
+    # ---- a tiny program ----
+
+    def test_g114_a_tiny_program(self):
+        """What the library adds to one that does nothing: memory, mappings, calls."""
+        def figures(env):
+            done = self.run_in(["/bin/cat", "/proc/self/status", "/proc/self/maps"], env=env)
+            rss = next(line for line in done.stdout.splitlines() if line.startswith("VmRSS"))
+            maps = [line for line in done.stdout.splitlines() if "-" in line.split(" ")[0]]
+            return int(rss.split()[1]), len([m for m in maps if "libmpalloc" not in m])
+        plain, ours = figures({}), figures({"LD_PRELOAD": LIBRARY})
+        print(f"{ours[0] - plain[0]} KiB resident, {ours[1] - plain[1]} mappings added")
+        self.assertLessEqual(ours[0] - plain[0], 700)
+        self.assertLessEqual(ours[1] - plain[1], 6)
+        if shutil.which("strace"):
+            log = self.dir / "trace"
+            names = []
+            for library in "", LIBRARY:
+                self.run_in(["strace", "-f", "-o", str(log), "-E", f"LD_PRELOAD={library}",
+                             "/bin/true"])
+                names.append({line.split()[1].split("(")[0] for line in
+                              log.read_text().splitlines() if "(" in line})
+            self.assertLessEqual(names[1] - names[0], set(
+                """getcwd prctl madvise mkdir openat read getdents64 kill ftruncate fallocate getpid getppid
+                geteuid newfstatat sysinfo readlink unlinkat getrandom prlimit64 close fcntl
+                munmap""".split()))
+
     # ---- control groups ----
 
     def group(self):
