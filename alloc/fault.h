@@ -60,8 +60,8 @@
     X(prctl, EPERM)                                                                    \
     X(getrandom, ENOSYS)                                                               \
     X(futex, EINTR)                                                                    \
-    X(key, EAGAIN) /* pthread_key_create */                                            \
-    X(clone, EAGAIN)
+    X(key, EAGAIN)   /* pthread_key_create */                                          \
+    X(clone, EAGAIN) /* pthread_create */
 
 enum fault_entry {
 #define X(name, error) FAULT_##name,

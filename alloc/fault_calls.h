@@ -47,6 +47,8 @@
 #    define prctl(...)      (fault_hits(FAULT_prctl) ? -1 : prctl(__VA_ARGS__))
 #    define syscall(number, ...)                                                       \
         (fault_is_due_syscall(number) ? -1 : syscall(number, __VA_ARGS__))
+#    define pthread_create(...)                                                        \
+        (fault_hits(FAULT_clone) ? EAGAIN : pthread_create(__VA_ARGS__))
 #    define pthread_key_create(...)                                                    \
         (fault_hits(FAULT_key) ? EAGAIN : pthread_key_create(__VA_ARGS__))
 #endif

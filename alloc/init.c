@@ -8,6 +8,7 @@
 #include "attr.h"
 #include "check.h"
 #include "fork.h"
+#include "housekeeper.h"
 #include "options.h"
 #include "os.h"
 #include "publish.h"
@@ -17,6 +18,7 @@
 
 __attribute__((destructor(101))) static void end(void)
 {
+    housekeeper_stop();
     publish_end();
 }
 
@@ -30,4 +32,5 @@ __attribute__((constructor(101))) static void begin(void)
     }
     at_quick_exit(end);
     publish_start();
+    housekeeper_allow();
 }

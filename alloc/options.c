@@ -194,6 +194,8 @@ static bool option_set(enum id id, const char *text)
         return parse_bool(text, &options.abort);
     case ID_children:
         return parse_bool(text, &options.children);
+    case ID_housekeeper:
+        return parse_bool(text, &options.housekeeper);
     case ID_log:
         return parse_log(text);
     case ID_COUNT:

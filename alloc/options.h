@@ -26,6 +26,7 @@ struct options {
     uint64_t keep; /* 0, 1, or the one process that it is for */
     bool abort;
     bool children;
+    bool housekeeper;
     uint32_t purge_delay_ms;
     char dir[OPTION_TEXT_MAX]; /* "": the default */
     char report[OPTION_TEXT_MAX];

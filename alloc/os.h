@@ -83,6 +83,7 @@ void os_random(void *buffer, size_t bytes);
 
 /* Wait while *word == value (spurious returns happen); wake all who wait. */
 void os_futex_wait(uint32_t *word, uint32_t value);
+void os_futex_wait_ms(uint32_t *word, uint32_t value, uint32_t most_ms);
 void os_futex_wake_all(uint32_t *word);
 
 /* AT_SECURE: setuid and kin. Environment and files are then left alone. */

@@ -259,6 +259,15 @@ void os_futex_wait(uint32_t *word, uint32_t value)
     errno = saved;
 }
 
+void os_futex_wait_ms(uint32_t *word, uint32_t value, uint32_t most_ms)
+{
+    struct timespec most = {most_ms / 1000, (long)(most_ms % 1000) * 1000000};
+    int saved = errno;
+
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &most, NULL, 0);
+    errno = saved;
+}
+
 void os_futex_wake_all(uint32_t *word)
 {
     int saved = errno;

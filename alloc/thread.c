@@ -3,6 +3,7 @@
 #include "arena.h"
 #include "counters.h"
 #include "os.h"
+#include "probe.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -235,10 +236,14 @@ struct heap *thread_heap(struct mp_component *c)
 
 struct heap *thread_install_heap(void)
 {
+    bool is_first = thread_local_state.thread == NULL;
     struct heap *h = thread_heap(thread_component());
 
     if (h != NULL) {
         thread_local_state.heap = h;
+        if (is_first) { /* with the heap in place: it may allocate */
+            probe_thread_started();
+        }
     }
     return h;
 }

@@ -25,7 +25,7 @@ LADDER = [
     "heap",
     "counters",
     "thread report",
-    "malloc",
+    "malloc housekeeper",
     "publish",
     "fork libc api cxx exit sandbox",
     "init libc_info",

@@ -29,7 +29,8 @@ def cxx_names():
 
 CXX_NAMES = set(cxx_names())
 
-# What the core may call: nothing here allocates, uses stdio or starts a thread.
+# What the core may call: nothing here allocates or uses stdio, but for pthread_create, which
+# housekeeper.c alone calls.
 CORE_MAY_CALL = set("""
     __errno_location __assert_fail abort _exit environ __environ getauxval
     mmap64 munmap mremap madvise mprotect mincore memfd_create fallocate64 ftruncate64
@@ -38,7 +39,9 @@ CORE_MAY_CALL = set("""
     syscall prctl kill sched_yield sched_getcpu sysconf sysinfo uname getrandom
     getpid getppid gettid getuid geteuid getgid getrlimit64 getrusage clock_gettime nanosleep
     memcpy memmove memset memcmp bcmp memchr strlen strnlen strchr strrchr strstr strcmp strncmp
-    pthread_setcancelstate at_quick_exit pthread_self pthread_key_create pthread_getspecific pthread_setspecific pthread_atfork
+    pthread_setcancelstate at_quick_exit pthread_self pthread_create pthread_sigmask sigfillset
+    pthread_attr_init pthread_attr_setstacksize pthread_attr_setdetachstate pthread_attr_destroy
+    pthread_key_create pthread_getspecific pthread_setspecific pthread_atfork
     __register_atfork dl_iterate_phdr _dl_find_object __tls_get_addr
     _GLOBAL_OFFSET_TABLE_ __gmon_start__ __stack_chk_fail
     __libc_single_threaded

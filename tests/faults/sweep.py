@@ -49,7 +49,8 @@ failures = []
 def run(scenario, plan, purge="0"):
     with tempfile.TemporaryDirectory(prefix="mpalloc-faults-", dir="/dev/shm") as directory:
         env = dict(os.environ, MPALLOC_FAULT=plan, MPALLOC_DIR=directory,
-                   MPALLOC_PURGE_DELAY=purge, MPALLOC_LOG="quiet")
+                   MPALLOC_PURGE_DELAY=purge, MPALLOC_LOG="quiet",
+                   MPALLOC_HOUSEKEEPER=str(int(scenario == "threads")))
         lossy = ["lossy"] if "key:" in plan else []
         return subprocess.run([workload, scenario, *lossy], env=env, text=True, timeout=120,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
