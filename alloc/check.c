@@ -1,10 +1,12 @@
 #include "check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MESSAGE_MAX = 512 };
@@ -108,6 +110,50 @@ size_t check_format(char *buffer, size_t size, const char *format, ...)
     return n;
 }
 
+/* Where messages went when the program started; unknown before that. */
+static struct {
+    bool is_known;
+    bool is_open;
+    dev_t device;
+    ino_t inode;
+} at_start;
+
+void check_remember_stderr(void)
+{
+    int saved = errno;
+    struct stat st = {0};
+
+    at_start.is_open = fstat(STDERR_FILENO, &st) == 0 || errno != EBADF;
+    at_start.device = st.st_dev;
+    at_start.inode = st.st_ino;
+    at_start.is_known = true;
+    errno = saved;
+}
+
+/*
+ * Whether descriptor 2 is for messages: what it was at the start, or no regular file, or
+ * one that is appended to, as logs are. Else it may be a file of the program's data.
+ */
+static bool has_stderr(void)
+{
+    struct stat st;
+    int flags;
+
+    if (!at_start.is_known) {
+        return true;
+    }
+    if (fstat(STDERR_FILENO, &st) != 0) {
+        return errno != EBADF; /* refused: not known to be another */
+    }
+    if ((at_start.is_open && st.st_dev == at_start.device
+            && st.st_ino == at_start.inode)
+        || !S_ISREG(st.st_mode)) {
+        return true;
+    }
+    flags = fcntl(STDERR_FILENO, F_GETFL);
+    return flags >= 0 && (flags & O_APPEND) != 0;
+}
+
 static void say_va(const char *format, va_list ap)
 {
     static const char head[] = "mpalloc: ";
@@ -121,7 +167,8 @@ static void say_va(const char *format, va_list ap)
     n += format_va(line + n, sizeof(line) - n - 1, format, ap);
     line[n++] = '\n';
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel); /* we may hold a lock */
-    done = write(STDERR_FILENO, line, n); /* one call: lines of threads do not mix */
+    /* One call: lines of threads do not mix. */
+    done = has_stderr() ? write(STDERR_FILENO, line, n) : 0;
     pthread_setcancelstate(cancel, NULL);
     (void)done;
     errno = saved;

@@ -20,6 +20,12 @@
 size_t check_format(char *buffer, size_t size, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
+/*
+ * From the constructor: what file descriptor 2 is now. A program that closes it may find a
+ * file of its own there later, into which no message must go.
+ */
+void check_remember_stderr(void);
+
 /* One line on file descriptor 2, "mpalloc: " before and a newline behind it. */
 void check_say(const char *format, ...) PRINTF_LIKE(1, 2) COLD;
 

@@ -171,6 +171,16 @@ WEAK void *_ZnamSt11align_val_tRKSt9nothrow_t(
 
 /* ---- delete: the derived forms ---- */
 
+WEAK void _ZdaPv(void *p) /* operator delete[](void *) */
+{
+    _ZdlPv(p);
+}
+
+WEAK void _ZdaPvSt11align_val_t(void *p, size_t alignment)
+{
+    _ZdlPvSt11align_val_t(p, alignment);
+}
+
 static void own_delete(void *) __attribute__((alias("_ZdlPv")));
 static void own_delete_array(void *) __attribute__((alias("_ZdaPv")));
 static void own_delete_aligned(void *, size_t)
@@ -224,16 +234,6 @@ static ALWAYS_INLINE void delete_array_aligned_sized(
 #define A size_t UNUSED a
 #define B size_t UNUSED b
 #define T const void UNUSED *tag
-
-WEAK void _ZdaPv(void *p) /* operator delete[](void *) */
-{
-    _ZdlPv(p);
-}
-
-WEAK void _ZdaPvSt11align_val_t(void *p, size_t alignment)
-{
-    _ZdlPvSt11align_val_t(p, alignment);
-}
 
 DELETE(_ZdlPvm, delete_sized(p, a), A) /* (void *, size_t) */
 DELETE(_ZdaPvm, delete_array_sized(p, a), A)

@@ -3,6 +3,7 @@
 #include "arena.h"
 #include "counters.h"
 #include "harden.h"
+#include "housekeeper.h"
 #include "large.h"
 #include "publish.h"
 #include "thread.h"
@@ -53,6 +54,7 @@ static void in_child(void)
     span_after_fork_in_child();
     thread_after_fork_in_child();
     publish_after_fork_in_child();
+    housekeeper_after_fork_in_child();
 }
 
 void fork_register_handlers(void)

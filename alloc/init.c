@@ -6,8 +6,10 @@
  * and its region.
  */
 #include "attr.h"
+#include "check.h"
 #include "fork.h"
 #include "harden.h"
+#include "housekeeper.h"
 #include "options.h"
 #include "os.h"
 #include "publish.h"
@@ -17,12 +19,14 @@
 
 __attribute__((destructor(101))) static void end(void)
 {
+    housekeeper_stop();
     publish_end();
 }
 
 /* 101: before the constructors of the program, behind those of the C library. */
 __attribute__((constructor(101))) static void begin(void)
 {
+    check_remember_stderr();
     fork_register_handlers();
     if (!os_is_secure()) {
         options_read(environ);
@@ -32,4 +36,5 @@ __attribute__((constructor(101))) static void begin(void)
     }
     at_quick_exit(end);
     publish_start();
+    housekeeper_allow();
 }

@@ -17,11 +17,13 @@ struct huge {
     size_t map_bytes;
     struct mp_component *component;
     struct huge *next;
+    bool is_zeroed; /* while it is stuck: reads as zeros */
 };
 
 struct lock huge_lock = LOCK_INIT(RANK_HUGE);
 static struct huge *buckets[BUCKETS];
 static struct huge *unused;
+static struct huge *stuck; /* purged, and the kernel refused to unmap it */
 static uintptr_t recent[RECENT];
 static unsigned recent_at;
 static size_t huge_bytes;  /* relaxed atomic */
@@ -92,29 +94,94 @@ static void recycle_locked(struct huge *h)
 
 /* ---- huge ---- */
 
-static void *huge_alloc(struct mp_component *c, size_t bytes, size_t align)
+/*
+ * Unmap a block that is in no table any more. The kernel may have no room to split a
+ * mapping: then at least the pages go back, and it is tried again when there is room.
+ */
+static void huge_unmap(struct huge *h)
 {
-    size_t page = os_page_bytes();
-    size_t map_bytes = align > page ? bytes + align - page : bytes;
-    struct huge *h = obtain_entry();
-    void *block;
-    char *map;
+    while (h != NULL) {
+        bool done = os_unmap(h->map, h->map_bytes);
 
+        if (!done) {
+            h->is_zeroed = os_purge(h->map, h->map_bytes);
+        }
+        lock_lock(&huge_lock);
+        if (done) {
+            recycle_locked(h);
+            h = stuck;
+            store_relaxed(&stuck, h != NULL ? h->next : NULL);
+        } else {
+            h->next = stuck;
+            store_relaxed(&stuck, h);
+            h = NULL;
+        }
+        lock_unlock(&huge_lock);
+    }
+}
+
+/* A mapping that could not be given back and is not much too long; nearly always none. */
+static struct huge *take_stuck(size_t map_bytes)
+{
+    struct huge **at = &stuck;
+    struct huge *h;
+
+    if (load_relaxed(&stuck) == NULL) {
+        return NULL;
+    }
+    lock_lock(&huge_lock);
+    while (*at != NULL
+           && ((*at)->map_bytes < map_bytes || (*at)->map_bytes / 2 > map_bytes)) {
+        at = &(*at)->next;
+    }
+    h = *at;
+    if (h != NULL) {
+        store_relaxed(at, h->next);
+    }
+    lock_unlock(&huge_lock);
+    return h;
+}
+
+/* A mapping of at least this size, and its entry; NULL: no memory. */
+static struct huge *obtain_mapping(size_t map_bytes)
+{
+    struct huge *h = take_stuck(map_bytes);
+
+    if (h != NULL) {
+        return h;
+    }
+    h = obtain_entry();
     if (h == NULL) {
         return NULL;
     }
-    map = map_bytes >= bytes ? os_map(map_bytes) : NULL;
-    lock_lock(&huge_lock);
-    if (map == NULL) {
+    h->map = os_map(map_bytes);
+    h->map_bytes = map_bytes;
+    h->is_zeroed = true;
+    if (h->map == NULL) {
+        lock_lock(&huge_lock);
         recycle_locked(h);
         lock_unlock(&huge_lock);
         return NULL;
     }
-    *h = (struct huge){.start = bits_round_up((uintptr_t)map, align),
-        .bytes = bytes,
-        .map = map,
-        .map_bytes = map_bytes,
-        .component = c};
+    return h;
+}
+
+static void *huge_alloc(
+    struct mp_component *c, size_t bytes, size_t align, bool *ret_zeroed)
+{
+    size_t page = os_page_bytes();
+    size_t map_bytes = align > page ? bytes + align - page : bytes;
+    struct huge *h = map_bytes >= bytes ? obtain_mapping(map_bytes) : NULL;
+    void *block;
+
+    if (h == NULL) {
+        return NULL;
+    }
+    *ret_zeroed = h->is_zeroed;
+    lock_lock(&huge_lock);
+    h->start = bits_round_up((uintptr_t)h->map, align);
+    h->bytes = bytes;
+    h->component = c;
     insert_locked(h);
     block = (void *)h->start;
     lock_unlock(&huge_lock);
@@ -147,7 +214,6 @@ bool huge_try_free(void *p)
     if (h != NULL) {
         gone = *h;
         remove_locked(h);
-        recycle_locked(h);
         recent[recent_at++ % RECENT] = gone.start;
     }
     lock_unlock(&huge_lock);
@@ -156,10 +222,7 @@ bool huge_try_free(void *p)
     }
     sub_relaxed(&huge_bytes, gone.bytes);
     count(gone.component, gone.bytes, true);
-    if (!os_unmap(gone.map, gone.map_bytes)) {
-        /* The kernel has no room to split a mapping: at least the pages go back. */
-        os_purge(gone.map, gone.map_bytes);
-    }
+    huge_unmap(h);
     probe_tick(os_coarse_ms());
     return true;
 }
@@ -245,8 +308,7 @@ void *large_alloc(
     }
     bytes = bits_round_up(bits_max(size, 1), os_page_bytes());
     if (bytes >= HUGE_MIN || align >= HUGE_MIN) {
-        *ret_zeroed = true;
-        return huge_alloc(c, bytes, bits_max(align, os_page_bytes()));
+        return huge_alloc(c, bytes, bits_max(align, os_page_bytes()), ret_zeroed);
     }
     spans = spans_for(bytes + bits_min(spare, HUGE_MIN));
     lock_lock(&span_lock);

@@ -2,6 +2,7 @@
 
 #include "bits.h"
 #include "check.h"
+#include "fault.h"
 
 #include <string.h>
 
@@ -196,6 +197,8 @@ static bool option_set(enum id id, const char *text)
         return parse_bool(text, &options.harden);
     case ID_children:
         return parse_bool(text, &options.children);
+    case ID_housekeeper:
+        return parse_bool(text, &options.housekeeper);
     case ID_log:
         return parse_log(text);
     case ID_COUNT:
@@ -239,7 +242,8 @@ void options_read(char **environment)
 {
     static const char prefix[] = "MPALLOC_";
     /* Set by tools and tests for themselves; not options of the library. */
-    static const char *const others[] = {"LIBRARY", "TEST_LIB", "TEST_BUILD", NULL};
+    static const char *const others[] = {
+        "LIBRARY", "TEST_LIB", "TEST_BUILD", FAULTS ? "FAULT" : NULL, NULL};
 
     for (; environment != NULL && *environment != NULL; environment++) {
         const char *name = *environment + sizeof(prefix) - 1;

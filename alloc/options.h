@@ -27,6 +27,7 @@ struct options {
     bool abort;
     bool harden;
     bool children;
+    bool housekeeper;
     uint32_t purge_delay_ms;
     char dir[OPTION_TEXT_MAX]; /* "": the default */
     char report[OPTION_TEXT_MAX];

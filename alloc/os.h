@@ -67,6 +67,14 @@ NORETURN void os_exit(int code);
 int os_cancel_disable(void);
 void os_cancel_restore(int state);
 
+/*
+ * The program is about to filter its system calls: from then on only memory is asked of
+ * the kernel, and what else is done must first look whether that is so. For a child, too.
+ */
+void os_note_sandbox(void);
+bool os_is_sandboxed(void);
+int os_prctl(int option, const unsigned long argument[4]); /* sets errno */
+
 /* The inode of an open file, 0 when there is none. */
 uint64_t os_inode(int fd);
 
@@ -78,6 +86,7 @@ void os_random(void *buffer, size_t bytes);
 
 /* Wait while *word == value (spurious returns happen); wake all who wait. */
 void os_futex_wait(uint32_t *word, uint32_t value);
+void os_futex_wait_ms(uint32_t *word, uint32_t value, uint32_t most_ms);
 void os_futex_wake_all(uint32_t *word);
 
 /* AT_SECURE: setuid and kin. Environment and files are then left alone. */

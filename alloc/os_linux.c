@@ -1,5 +1,6 @@
 #include "os.h"
 
+#include "atomic.h"
 #include "bits.h"
 #include "check.h"
 #include "config.h"
@@ -22,8 +23,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fault_calls.h" /* last: it stands before the kernel's entries */
+
 #ifndef MADV_POPULATE_WRITE
 #    define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MAP_FIXED_NOREPLACE
+#    define MAP_FIXED_NOREPLACE 0x100000
 #endif
 #ifndef MADV_WIPEONFORK
 #    define MADV_WIPEONFORK 18
@@ -56,9 +62,9 @@ void *os_map(size_t bytes)
 bool os_map_at(void *start, size_t bytes)
 {
     int saved = errno;
-    /* A hint, not MAP_FIXED: what is there already stays, on every kernel. */
+    /* To kernels before 4.17 it is a hint: what is there already stays on any. */
     void *p = mmap(start, bytes, PROT_READ | PROT_WRITE,
-        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 
     if (p != MAP_FAILED && p != start) {
         munmap(p, bytes);
@@ -188,6 +194,24 @@ uint64_t os_inode(int fd)
     return inode;
 }
 
+static bool is_sandboxed; /* relaxed atomic */
+
+void os_note_sandbox(void)
+{
+    store_relaxed(&is_sandboxed, true);
+}
+
+bool os_is_sandboxed(void)
+{
+    return load_relaxed(&is_sandboxed);
+}
+
+int os_prctl(int option, const unsigned long argument[4])
+{
+    return (int)syscall(
+        SYS_prctl, option, argument[0], argument[1], argument[2], argument[3]);
+}
+
 int os_cancel_disable(void)
 {
     int state = PTHREAD_CANCEL_ENABLE;
@@ -224,7 +248,8 @@ void os_random(void *buffer, size_t bytes)
     unsigned char *out = buffer;
 
     /* Not by its wrapper: that is a cancellation point, and we may hold a lock. */
-    if (syscall(SYS_getrandom, buffer, bytes, GRND_NONBLOCK) != (long)bytes) {
+    if (os_is_sandboxed()
+        || syscall(SYS_getrandom, buffer, bytes, GRND_NONBLOCK) != (long)bytes) {
         const unsigned char *seed = (const unsigned char *)getauxval(AT_RANDOM);
         uint64_t mix = clock_ns(CLOCK_MONOTONIC) ^ (uint64_t)getpid() << 32;
 
@@ -241,6 +266,15 @@ void os_futex_wait(uint32_t *word, uint32_t value)
     int saved = errno;
 
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+    errno = saved;
+}
+
+void os_futex_wait_ms(uint32_t *word, uint32_t value, uint32_t most_ms)
+{
+    struct timespec most = {most_ms / 1000, (long)(most_ms % 1000) * 1000000};
+    int saved = errno;
+
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &most, NULL, 0);
     errno = saved;
 }
 

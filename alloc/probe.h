@@ -28,6 +28,9 @@ extern uint64_t probe_large_bytes;  /* large blocks; span_lock, read without */
 
 void probe_tick_slow(uint32_t now_ms);
 
+/* A thread allocates for the first time; it holds no lock. housekeeper.c */
+void probe_thread_started(void);
+
 /* At most every 10 ms: purge what is old, count, publish. publish.c */
 static inline void probe_tick(uint32_t now_ms)
 {

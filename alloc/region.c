@@ -360,17 +360,21 @@ bool region_open_locked(bool is_child)
 {
     size_t backed = 0;
     size_t bytes = lay_out(&backed);
-    uint64_t ticks = start_ticks();
+    uint64_t ticks;
     int fd;
 
     if (options.region == REGION_OFF) {
         return give_up(0, "MPALLOC_REGION=off");
+    }
+    if (os_is_sandboxed()) {
+        return give_up(-EPERM, "the process filters its system calls");
     }
     if (os_is_secure() || !os_is_dumpable()) {
         return give_up(-EPERM, "the process is privileged or not dumpable");
     }
     region.is_file = false;
     region.error = 0;
+    ticks = start_ticks();
     fd = options.region == REGION_FILE ? create_in_directory(ticks, bytes, backed) : -1;
     if (fd < 0) { /* wanted so, or there is no place for files */
         region.error = options.region == REGION_FILE ? fd : 0;
@@ -433,7 +437,7 @@ void region_close_locked(bool keep)
     }
     store_relaxed(&p->ended_ns, os_realtime_ns());
     store_release(&p->state, (uint64_t)MP_STATE_EXITED);
-    if (!keep) {
+    if (!keep && !os_is_sandboxed()) {
         region_unlink();
     }
     /* Stays mapped: destructors of others may still allocate, and tick. */

@@ -159,7 +159,9 @@ static int open_target(const char *target, bool is_forked)
 void report_write(const char *target, const struct mp_snapshot *s, bool is_forked)
 {
     bool is_error = strcmp(target, "1") == 0;
-    int fd = is_error ? error_fd : open_target(target, is_forked);
+    int fd = is_error            ? error_fd
+             : os_is_sandboxed() ? -1
+                                 : open_target(target, is_forked);
 
     if (fd >= 0) {
         report_write_fd(fd, s);

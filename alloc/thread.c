@@ -3,9 +3,12 @@
 #include "arena.h"
 #include "counters.h"
 #include "os.h"
+#include "probe.h"
 
 #include <limits.h>
 #include <pthread.h>
+
+#include "fault_calls.h" /* last: keys may be refused */
 
 enum {
     BUCKETS = 256,
@@ -233,10 +236,14 @@ struct heap *thread_heap(struct mp_component *c)
 
 struct heap *thread_install_heap(void)
 {
+    bool is_first = thread_local_state.thread == NULL;
     struct heap *h = thread_heap(thread_component());
 
     if (h != NULL) {
         thread_local_state.heap = h;
+        if (is_first) { /* with the heap in place: it may allocate */
+            probe_thread_started();
+        }
     }
     return h;
 }

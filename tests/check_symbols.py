@@ -11,7 +11,7 @@ import sys
 C_NAMES = """
     malloc calloc realloc free reallocarray aligned_alloc memalign posix_memalign valloc pvalloc
     malloc_usable_size malloc_trim mallinfo mallinfo2 malloc_info mallopt malloc_stats
-    free_sized free_aligned_sized cfree _exit _Exit""".split()
+    free_sized free_aligned_sized cfree _exit _Exit prctl""".split()
 C_ALIASES = [f"__libc_{name}" for name in """
     malloc calloc realloc free memalign valloc pvalloc reallocarray posix_memalign
     mallinfo mallopt""".split()]
@@ -30,7 +30,8 @@ def cxx_names():
 
 CXX_NAMES = set(cxx_names())
 
-# What the core may call: nothing here allocates, uses stdio or starts a thread.
+# What the core may call: nothing here allocates or uses stdio, but for pthread_create, which
+# housekeeper.c alone calls.
 CORE_MAY_CALL = set("""
     __errno_location __assert_fail abort _exit environ __environ getauxval
     mmap64 munmap mremap madvise mprotect mincore memfd_create fallocate64 ftruncate64
@@ -39,7 +40,9 @@ CORE_MAY_CALL = set("""
     syscall prctl kill sched_yield sched_getcpu sysconf sysinfo uname getrandom
     getpid getppid gettid getuid geteuid getgid getrlimit64 getrusage clock_gettime nanosleep
     memcpy memmove memset memcmp bcmp memchr strlen strnlen strchr strrchr strstr strcmp strncmp
-    pthread_setcancelstate at_quick_exit pthread_self pthread_key_create pthread_getspecific pthread_setspecific pthread_atfork
+    pthread_setcancelstate at_quick_exit pthread_self pthread_create pthread_sigmask sigfillset
+    pthread_attr_init pthread_attr_setstacksize pthread_attr_setdetachstate pthread_attr_destroy
+    pthread_key_create pthread_getspecific pthread_setspecific pthread_atfork
     __register_atfork dl_iterate_phdr _dl_find_object __tls_get_addr
     _GLOBAL_OFFSET_TABLE_ __gmon_start__ __stack_chk_fail
     __libc_single_threaded

@@ -8,6 +8,7 @@
 #ifndef TEST_H
 #define TEST_H
 
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -97,15 +98,11 @@ static inline size_t test_statm(int index)
     char text[128];
     char *at = text;
     size_t pages = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    size_t n;
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t n = read(fd, text, sizeof(text) - 1);
 
-    if (f == NULL) {
-        return 0;
-    }
-    n = fread(text, 1, sizeof(text) - 1, f);
-    fclose(f);
-    text[n] = '\0';
+    close(fd);
+    text[n > 0 ? n : 0] = '\0';
     for (int i = 0; i <= index; i++) {
         pages = strtoul(at, &at, 10);
     }
