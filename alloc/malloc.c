@@ -1,5 +1,6 @@
 #include "malloc.h"
 
+#include "aside.h"
 #include "check.h"
 #include "large.h"
 #include "options.h"
@@ -28,8 +29,13 @@ static NOINLINE void *alloc_without_heap(struct mp_component *c, unsigned cls)
 static NOINLINE void *alloc_large(struct mp_component *c, size_t size, size_t alignment)
 {
     bool zeroed;
-    void *p = large_alloc(c, size, 0, alignment, &zeroed);
+    void *p;
 
+    if (aside_is_on()) {
+        return alignment > BLOCK_ALIGN ? aside.memalign(alignment, size)
+                                       : aside.malloc(size);
+    }
+    p = large_alloc(c, size, 0, alignment, &zeroed);
     if (thread_local_state.thread == NULL) {
         thread_install_heap(); /* so that the thread is known, and ticks for itself */
     }
@@ -42,6 +48,9 @@ void *malloc_slow(size_t cls)
     void *p;
 
     if (UNLIKELY(h == &heap_empty)) {
+        if (aside_is_on()) {
+            return aside.malloc(sizeclass_bytes((unsigned)cls));
+        }
         h = thread_install_heap();
         if (h == NULL) {
             return alloc_without_heap(thread_component(), (unsigned)cls);
@@ -67,6 +76,9 @@ static void *alloc_class(struct mp_component *c, unsigned cls)
 
     if (c == NULL || c == thread_component()) {
         return malloc_pop(cls);
+    }
+    if (aside_is_on()) {
+        return aside.malloc(sizeclass_bytes(cls));
     }
     h = thread_heap(c);
     if (h == NULL) {
@@ -120,6 +132,9 @@ void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
         }
         return p;
     }
+    if (aside_is_on()) {
+        return aside.calloc(count, size);
+    }
     p = large_alloc(c != NULL ? c : thread_component(), bytes, 0, BLOCK_ALIGN, &zeroed);
     if (p == NULL) {
         return fail();
@@ -171,6 +186,10 @@ static COLD NOINLINE void refuse_in_span(const struct span *s, const void *p)
 static NOINLINE void free_outside(void *p)
 {
     if (huge_try_free(p)) {
+        return;
+    }
+    if (aside_is_on()) {
+        aside.free(p);
         return;
     }
     if (huge_was_freed(p)) {
@@ -249,8 +268,12 @@ static size_t block_bytes(const void *p, struct span **ret_span)
 size_t malloc_usable(const void *p)
 {
     struct span *s;
+    size_t bytes = p != NULL ? block_bytes(p, &s) : 0;
 
-    return p != NULL ? block_bytes(p, &s) : 0;
+    if (p != NULL && bytes == 0 && aside_is_on()) {
+        return aside.usable((void *)(uintptr_t)p);
+    }
+    return bytes;
 }
 
 /* Whether a block of `bytes` should stay where it is for a request of `size`. */
@@ -336,6 +359,9 @@ void *malloc_resize(struct mp_component *c, void *p, size_t size)
     }
     bytes = block_bytes(p, &s);
     if (UNLIKELY(bytes == 0)) {
+        if (aside_is_on()) {
+            return aside.realloc(p, size);
+        }
         refuse(p, "invalid realloc", "not a block of mpalloc");
         return fail();
     }
@@ -365,6 +391,9 @@ void *malloc_aligned(struct mp_component *c, size_t alignment, size_t size)
 
     if (alignment <= BLOCK_ALIGN) {
         return malloc_alloc(c, size);
+    }
+    if (aside_is_on()) {
+        return aside.memalign(alignment, size);
     }
     cls = sizeclass_of_aligned(size, alignment);
     if (cls < CLASS_SLAB_COUNT) {

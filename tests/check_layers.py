@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # The ladder, lowest rung first. A module (x.h and x.c) includes lower rungs and itself.
 LADDER = [
     "config attr",
-    "bits atomic check",
+    "aside bits atomic check",
     "os options probe",
     "lock sizeclass janitor",
     "arena pagemap region",
@@ -26,7 +26,8 @@ LADDER = [
     "malloc",
     "publish",
     "fork libc api cxx exit",
-    "init libc_info",
+    "loader libc_info",
+    "init",
 ]
 
 # Words of the platform, and the only file of alloc/ that may say them.
