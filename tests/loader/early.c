@@ -67,7 +67,7 @@ static int answer(void)
     return 42;
 }
 
-static int (*resolve(void))(void)
+__attribute__((unused)) static int (*resolve(void))(void)
 {
 #ifndef EARLY_ARCHIVE /* there the resolver runs before thread-local storage is ready */
     fill(&from_resolver);
@@ -79,7 +79,7 @@ static int (*resolve(void))(void)
 int early_library(void);
 static struct early from_constructor;
 
-static int chosen(void) __attribute__((ifunc("resolve")));
+static int chosen_in_library(void) __attribute__((ifunc("resolve")));
 
 __attribute__((constructor(101))) static void construct(void)
 {
@@ -88,7 +88,7 @@ __attribute__((constructor(101))) static void construct(void)
 
 int early_library(void)
 {
-    keep = chosen;
+    keep = chosen_in_library;
     CHECK(keep() == 42);
     use_up(&from_resolver);
     use_up(&from_constructor);

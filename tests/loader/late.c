@@ -14,7 +14,7 @@
 #ifdef LATE_OWN_MALLOC
 /* The least that there is: handed out and never reused; each with its size in front. */
 static _Alignas(16) char store[64 << 20];
-static _Atomic size_t used;
+static size_t used; /* atomic */
 
 void *malloc(size_t size)
 {
