@@ -198,7 +198,8 @@ __attribute__((used, no_sanitize("address", "thread", "undefined"))) static void
     return nothing;
 }
 
-static void resolved_early(void) __attribute__((ifunc("resolve_nothing")));
+/* clang takes no notice of static here. */
+HIDDEN void resolved_early(void) __attribute__((ifunc("resolve_nothing")));
 __attribute__((used)) static void (*volatile resolved)(void) = resolved_early;
 #endif
 

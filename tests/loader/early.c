@@ -79,7 +79,8 @@ __attribute__((unused)) static int (*resolve(void))(void)
 int early_library(void);
 static struct early from_constructor;
 
-static int chosen_in_library(void) __attribute__((ifunc("resolve")));
+__attribute__((visibility("hidden"))) int chosen_in_library(void)
+    __attribute__((ifunc("resolve")));
 
 __attribute__((constructor(101))) static void construct(void)
 {
