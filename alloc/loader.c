@@ -73,13 +73,13 @@ static bool is_behind_libc(void)
 }
 
 /* Their runtimes replace malloc, know each block, and never call the next malloc. */
-static bool has_sanitizer(void)
+static bool has_sanitizer(void *program)
 {
     static const char *const names[] = {"__asan_init", "__hwasan_init", "__tsan_init",
         "__msan_init", "__lsan_init", "__memprof_init"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (dlsym(RTLD_DEFAULT, names[i]) != NULL) {
+        if (dlsym(program, names[i]) != NULL) {
             return true;
         }
     }
@@ -121,17 +121,18 @@ static const char *owner_of(void *(*function)(size_t))
 }
 
 /* By this name as the program finds it; a family of which a member is ours has the next. */
-static void *find(const char *name, void *mine, bool redirected)
+static void *find(void *program, const char *name, void *mine, bool redirected)
 {
-    void *found = dlsym(RTLD_DEFAULT, name);
+    void *found = dlsym(program, name);
 
     return found == mine && !redirected ? dlsym(RTLD_NEXT, name) : found;
 }
 
 #define FIND(name, redirected)                                                         \
-    (__typeof__(&name))(uintptr_t)find(#name, (void *)(uintptr_t)name, redirected)
+    (__typeof__(&name))(uintptr_t)find(                                                \
+        program, #name, (void *)(uintptr_t)name, redirected)
 
-static void stand_aside(bool redirected)
+static void stand_aside(void *program, bool redirected)
 {
     struct aside other = {
         .free = FIND(free, redirected),
@@ -150,10 +151,11 @@ static void stand_aside(bool redirected)
 
 bool loader_begin(void)
 {
+    /* Not RTLD_DEFAULT: where we were opened with RTLD_DEEPBIND, that begins with us. */
+    void *program = dlopen(NULL, RTLD_LAZY);
     void *(*program_malloc)(size_t) =
-        (void *(*)(size_t))(uintptr_t)dlsym(RTLD_DEFAULT, "malloc");
-    void (*program_free)(void *) =
-        (void (*)(void *))(uintptr_t)dlsym(RTLD_DEFAULT, "free");
+        (void *(*)(size_t))(uintptr_t)dlsym(program, "malloc");
+    void (*program_free)(void *) = (void (*)(void *))(uintptr_t)dlsym(program, "free");
     bool redirected = program_malloc == malloc;
     bool late;
     const char *owner;
@@ -175,8 +177,8 @@ bool loader_begin(void)
                        : "the program has a malloc of its own: ",
             redirected ? "" : owner);
     }
-    if (late || redirected || has_sanitizer()) {
-        stand_aside(redirected);
+    if (late || redirected || has_sanitizer(program)) {
+        stand_aside(program, redirected);
     }
     return !aside_is_on();
 }
@@ -223,6 +225,9 @@ __attribute__((used)) HIDDEN struct target loader_before_dlopen(
 
     if (function == NULL) {
         function = dlsym(RTLD_NEXT, "dlopen");
+        if (function == NULL) { /* the C library comes before us */
+            function = dlsym(RTLD_DEFAULT, "dlopen");
+        }
         CHECK(function != NULL);
         store_relaxed(&real, function);
     }

@@ -1,7 +1,7 @@
 /*
  * opener - opens plugin.c with RTLD_DEEPBIND and frees blocks across
  *
- * Usage: opener PLUGIN deepbind|frame|namespace. Prints what it saw; the claims are those of
+ * Usage: opener PLUGIN deepbind|caller|namespace|hold. Prints what it saw; the claims are those of
  * test_loader.py.
  */
 #include "../api/test.h"
@@ -105,8 +105,12 @@ int main(int argc, char **argv)
         deepbind(argv[1]);
     } else if (strcmp(argv[2], "caller") == 0) {
         caller(argv[1]);
-    } else {
+    } else if (strcmp(argv[2], "namespace") == 0) {
         namespace(argv[1]);
+    } else { /* opened, and to be looked at from outside */
+        open_it(argv[1], RTLD_NOW | RTLD_DEEPBIND);
+        test_claim("open");
+        pause();
     }
     return 0;
 }

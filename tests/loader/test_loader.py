@@ -187,9 +187,66 @@ int main(int argc, char **argv)
 
     # What the doctor says of it.
 
-    def doctor(self, *words):
-        return self.start([COMMAND, "doctor", *words], preload=False,
-            MPALLOC_LIBRARY=LIBRARY).stdout
+    def doctor(self, *words, **settings):
+        done = self.start([COMMAND, "doctor", *words], preload=False,
+            MPALLOC_LIBRARY=LIBRARY, **settings)
+        self.assertIn(done.returncode, (0, 1, 4), done.stderr)
+        return done.stdout
+
+    def held(self, name, plugin, preload, wrapper=(), **settings):
+        env = {"PATH": "/usr/bin:/bin", "MPALLOC_DIR": self.folder.name + "/regions", **settings}
+        if preload:
+            env["LD_PRELOAD"] = LIBRARY
+        process = subprocess.Popen([*wrapper, PROGRAM[name], plugin, "hold"], env=env,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.assertEqual(process.stdout.readline(), b"ok open\n")
+        return str(process.pid)
+
+    def test_doctor_names_modules_that_miss_our_malloc(self):
+        pid = self.held("opener", PROGRAM["plugin"], True, MPALLOC_DEEPBIND="keep")
+        out = self.doctor(pid)
+        self.assertRegex(out, r"1 of \d+ use another malloc: \S*libloader_plugin.so calls \w+ of "
+            r"\S*libc\.so")
+        self.assertIn("leave MPALLOC_DEEPBIND at strip", out)
+        pid = self.held("opener", PROGRAM["plugin"], True)
+        self.assertRegex(self.doctor(pid), r"ok +modules +\d+ that call malloc or free, all of "
+            "them ours")
+
+    def test_doctor_explains_a_late_library(self):
+        out = self.doctor(self.held("opener", LIBRARY, False))
+        self.assertIn("the program does not use our malloc", out)
+        self.assertIn("loaded too late", out)
+
+    def test_doctor_explains_valgrind(self):
+        if shutil.which("valgrind") is None:
+            self.skipTest("valgrind is not installed")
+        pid = self.held("opener", PROGRAM["plugin"], True, wrapper=("valgrind", "-q"))
+        self.assertIn("it runs under valgrind", self.doctor(pid))
+        self.assertIn("valgrind replaces malloc", self.doctor("/usr/bin/valgrind"))
+
+    def test_doctor_explains_programs_with_a_malloc_of_their_own(self):
+        self.assertIn("it has a malloc of its own", self.doctor(PROGRAM["late_own"]))
+        for flags in ((), ("-static-libasan",)):
+            program = self.compile(self.OVERFLOW, "-fsanitize=address", *flags)
+            self.assertIn("built with a sanitizer", self.doctor(program))
+        self.assertIn("can be preloaded", self.doctor(PROGRAM["opener"]))
+
+    def test_doctor_warns_of_keeping_deepbind(self):
+        self.assertIn("MPALLOC_DEEPBIND=keep", self.doctor(MPALLOC_DEEPBIND="keep"))
+
+    def test_doctor_survives_damaged_programs(self):
+        whole = pathlib.Path(PROGRAM["late_own"]).read_bytes()
+        path = pathlib.Path(self.folder.name, "damaged")
+        for cut in list(range(0, 4096, 61)) + [len(whole) // 2, len(whole) - 1]:
+            path.write_bytes(whole[:cut])
+            path.chmod(0o755)
+            self.doctor(path)
+        for at in range(0, 3000, 41):
+            path.write_bytes(whole[:at] + b"\xff" * 8 + whole[at + 8:])
+            self.doctor(path)
 
 
 unittest.main(argv=sys.argv[:1])
