@@ -3,13 +3,14 @@
  *
  * The allocator needs none of this: it works from the first call on, before any
  * constructor and after the last destructor. Here it gets its options, its fork handlers
- * and its region.
+ * and its region; where another malloc is the program's, nothing.
  */
 #include "attr.h"
 #include "check.h"
 #include "fork.h"
 #include "harden.h"
 #include "housekeeper.h"
+#include "loader.h"
 #include "options.h"
 #include "os.h"
 #include "publish.h"
@@ -17,10 +18,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+static bool is_started;
+
 __attribute__((destructor(101))) static void end(void)
 {
-    housekeeper_stop();
-    publish_end();
+    if (is_started) {
+        housekeeper_stop();
+        publish_end();
+    }
 }
 
 /* 101: before the constructors of the program, behind those of the C library. */
@@ -31,6 +36,10 @@ __attribute__((constructor(101))) static void begin(void)
     if (!os_is_secure()) {
         options_read(environ);
     }
+    if (loader_begin != NULL && !loader_begin()) {
+        return;
+    }
+    is_started = true;
     if (options.harden) {
         harden_start();
     }

@@ -1,5 +1,6 @@
 #include "malloc.h"
 
+#include "aside.h"
 #include "harden.h"
 #include "large.h"
 #include "misuse.h"
@@ -28,8 +29,13 @@ static NOINLINE void *alloc_without_heap(struct mp_component *c, unsigned cls)
 static NOINLINE void *alloc_large(struct mp_component *c, size_t size, size_t alignment)
 {
     bool zeroed;
-    void *p = large_alloc(c, size, 0, alignment, &zeroed);
+    void *p;
 
+    if (aside_is_on()) {
+        return alignment > BLOCK_ALIGN ? aside.memalign(alignment, size)
+                                       : aside.malloc(size);
+    }
+    p = large_alloc(c, size, 0, alignment, &zeroed);
     if (thread_local_state.thread == NULL) {
         thread_install_heap(); /* so that the thread is known, and ticks for itself */
     }
@@ -77,6 +83,9 @@ void *malloc_refill(size_t cls)
     void *p;
 
     if (UNLIKELY(h == &heap_empty)) {
+        if (aside_is_on()) {
+            return aside.malloc(sizeclass_bytes((unsigned)cls));
+        }
         h = thread_install_heap();
         if (h == NULL) {
             return alloc_without_heap(thread_component(), (unsigned)cls);
@@ -105,6 +114,9 @@ static void *alloc_class(struct mp_component *c, unsigned cls)
 
     if (c == NULL || c == thread_component()) {
         return malloc_pop(cls);
+    }
+    if (aside_is_on()) {
+        return aside.malloc(sizeclass_bytes(cls));
     }
     h = thread_heap(c);
     if (h == NULL) {
@@ -168,6 +180,9 @@ void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
         }
         return p;
     }
+    if (aside_is_on()) {
+        return aside.calloc(count, size);
+    }
     p = large_alloc(c != NULL ? c : thread_component(), bytes, 0, BLOCK_ALIGN, &zeroed);
     if (p == NULL) {
         return fail();
@@ -182,7 +197,12 @@ void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
 
 static NOINLINE void free_outside(void *p)
 {
-    if (!huge_try_free(p)) {
+    if (huge_try_free(p)) {
+        return;
+    }
+    if (aside_is_on()) {
+        aside.free(p);
+    } else {
         misuse_outside(p, "invalid free");
     }
 }
@@ -306,6 +326,9 @@ size_t malloc_usable(const void *p)
     struct span *s;
     size_t bytes = p != NULL ? block_bytes(p, &s) : NO_BLOCK;
 
+    if (p != NULL && bytes == NO_BLOCK && aside_is_on()) {
+        return aside.usable((void *)(uintptr_t)p);
+    }
     return bytes != NO_BLOCK ? bytes : 0;
 }
 
@@ -392,6 +415,9 @@ void *malloc_resize(struct mp_component *c, void *p, size_t size)
     }
     bytes = block_bytes(p, &s);
     if (UNLIKELY(bytes == NO_BLOCK)) {
+        if (aside_is_on()) {
+            return aside.realloc(p, size);
+        }
         if (s != NULL) {
             misuse_in_span(s, p, "invalid realloc");
         } else {
@@ -429,6 +455,9 @@ void *malloc_aligned(struct mp_component *c, size_t alignment, size_t size)
 
     if (alignment <= BLOCK_ALIGN) {
         return malloc_alloc(c, size);
+    }
+    if (aside_is_on()) {
+        return aside.memalign(alignment, size);
     }
     if (UNLIKELY(harden_is_on())) {
         return alloc_hard(c, size, alignment);

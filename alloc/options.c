@@ -9,6 +9,7 @@
 struct options options = {
     .region = REGION_FILE,
     .log = LOG_WARN,
+    .deepbind = DEEPBIND_STRIP,
     .keep = 0,
     .abort = true,
     .harden = CONFIG_HARDENED,
@@ -169,6 +170,18 @@ static bool parse_log(const char *text)
     return true;
 }
 
+static bool parse_deepbind(const char *text)
+{
+    static const char *const words[] = {"strip", "keep", NULL};
+    unsigned i;
+
+    if (!parse_choice(text, words, &i)) {
+        return false;
+    }
+    options.deepbind = (enum option_deepbind)i;
+    return true;
+}
+
 static bool parse_report(const char *text)
 {
     bool is_flag = text[0] == '1' && text[1] == '\0';
@@ -199,6 +212,8 @@ static bool option_set(enum id id, const char *text)
         return parse_bool(text, &options.children);
     case ID_housekeeper:
         return parse_bool(text, &options.housekeeper);
+    case ID_deepbind:
+        return parse_deepbind(text);
     case ID_log:
         return parse_log(text);
     case ID_COUNT:

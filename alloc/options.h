@@ -16,6 +16,7 @@ enum { OPTION_TEXT_MAX = 256 };
 
 enum option_region { REGION_FILE, REGION_MEMFD, REGION_OFF };
 enum option_log { LOG_QUIET, LOG_WARN, LOG_DEBUG };
+enum option_deepbind { DEEPBIND_STRIP, DEEPBIND_KEEP };
 enum option_origin { ORIGIN_DEFAULT, ORIGIN_ENVIRONMENT, ORIGIN_REFUSED };
 
 #define PURGE_NEVER UINT32_MAX
@@ -23,6 +24,7 @@ enum option_origin { ORIGIN_DEFAULT, ORIGIN_ENVIRONMENT, ORIGIN_REFUSED };
 struct options {
     enum option_region region;
     enum option_log log;
+    enum option_deepbind deepbind;
     uint64_t keep; /* 0, 1, or the one process that it is for */
     bool abort;
     bool harden;

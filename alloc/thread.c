@@ -30,6 +30,10 @@ static bool has_exit_key;
 static size_t count, peak, total;
 static uint32_t trim_requests; /* atomic */
 
+/* Both: the first thread, while there is no other. */
+static bool is_early;
+static struct thread *early; /* was started before its storage was initialised */
+
 static struct thread **bucket_of(uintptr_t pointer)
 {
     return &buckets[(pointer >> 6) * 0x9e3779b97f4a7c15u >> 56];
@@ -151,10 +155,20 @@ static void register_locked(struct thread *t)
     }
 }
 
+void thread_prepare_early(void)
+{
+    thread_local_state.heap = &heap_empty;
+    is_early = true;
+}
+
 static struct thread *thread_start(void)
 {
-    struct thread *t;
+    struct thread *t = early;
 
+    if (UNLIKELY(t != NULL) && t->pointer == thread_pointer()) {
+        early = NULL;
+        return t;
+    }
     lock_lock(&threads_lock);
     if (!has_exit_key) {
         has_exit_key = pthread_key_create(&exit_key, thread_exit) == 0;
@@ -178,6 +192,10 @@ static struct thread *thread_start(void)
     lock_lock(&threads_lock);
     register_locked(t);
     lock_unlock(&threads_lock);
+    if (UNLIKELY(is_early)) {
+        is_early = false;
+        early = t;
+    }
     return t;
 }
 

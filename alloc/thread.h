@@ -37,6 +37,12 @@ extern HIDDEN __thread struct thread_local_state thread_local_state INITIAL_EXEC
 
 extern struct lock threads_lock;
 
+/*
+ * Before the loader initialises the first thread's storage, all of which is zero so long:
+ * have it serve. What the thread has by then it has again when it starts anew.
+ */
+HIDDEN void thread_prepare_early(void);
+
 /* The component that this thread allocates for. Never NULL. */
 struct mp_component *thread_component(void);
 

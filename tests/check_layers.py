@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # The ladder, lowest rung first. A module (x.h and x.c) includes lower rungs and itself.
 LADDER = [
     "config attr",
-    "bits atomic check",
+    "aside bits atomic check",
     "fault",
     "fault_calls",
     "os options probe",
@@ -31,7 +31,8 @@ LADDER = [
     "malloc housekeeper",
     "publish",
     "fork libc api cxx exit sandbox",
-    "init libc_info",
+    "loader libc_info",
+    "init",
 ]
 
 # Words of the platform, and the only file of alloc/ that may say them.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # install.sh - installs what is missing of the packages in tools/packages.txt
 #
-# Usage: tools/install.sh [SECTION]...     (build, run, test; all of them by default)
+# Usage: tools/install.sh [SECTION]...     (build, run, test, programs; all by default)
 #
 # Does nothing, not even apt-get update, when nothing is missing. Uses sudo when not root.
 set -euo pipefail
@@ -64,7 +64,7 @@ case ${1-} in
 esac
 sections=("$@")
 if (($# == 0)); then
-    sections=(build run test)
+    sections=(build run test programs)
 fi
 for section in "${sections[@]}"; do
     if ! grep -qxF "[$section]" "$list"; then

@@ -1,5 +1,7 @@
 #include "preload.h"
 
+#include "elffile.h"
+
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -7,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static const char soname[] = "libmpalloc.so.0";
@@ -99,9 +102,33 @@ static enum preload_obstacle check_elf(int fd, const Elf64_Ehdr *header)
     return PRELOAD_STATIC;
 }
 
+/* A malloc that comes before ours, of which the program's symbols tell. */
+static enum preload_obstacle check_symbols(const char *path)
+{
+    static const char *const sanitizers[] = {
+        "__asan_", "__hwasan_", "__tsan_", "__msan_", "__lsan_"};
+    enum preload_obstacle found = PRELOAD_FINE;
+    struct elffile f;
+
+    if (elffile_open(&f, path) != 0) {
+        return PRELOAD_FINE;
+    }
+    if (elffile_defines(&f, "malloc") && !elffile_defines(&f, "mp_malloc")) {
+        found = PRELOAD_OWN_MALLOC;
+    }
+    for (size_t i = 0; i < sizeof(sanitizers) / sizeof(sanitizers[0]); i++) {
+        if (elffile_mentions(&f, sanitizers[i])) {
+            found = PRELOAD_SANITIZER;
+        }
+    }
+    elffile_close(&f);
+    return found;
+}
+
 enum preload_obstacle preload_check(const char *path)
 {
     enum preload_obstacle found = PRELOAD_UNKNOWN;
+    const char *slash = strrchr(path, '/');
     Elf64_Ehdr header = {0};
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -111,8 +138,9 @@ enum preload_obstacle preload_check(const char *path)
         return PRELOAD_UNKNOWN;
     }
     n = pread(fd, &header, sizeof(header), 0);
-    if (fstat(fd, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID)) != 0
-        && st.st_uid != geteuid()) {
+    if ((fstat(fd, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID)) != 0
+            && st.st_uid != geteuid())
+        || (geteuid() != 0 && fgetxattr(fd, "security.capability", NULL, 0) > 0)) {
         found = PRELOAD_SETUID;
     } else if (n >= 2 && memcmp(&header, "#!", 2) == 0) {
         found = PRELOAD_SCRIPT;
@@ -120,6 +148,12 @@ enum preload_obstacle preload_check(const char *path)
         found = check_elf(fd, &header);
     }
     close(fd);
+    if (strncmp(slash != NULL ? slash + 1 : path, "valgrind", 8) == 0) {
+        return PRELOAD_VALGRIND;
+    }
+    if (found == PRELOAD_FINE) {
+        found = check_symbols(path);
+    }
     return found;
 }
 
@@ -130,10 +164,22 @@ const char *preload_advice(enum preload_obstacle obstacle)
         return "it is linked statically, nothing can be preloaded: link it with "
                "-lmpalloc instead";
     case PRELOAD_SETUID:
-        return "it is setuid or setgid, the loader ignores LD_PRELOAD: link it with "
+        return "it is setuid, setgid or has capabilities, the loader ignores "
+               "LD_PRELOAD: link it with "
                "-lmpalloc, or run it as its owner";
     case PRELOAD_FOREIGN:
         return "it is for another machine than this libmpalloc";
+    case PRELOAD_OWN_MALLOC:
+        return "it has a malloc of its own (the archive of mpalloc, perhaps), which "
+               "everybody "
+               "finds before a preloaded one";
+    case PRELOAD_SANITIZER:
+        return "it is built with a sanitizer, which has a malloc of its own: run it "
+               "without "
+               "mpalloc, or build it without the sanitizer";
+    case PRELOAD_VALGRIND:
+        return "valgrind replaces malloc: mpalloc stands aside and sees nothing; "
+               "--soname-synonyms=somalloc=NONE leaves malloc to it";
     case PRELOAD_UNKNOWN:
         return "it cannot be read, so whether it takes the library is not known";
     default:

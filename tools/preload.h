@@ -18,11 +18,14 @@ int preload_find_program(const char *name, char *ret_path, size_t size);
 
 enum preload_obstacle {
     PRELOAD_FINE,
-    PRELOAD_STATIC,  /* no interpreter: nothing can be preloaded */
-    PRELOAD_SETUID,  /* the loader ignores LD_PRELOAD with a slash in it */
-    PRELOAD_FOREIGN, /* for another machine or word size */
-    PRELOAD_SCRIPT,  /* runs an interpreter, which gets the library */
-    PRELOAD_UNKNOWN, /* cannot be read */
+    PRELOAD_STATIC,     /* no interpreter: nothing can be preloaded */
+    PRELOAD_SETUID,     /* the loader ignores LD_PRELOAD with a slash in it */
+    PRELOAD_FOREIGN,    /* for another machine or word size */
+    PRELOAD_SCRIPT,     /* runs an interpreter, which gets the library */
+    PRELOAD_OWN_MALLOC, /* exports a malloc of its own, which everybody finds first */
+    PRELOAD_SANITIZER,  /* the same, of ASan or kin */
+    PRELOAD_VALGRIND,   /* will replace malloc */
+    PRELOAD_UNKNOWN,    /* cannot be read */
 };
 
 enum preload_obstacle preload_check(const char *path);

@@ -2,6 +2,7 @@
  * verb_doctor - mpalloc doctor: what would hinder mpalloc here, in a program, or does
  * hinder it in a process
  */
+#include "bound.h"
 #include "cli.h"
 #include "document.h"
 #include "format.h"
@@ -223,6 +224,13 @@ static void check_environment(struct findings *f)
         say(f, WARN, "environment", "LD_PRELOAD names %s: the first malloc in it wins",
             other_allocator(preload));
     }
+    if (getenv("MPALLOC_DEEPBIND") != NULL
+        && strcmp(getenv("MPALLOC_DEEPBIND"), "keep") == 0) {
+        say(f, WARN, "environment",
+            "MPALLOC_DEEPBIND=keep: a library that is opened with RTLD_DEEPBIND frees "
+            "our "
+            "blocks with the C library's free and crashes, as php does");
+    }
     if (preload != NULL && strstr(preload, "libmpalloc") != NULL) {
         say(f, GOOD, "environment", "LD_PRELOAD names libmpalloc");
     }
@@ -243,7 +251,9 @@ static void check_program(struct findings *f, const char *name)
     }
     obstacle = preload_check(path);
     if (preload_advice(obstacle)[0] != '\0') {
-        say(f, obstacle == PRELOAD_UNKNOWN ? WARN : BAD, "program", "%s: %s", path,
+        bool may_do = obstacle == PRELOAD_UNKNOWN || obstacle == PRELOAD_OWN_MALLOC;
+
+        say(f, may_do ? WARN : BAD, "program", "%s: %s", path,
             preload_advice(obstacle));
     } else {
         say(f, GOOD, "program", "%s can be preloaded%s", path,
@@ -301,6 +311,76 @@ static bool look_into_maps(uint64_t pid, bool *ret_ours, char *ret_other, size_t
     }
     free(line);
     fclose(file);
+    return true;
+}
+
+/* ---- modules of a process that use another malloc ---- */
+
+struct others {
+    unsigned count;
+    bool has_libc; /* the C library, too: then it is everybody's malloc */
+    char first[PATH_MAX * 2 + 64];
+    char owner[PATH_MAX];
+};
+
+static void note_other(
+    void *data, const char *module, const char *function, const char *owner)
+{
+    struct others *o = data;
+
+    if (o->count++ == 0) {
+        snprintf(
+            o->first, sizeof(o->first), "%s calls %s of %s", module, function, owner);
+        snprintf(o->owner, sizeof(o->owner), "%s", owner);
+    }
+    o->has_libc |= strstr(module, "/libc.so") != NULL;
+}
+
+/* Whether all modules are bound to libmpalloc, which is mapped. */
+static bool check_modules(struct findings *f, uint64_t pid)
+{
+    struct others o = {0};
+    char exe[64];
+    char value[64];
+    char program[PATH_MAX];
+    ssize_t n;
+    int modules;
+
+    snprintf(exe, sizeof(exe), "/proc/%llu/exe", (unsigned long long)pid);
+    n = readlink(exe, program, sizeof(program) - 1);
+    program[n > 0 ? n : 0] = '\0';
+    modules = bound_find_others(pid, note_other, &o);
+    if (strstr(program, "/valgrind/") != NULL) {
+        say(f, BAD, "modules", "it runs under valgrind: %s",
+            preload_advice(PRELOAD_VALGRIND));
+        return false;
+    }
+    if (modules < 0) {
+        say(f, WARN, "modules", "whose malloc they call cannot be read: %s",
+            strerror(-modules));
+    } else if (o.count == 0) {
+        say(f, GOOD, "modules", "%d that call malloc or free, all of them ours",
+            modules);
+    } else if (o.has_libc || (int)o.count == modules) {
+        say(f, BAD, "modules", "the program does not use our malloc: %s. %s", o.first,
+            strstr(o.owner, "/libc.so") != NULL
+                ? "libmpalloc was loaded too late: preload it, or link the program "
+                  "itself "
+                  "with -lmpalloc"
+                : "That one is found before ours");
+        return false;
+    } else {
+        bool kept = find_variable(pid, "MPALLOC_DEEPBIND", value, sizeof(value))
+                    && strcmp(value, "keep") == 0;
+
+        say(f, BAD, "modules",
+            "%u of %d use another malloc: %s. Opened with RTLD_DEEPBIND%s, they crash "
+            "when "
+            "they free a block of another module; %s",
+            o.count, modules, o.first, kept ? " (MPALLOC_DEEPBIND=keep)" : "",
+            kept ? "leave MPALLOC_DEEPBIND at strip"
+                 : "or by a way that does not pass our dlopen");
+    }
     return true;
 }
 
@@ -423,11 +503,16 @@ static void check_process(struct findings *f, uint64_t pid)
         f->code = EXIT_NO_PROCESS;
     } else if (mp_find_pid(pid, region, sizeof(region), NULL) != 0) {
         say(f, GOOD, "process", "libmpalloc is mapped");
-        explain_no_region(f, pid, st.st_uid);
+        if (check_modules(f, pid)) {
+            explain_no_region(f, pid, st.st_uid);
+        }
         f->code = EXIT_NO_PROCESS;
     } else {
         say(f, GOOD, "process", "%s",
             ours ? "libmpalloc is mapped" : "linked with mpalloc");
+        if (ours) {
+            check_modules(f, pid);
+        }
         check_region(f, pid, st.st_uid);
     }
 }

@@ -1,13 +1,13 @@
 """archive - tar into xz with two threads, and back"""
 import random
 
-from harness import Session, sha256_file, sha256_tree
+from harness import Session, sha256_file, sha256_tree, sized
 
 
 def fill(folder):
     rng = random.Random(4)
     words = ["".join(rng.choices("etaoinshrdlu ", k=rng.randrange(2, 14))) for _ in range(3000)]
-    for i in range(1200):
+    for i in range(sized(120, 2400)):
         path = folder / f"d{i % 40}" / f"f{i}"
         path.parent.mkdir(parents=True, exist_ok=True)
         if i % 10 == 0:
@@ -34,6 +34,7 @@ def roundtrip(preload):
 
 
 with Session("archive", needs=("tar", "xz", "bash")) as session:
+    session.note_version(("xz", "--version"))
     fill(session.folder / "data")
     session.say(f"{sum(f.stat().st_size for f in session.folder.rglob('f*')):,} bytes to pack")
     session.both(roundtrip)

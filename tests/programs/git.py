@@ -1,9 +1,9 @@
 """git - clone, fsck, repack and log of a repository that is made on the fly"""
 import random
 
-from harness import Session, sha256
+from harness import Session, sha256, sized
 
-COMMITS = 700
+COMMITS = sized(200, 1500)
 FILES = 400
 
 
@@ -55,6 +55,7 @@ def use(preload):
 
 
 with Session("git", needs=("git",)) as session:
+    session.note_version(("git", "--version"))
     origin = session.folder / "origin.git"
     session.expect(session.run(["git", "init", "-q", "--bare", "-b", "main", origin], False))
     session.expect(session.run(["git", "-C", origin, "fast-import", "--quiet", "--done"], False,

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import signal
@@ -21,8 +22,13 @@ import threading
 import time
 
 SKIPPED = 77
+BIG = sys.argv[-1:] == ["big"]  # the version of a test for the suite `slow`
 SCAN_SECONDS = 0.02
 SCAN_LATER_SECONDS = 0.5
+
+
+def sized(small, big):
+    return big if BIG else small
 
 
 class Result:
@@ -66,11 +72,11 @@ def processes_of(session):
 
 
 class Watch(threading.Thread):
-    """Looks at the maps of a process and its descendants for as long as it lives."""
+    """Looks at the maps of a process and its descendants until all names were seen."""
 
-    def __init__(self, session, wanted):
+    def __init__(self, session, wanted, names):
         super().__init__(daemon=True)
-        self.session, self.wanted = session, wanted
+        self.session, self.wanted, self.names = session, wanted, set(names)
         self.mapped = set()
         self.ended = threading.Event()
 
@@ -82,8 +88,10 @@ class Watch(threading.Thread):
 
     def run(self):
         began = time.monotonic()
-        while not self.ended.is_set():
+        while not self.ended.is_set() and not self.names <= self.mapped:
             self.look(self.session)
+            if self.names <= self.mapped:
+                break
             for pid in processes_of(self.session):
                 self.look(pid)
             young = time.monotonic() - began < 3
@@ -98,13 +106,14 @@ class Watch(threading.Thread):
 class Session:
     """One test. Use as a context manager; leaving it ends the test with its exit code."""
 
-    def __init__(self, name, needs=(), user=None):
+    def __init__(self, name, needs=(), user=None, packages=None):
         self.name, self.user = name, user
         self.failures = 0
         self.started = []
         for program in needs:
             if shutil.which(program, path=self.search_path()) is None:
-                print(f"{name}: skipped, {program} is not installed")
+                print(f"{name}: skipped, {program} is not installed (package "
+                      f"{packages or program})")
                 sys.exit(SKIPPED)
         self.library = self.find_library()
 
@@ -130,9 +139,11 @@ class Session:
             self.library = shutil.copy(self.library, self.folder)
             shutil.chown(self.folder, self.user)
             os.chmod(self.library, 0o755)
-        (self.folder / "regions").mkdir(mode=0o700)
+        # In memory, as they are by default: on disk they would be what is measured.
+        self.regions = pathlib.Path(tempfile.mkdtemp(prefix="mpalloc-regions-",
+            dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
         if self.user is not None:
-            shutil.chown(self.folder / "regions", self.user)
+            shutil.chown(self.regions, self.user)
         return self
 
     def __exit__(self, kind, value, trace):
@@ -142,6 +153,7 @@ class Session:
             print(f"{self.name}: {kind.__name__}: {value}")
             self.failures += 1
         shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.regions, ignore_errors=True)
         if kind is None or not issubclass(kind, SystemExit):
             sys.stdout.flush()
             os._exit(1 if self.failures or kind is not None else 0)
@@ -174,6 +186,14 @@ class Session:
         for what in plain:
             self.same(what, plain[what], preloaded.get(what))
 
+    def note_version(self, command):
+        """For RESULTS.md: the first line of the output that has a number."""
+        done = subprocess.run([str(word) for word in command], env=self.environment(False),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd=self.folder, timeout=60)
+        lines = done.stdout.decode(errors="replace").splitlines()
+        self.say("version " + next((line.strip() for line in lines if re.search(r"\d", line)), "?"))
+
     # What a test runs.
 
     def environment(self, preload, extra=None):
@@ -184,7 +204,7 @@ class Session:
             LC_ALL="C.UTF-8", TZ="UTC",
         )
         if preload:
-            env.update(LD_PRELOAD=self.library, MPALLOC_DIR=str(self.folder / "regions"))
+            env.update(LD_PRELOAD=self.library, MPALLOC_DIR=str(self.regions))
             settings = {n: v for n, v in os.environ.items() if n.startswith("MPALLOC_")}
             env.update({n: v for n, v in settings.items() if "_TEST_" not in n})
         env.update(extra or {})
@@ -202,7 +222,8 @@ class Session:
         self.started.append(process)
         return process
 
-    def run(self, argv, preload, mapped=(), env=None, text=None, timeout=240, **more):
+    def run(self, argv, preload, mapped=(), env=None, text=None, timeout=240, quiet=False,
+            **more):
         """
         Run to the end and return the Result. With preload, every name in `mapped` must be
         seen as a process that has the library in its maps.
@@ -215,7 +236,7 @@ class Session:
                 process = self.start(
                     argv, preload, env, stdin=given, stdout=out, stderr=err, **more
                 )
-            watch = Watch(process.pid, os.path.basename(self.library))
+            watch = Watch(process.pid, os.path.basename(self.library), mapped)
             if preload:
                 watch.start()
             try:
@@ -232,10 +253,10 @@ class Session:
             err.seek(0)
             result = Result(argv, code, out.read(), err.read(), seconds, seen)
         if preload:
-            self.judge_preload(result, mapped)
+            self.judge_preload(result, mapped, quiet)
         return result
 
-    def judge_preload(self, result, mapped):
+    def judge_preload(self, result, mapped, quiet):
         name = os.path.basename(self.library)
         for wanted in mapped:
             self.check(f"{name} is mapped in {wanted}", wanted in result.mapped)
@@ -243,7 +264,7 @@ class Session:
             line for line in result.err.decode(errors="replace").splitlines()
             if line.startswith("mpalloc:") or "cannot be preloaded" in line
         ]
-        if complaints:
+        if complaints and not quiet:
             self.check("the library complains of nothing", False, complaints[0])
 
     def expect(self, result, code=0):

@@ -1,5 +1,5 @@
 """
-postgres - initdb, pgbench for 20 s, and queries whose results are compared
+postgres - initdb, pgbench for some seconds, and queries whose results are compared
 
 A server of its own, on a socket in its own folder, without TCP. Runs as the user postgres
 when started by root, because the server refuses to run as root.
@@ -7,7 +7,7 @@ when started by root, because the server refuses to run as root.
 import os
 import re
 
-from harness import Session, sha256
+from harness import Session, sha256, sized
 
 QUERIES = """
 create table t as select i as id, (i::bigint * 7919 % 100003)::int as k, md5(i::text) as body
@@ -30,14 +30,14 @@ delete from t where k % 11 = 0;
 vacuum full t;
 select count(*), md5(string_agg(body, '' order by id)) from t;
 do $$ begin for i in 1..20000 loop perform md5(i::text || 'x'); end loop; end $$;
-"""
+""".replace("300000", sized("60000", "300000"))
 
 
 def serve(preload):
     label = "preloaded" if preload else "plain"
     data = session.folder / label
     log = session.folder / f"{label}.log"
-    seconds = 20 if preload else 3
+    seconds = sized(4, 40) if preload else sized(1, 3)
     facts = {}
 
     def run(*words, text=None, **more):
@@ -60,7 +60,7 @@ def serve(preload):
     result = run("psql", "-U", "postgres", "-qAt", "-v", "ON_ERROR_STOP=1", "b", text=QUERIES)
     facts["query results"] = sha256(result.out)
     facts["lines"] = len(result.out.splitlines())
-    run("pgbench", "-U", "postgres", "-i", "-q", "-s", "5", "b")
+    run("pgbench", "-U", "postgres", "-i", "-q", "-s", sized("1", "5"), "b")
     bench = run("pgbench", "-U", "postgres", "-c", "8", "-j", "2", "-T", seconds, "b",
         mapped=("pgbench",) if preload else ())
     done = re.search(r"actually processed: (\d+)", bench.text)
@@ -82,4 +82,5 @@ def serve(preload):
 
 user = "postgres" if os.geteuid() == 0 else None
 with Session("postgres", needs=("postgres", "pgbench", "initdb"), user=user) as session:
+    session.note_version(("postgres", "--version"))
     session.both(serve)

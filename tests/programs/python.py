@@ -13,6 +13,9 @@ from harness import Session
 PYTHON = "/usr/bin/python3.11"  # the modules belong to this version
 
 PARTS = {
+    "some": """
+        bytes deque dict gc generators json list memoryview struct threading_local weakref
+        zlib""",
     "types": """
         array ast asyncgen bisect bool buffer builtin bytes call class cmath collections compile
         complex context copy coroutines dataclasses deque descr dict dis enum exceptions float
@@ -47,6 +50,7 @@ def run(modules, preload):
 part = sys.argv[1]
 modules = [f"test_{name}" for name in PARTS[part].split()]
 with Session(f"python-{part}", needs=(PYTHON,)) as session:
+    session.note_version((PYTHON, "--version"))
     result = run(modules, True)
     text = result.text
     passed = set(re.findall(r"\] (test_\w+) passed", text))

@@ -1,0 +1,3 @@
+#include "aside.h"
+
+struct aside aside;
