@@ -14,6 +14,7 @@
 #include "options.h"
 #include "os.h"
 #include "publish.h"
+#include "sizeclass.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -32,6 +33,10 @@ __attribute__((destructor(101))) static void end(void)
 __attribute__((constructor(101))) static void begin(void)
 {
     check_remember_stderr();
+    if (os_page_bytes() > SPAN_BYTES) {
+        check_die(
+            "pages of %zu bytes: mpalloc works with 64 KiB at most", os_page_bytes());
+    }
     fork_register_handlers();
     if (!os_is_secure()) {
         options_read(environ);

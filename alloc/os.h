@@ -12,7 +12,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/single_threaded.h>
+#if __has_include(<sys/single_threaded.h>)
+#    include <sys/single_threaded.h>
+#else
+#    define __libc_single_threaded 0 /* musl: not known */
+#endif
 
 size_t os_page_bytes(void);
 
@@ -29,10 +33,11 @@ void *os_map(size_t bytes);
 bool os_map_at(void *start, size_t bytes);
 
 /*
- * An address where `bytes` can probably be mapped piece by piece: random, aligned to
- * 2 MiB, away from where the kernel puts mappings by itself. NULL: no such place.
+ * An address where `bytes` can probably be mapped piece by piece, if addresses of processes
+ * have `bits` bits: random, aligned to 2 MiB, away from where the kernel puts mappings by
+ * itself. NULL: no such place.
  */
-void *os_lonely_address(size_t bytes);
+void *os_lonely_address(size_t bytes, unsigned bits);
 bool os_unmap(void *start, size_t bytes);
 
 /* Resize a mapping, moving it if need be: its new start, or NULL and nothing changed. */

@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -22,6 +21,10 @@
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Of the kernel, whose headers need not be there (musl-gcc does not find them). */
+#define FUTEX_WAIT_PRIVATE 128
+#define FUTEX_WAKE_PRIVATE 129
 
 #include "fault_calls.h" /* last: it stands before the kernel's entries */
 
@@ -44,7 +47,7 @@ size_t os_page_bytes(void)
     if (UNLIKELY(page == 0)) {
         size_t found = getauxval(AT_PAGESZ);
 
-        page = found != 0 ? found : 4096;
+        page = found != 0 ? found : (size_t)1 << CONFIG_PAGE_SHIFT;
     }
     return page;
 }
@@ -74,24 +77,21 @@ bool os_map_at(void *start, size_t bytes)
     return p != MAP_FAILED;
 }
 
-void *os_lonely_address(size_t bytes)
+void *os_lonely_address(size_t bytes, unsigned bits)
 {
-#if UINTPTR_MAX > UINT32_MAX && !UNDER_TSAN
     /*
-     * Between 32 and 80 TiB: below the kernel's top-down mappings and the executable,
-     * above what sanitizers and language runtimes claim. Under TSan any address outside
-     * its own layout is fatal.
+     * Between 2/8 and 5/8 of all (with 47 bits: 32 to 80 TiB): below the kernel's top-down
+     * mappings and the executable, above what sanitizers and language runtimes claim.
      */
-    const uintptr_t low = (uintptr_t)32 << 40;
-    const uintptr_t room = ((uintptr_t)48 << 40) - bytes;
+    const uintptr_t low = (uintptr_t)1 << (bits - 2);
+    const uintptr_t room = ((uintptr_t)3 << (bits - 3)) - bytes;
     uint64_t random;
 
+    if (UNDER_TSAN) { /* any address outside its own layout is fatal */
+        return NULL;
+    }
     os_random(&random, sizeof(random));
     return (void *)(low + bits_round_down(random % room, 2 * MIB));
-#else
-    (void)bytes;
-    return NULL;
-#endif
 }
 
 bool os_unmap(void *start, size_t bytes)
@@ -686,7 +686,7 @@ void os_list_directory(
     unsigned seen = 0;
     ssize_t n;
 
-    while ((n = getdents64(directory, &buffer, sizeof(buffer))) > 0) {
+    while ((n = getdents64(directory, (void *)&buffer, sizeof(buffer))) > 0) {
         ssize_t at = 0;
 
         while (at < n) {

@@ -18,6 +18,29 @@
 
 enum { TEST_SKIPPED = 77 };
 
+#if !defined(__GLIBC__) && defined(TEST_LINKED)
+void *pvalloc(size_t size); /* mpalloc has them; no header of musl says so */
+int malloc_trim(size_t pad);
+#elif !defined(__GLIBC__)
+#    include <dlfcn.h>
+
+static inline void *pvalloc(size_t size)
+{
+    void *(*call)(size_t);
+
+    *(void **)&call = dlsym(RTLD_DEFAULT, "pvalloc");
+    return call(size);
+}
+
+static inline int malloc_trim(size_t pad)
+{
+    int (*call)(size_t);
+
+    *(void **)&call = dlsym(RTLD_DEFAULT, "malloc_trim");
+    return call(pad);
+}
+#endif
+
 #define CHECK(x) ((x) ? (void)0 : test_fail(#x, __FILE__, __LINE__))
 #define CHECK_EQ(a, b)                                                                 \
     test_equal((uint64_t)(a), (uint64_t)(b), #a " == " #b, __FILE__, __LINE__)
@@ -92,21 +115,33 @@ static inline int test_is_filled(const void *p, int value, size_t bytes)
     return at[0] == (unsigned char)value && memcmp(at, at + 1, bytes - 1) == 0;
 }
 
-/* Field number `index` of /proc/self/statm, in bytes: 0 is address space, 1 resident. */
+static inline size_t test_status(const char *text, const char *name)
+{
+    const char *at = strstr(text, name);
+
+    return at != NULL ? strtoul(at + strlen(name), NULL, 10) * 1024 : 0;
+}
+
+/*
+ * Field number `index` of /proc/self/statm, in bytes: 0 is address space, 1 resident, 5
+ * data and stack. From status, which has KiB: the pages of an emulated machine may be
+ * others than those of the kernel.
+ */
 static inline size_t test_statm(int index)
 {
-    char text[128];
-    char *at = text;
-    size_t pages = 0;
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    ssize_t n = read(fd, text, sizeof(text) - 1);
+    char text[4096];
+    FILE *f = fopen("/proc/self/status", "r");
+    size_t n;
 
-    close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    for (int i = 0; i <= index; i++) {
-        pages = strtoul(at, &at, 10);
+    if (f == NULL) {
+        return 0;
     }
-    return pages * (size_t)sysconf(_SC_PAGESIZE);
+    n = fread(text, 1, sizeof(text) - 1, f);
+    fclose(f);
+    text[n] = '\0';
+    return index == 0   ? test_status(text, "VmSize:")
+           : index == 1 ? test_status(text, "VmRSS:")
+                        : test_status(text, "VmData:") + test_status(text, "VmStk:");
 }
 
 static inline uint64_t test_random(uint64_t *state)

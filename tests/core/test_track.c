@@ -1,5 +1,6 @@
 #include "track.h"
 
+#include "arch.h"
 #include "thread.h"
 
 #include <criterion/criterion.h>
