@@ -6,6 +6,7 @@
 #include "large.h"
 #include "publish.h"
 #include "thread.h"
+#include "unwind_table.h"
 
 #include <pthread.h>
 
@@ -46,6 +47,7 @@ static void in_child(void)
     heap_reset_all();
     span_after_fork_in_child();
     thread_after_fork_in_child();
+    unwind_table_after_fork_in_child();
     publish_after_fork_in_child();
 }
 

@@ -41,6 +41,9 @@ void *os_remap(void *start, size_t old_bytes, size_t new_bytes, bool may_move);
 /* Give the pages back; they read as zeros afterwards. False when the kernel refused. */
 bool os_purge(void *start, size_t bytes);
 
+/* Whether the word at an address can be read, for now: the kernel is asked. */
+bool os_is_readable(const void *address);
+
 /* Memory that reads as zeros in a forked child, however it was forked. NULL: no such. */
 void *os_map_wiped_on_fork(size_t bytes);
 
@@ -85,6 +88,7 @@ uint64_t os_limit_data(void); /* RLIMIT_DATA, 0: none */
 uint64_t os_physical_bytes(void);
 uint64_t os_cgroup_limit(void); /* memory.max, 0: none or unknown; opens files */
 uint64_t os_pid(void);
+bool os_is_first_thread(void); /* the process began with it */
 uint64_t os_parent_pid(void);
 uint64_t os_uid(void);
 uint64_t os_pid_namespace(void);

@@ -115,6 +115,18 @@ bool os_purge(void *start, size_t bytes)
     return done;
 }
 
+bool os_is_readable(const void *address)
+{
+    int saved = errno;
+    bool is_readable;
+
+    /* The kernel reads the set before it finds that there is no such operation. */
+    syscall(SYS_rt_sigprocmask, ~0, address, NULL, sizeof(uint64_t));
+    is_readable = errno == EINVAL;
+    errno = saved;
+    return is_readable;
+}
+
 void *os_map_wiped_on_fork(size_t bytes)
 {
     int saved = errno;
@@ -366,6 +378,11 @@ uint64_t os_cgroup_limit(void)
 uint64_t os_pid(void)
 {
     return (uint64_t)getpid();
+}
+
+bool os_is_first_thread(void)
+{
+    return gettid() == getpid();
 }
 
 uint64_t os_parent_pid(void)

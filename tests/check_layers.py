@@ -12,9 +12,13 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # The ladder, lowest rung first. A module (x.h and x.c) includes lower rungs and itself.
 LADDER = [
-    "config attr",
-    "bits atomic check",
-    "os options probe",
+    "config attr cursor",
+    "unwind_x86_64 unwind_aarch64",
+    "unwind_arch",
+    "bits atomic check cfi",
+    "os options probe cfi_expr",
+    "unwind_table",
+    "unwind",
     "lock sizeclass janitor",
     "arena pagemap region",
     "component span modules",

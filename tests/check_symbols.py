@@ -41,7 +41,7 @@ CORE_MAY_CALL = set("""
     pthread_setcancelstate at_quick_exit pthread_self pthread_key_create pthread_getspecific pthread_setspecific pthread_atfork
     __register_atfork dl_iterate_phdr _dl_find_object __tls_get_addr
     _GLOBAL_OFFSET_TABLE_ __gmon_start__ __stack_chk_fail
-    __libc_single_threaded
+    __libc_single_threaded __libc_stack_end
     """.split())
 
 problems = []
