@@ -1,10 +1,14 @@
 #include "check.h"
 
+#include "atomic.h"
+
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MESSAGE_MAX = 512 };
@@ -136,13 +140,42 @@ void check_say(const char *format, ...)
     va_end(ap);
 }
 
+enum { PATIENCE = 100 };
+
+/* Whether this thread is the one to speak, and if it may walk its stack. */
+static bool begin_dying(void)
+{
+    static uintptr_t dying; /* atomic: who began to */
+    const struct timespec pause = {0, 20000000};
+    const struct sigaction standard = {.sa_handler = SIG_DFL};
+    uintptr_t nobody = 0;
+
+    if (cas_acquire(&dying, &nobody, thread_pointer())) {
+        return true;
+    }
+    if (nobody == thread_pointer()) {
+        /* Once more, in a handler of SIGABRT: that one is not called again. */
+        sigaction(SIGABRT, &standard, NULL);
+        return false;
+    }
+    /* Unless a handler of the program prevents it, the process is gone before this ends. */
+    for (unsigned i = 0; i < PATIENCE; i++) {
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
 void check_die(const char *format, ...)
 {
+    bool is_first = begin_dying();
     va_list ap;
 
     va_start(ap, format);
     say_va(format, ap);
     va_end(ap);
+    if (is_first) {
+        check_explain();
+    }
     abort();
 }
 

@@ -23,8 +23,14 @@ size_t check_format(char *buffer, size_t size, const char *format, ...)
 /* One line on file descriptor 2, "mpalloc: " before and a newline behind it. */
 void check_say(const char *format, ...) PRINTF_LIKE(1, 2) COLD;
 
-/* The same, then abort(). */
+/*
+ * The same, then the call stack, then abort(). Of threads that die at once the first one
+ * speaks.
+ */
 NORETURN void check_die(const char *format, ...) PRINTF_LIKE(1, 2) COLD;
+
+/* What check_die says below its message: from above, trace.c. */
+void check_explain(void);
 
 NORETURN void check_failed(const char *what, const char *file, int line) COLD;
 

@@ -58,6 +58,9 @@ uint64_t os_started_ns(uint64_t ticks);
 /* The path that the program was executed by, "" when unknown. */
 const char *os_called(void);
 
+/* The program's ELF program headers, as the kernel mapped them. NULL: unknown. */
+const void *os_program_headers(size_t *ret_count);
+
 /* Without any handler, at once. */
 NORETURN void os_exit(int code);
 
@@ -118,6 +121,7 @@ int os_write_new_file(
 bool os_write_at(int fd, const void *data, size_t bytes, size_t offset);
 bool os_read_at(
     int directory, const char *name, void *buffer, size_t bytes, size_t offset);
+void os_write_error(const char *text, size_t bytes); /* file descriptor 2 */
 void os_close(int fd);
 bool os_unlink_at(int directory, const char *name);
 

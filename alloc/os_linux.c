@@ -180,6 +180,12 @@ const char *os_called(void)
     return path != NULL ? path : "";
 }
 
+const void *os_program_headers(size_t *ret_count)
+{
+    *ret_count = getauxval(AT_PHNUM);
+    return (const void *)getauxval(AT_PHDR);
+}
+
 uint64_t os_inode(int fd)
 {
     int saved = errno;
@@ -629,6 +635,17 @@ bool os_read_at(
     }
     errno = saved;
     return done;
+}
+
+void os_write_error(const char *text, size_t bytes)
+{
+    int saved = errno;
+    int cancel = os_cancel_disable();
+    ssize_t done = write(STDERR_FILENO, text, bytes);
+
+    (void)done;
+    os_cancel_restore(cancel);
+    errno = saved;
 }
 
 void os_close(int fd)

@@ -3,6 +3,7 @@
 #include "atomic.h"
 #include "bits.h"
 #include "cfi_expr.h"
+#include "os.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -40,15 +41,20 @@ bool unwind_find_module(uintptr_t address, struct unwind_module *ret)
 #endif
 }
 
-/* The program headers of a module. NULL: not where they are found in all that is built. */
-static const ElfW(Phdr)
-    * program_headers(const struct unwind_module *m, unsigned *ret_n)
+/*
+ * The program headers of a module, NULL when they are not where they are found in all that
+ * is built: behind the ELF header, in the first page of its mapping. A static program is
+ * said to be mapped from its code on; the kernel tells where its headers are.
+ */
+static const ElfW(Phdr) * program_headers(const struct unwind_module *m, size_t *ret_n)
 {
     const ElfW(Ehdr) *elf = (const ElfW(Ehdr) *)m->start;
 
-    /* The first page of a mapping is there, and what follows is in it. */
-    if (m->end - m->start < sizeof(*elf) || memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0
-        || elf->e_phentsize != sizeof(ElfW(Phdr)) || elf->e_phoff > FIRST_PAGE
+    if (m->end - m->start < sizeof(*elf)
+        || memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0) {
+        return m->path[0] == '\0' ? os_program_headers(ret_n) : NULL;
+    }
+    if (elf->e_phentsize != sizeof(ElfW(Phdr)) || elf->e_phoff > FIRST_PAGE
         || elf->e_phnum > (FIRST_PAGE - elf->e_phoff) / sizeof(ElfW(Phdr))
         || elf->e_phoff % _Alignof(ElfW(Phdr)) != 0) {
         return NULL;
@@ -61,15 +67,14 @@ static const ElfW(Phdr)
 static bool find_segment(
     const struct unwind_module *m, uintptr_t address, struct cfi_range *ret)
 {
-    unsigned n = 0;
+    size_t n = 0;
     const ElfW(Phdr) *p = program_headers(m, &n);
 
-    for (unsigned i = 0; p != NULL && i < n; i++) {
+    for (size_t i = 0; p != NULL && i < n; i++) {
         uintptr_t start = m->bias + p[i].p_vaddr;
 
         if (p[i].p_type == PT_LOAD && (p[i].p_flags & PF_R) != 0
-            && address - start < p[i].p_filesz && start >= m->start && start < m->end
-            && p[i].p_filesz <= m->end - start) {
+            && address - start < p[i].p_filesz) {
             *ret = (struct cfi_range){
                 (const uint8_t *)start, (const uint8_t *)start + p[i].p_filesz};
             return true;
@@ -120,11 +125,11 @@ static uint64_t identity_of(
     const struct unwind_module *m, const struct cfi_range *range)
 {
     uint64_t h = m->start * 3 + m->end * 5 + (uintptr_t)m->hdr * 7;
-    unsigned n = 0;
+    size_t n = 0;
     const ElfW(Phdr) *p = program_headers(m, &n);
 
     h = mix(h, m->hdr, bits_min(TABLE_BYTES, (size_t)(range->end - m->hdr)));
-    for (unsigned i = 0; p != NULL && i < n; i++) {
+    for (size_t i = 0; p != NULL && i < n; i++) {
         struct cfi_range r;
         uintptr_t start = m->bias + p[i].p_vaddr;
 
