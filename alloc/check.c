@@ -142,21 +142,17 @@ void check_say(const char *format, ...)
 
 enum { PATIENCE = 100 };
 
-/* Whether this thread is the one to speak, and if it may walk its stack. */
-static bool begin_dying(void)
+bool check_begin_death(void)
 {
     static uintptr_t dying; /* atomic: who began to */
     const struct timespec pause = {0, 20000000};
-    const struct sigaction standard = {.sa_handler = SIG_DFL};
     uintptr_t nobody = 0;
 
     if (cas_acquire(&dying, &nobody, thread_pointer())) {
         return true;
     }
     if (nobody == thread_pointer()) {
-        /* Once more, in a handler of SIGABRT: that one is not called again. */
-        sigaction(SIGABRT, &standard, NULL);
-        return false;
+        return false; /* once more, in a handler of the program */
     }
     /* Unless a handler of the program prevents it, the process is gone before this ends. */
     for (unsigned i = 0; i < PATIENCE; i++) {
@@ -165,17 +161,25 @@ static bool begin_dying(void)
     return false;
 }
 
+void check_end(void)
+{
+    check_explain();
+    abort();
+}
+
 void check_die(const char *format, ...)
 {
-    bool is_first = begin_dying();
+    const struct sigaction standard = {.sa_handler = SIG_DFL};
+    bool is_first = check_begin_death();
     va_list ap;
 
     va_start(ap, format);
     say_va(format, ap);
     va_end(ap);
     if (is_first) {
-        check_explain();
+        check_end();
     }
+    sigaction(SIGABRT, &standard, NULL); /* that its handler does not come here again */
     abort();
 }
 

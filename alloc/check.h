@@ -10,6 +10,7 @@
 #include "attr.h"
 #include "config.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,15 @@ void check_say(const char *format, ...) PRINTF_LIKE(1, 2) COLD;
  * speaks.
  */
 NORETURN void check_die(const char *format, ...) PRINTF_LIKE(1, 2) COLD;
+
+/*
+ * For whoever says more than one line before the end. True: this thread is the first to die,
+ * and may speak. A second one waits here, as the process is about to end; then false.
+ */
+bool check_begin_death(void);
+
+/* The call stack, and abort(). */
+NORETURN void check_end(void) COLD;
 
 /* What check_die says below its message: from above, trace.c. */
 void check_explain(void);

@@ -7,6 +7,7 @@
  */
 #include "attr.h"
 #include "fork.h"
+#include "guard.h"
 #include "options.h"
 #include "os.h"
 #include "publish.h"
@@ -26,6 +27,7 @@ __attribute__((constructor(101))) static void begin(void)
     if (!os_is_secure()) {
         options_read(environ);
     }
+    guard_init();
     at_quick_exit(end);
     publish_start();
 }

@@ -1,6 +1,7 @@
 #include "malloc.h"
 
 #include "check.h"
+#include "guard.h"
 #include "large.h"
 #include "options.h"
 #include "os.h"
@@ -46,6 +47,10 @@ void *malloc_slow(size_t cls)
         if (h == NULL) {
             return alloc_without_heap(thread_component(), (unsigned)cls);
         }
+    }
+    p = guard_try_alloc(h->component, (unsigned)cls, h->given[cls]);
+    if (UNLIKELY(p != NULL)) {
+        return p;
     }
     p = heap_alloc(h, (unsigned)cls);
     return p != NULL ? p : fail();
@@ -134,6 +139,10 @@ void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
 
 static COLD NOINLINE void refuse(const void *p, const char *what, const char *why)
 {
+    if (guard_holds(p)) {
+        guard_refuse(p, what);
+        return;
+    }
     add_relaxed(&probe_passes.invalid_frees, 1);
     if (options.abort) {
         check_die("%s of %p (%s)", what, (void *)(uintptr_t)p, why);
@@ -205,6 +214,10 @@ void malloc_free_slow(void *p)
     if (p == NULL) {
         return;
     }
+    if (UNLIKELY(guard_holds(p))) {
+        guard_free(p);
+        return;
+    }
     s = span_find(p);
     if (s == NULL) {
         free_outside(p);
@@ -237,6 +250,9 @@ static size_t block_bytes(const void *p, struct span **ret_span)
     size_t bytes;
 
     *ret_span = s;
+    if (UNLIKELY(guard_holds(p))) {
+        return guard_bytes(p);
+    }
     if (s == NULL) {
         return huge_find(p, &bytes) ? bytes : 0;
     }

@@ -27,6 +27,7 @@ struct options {
     bool abort;
     bool children;
     uint32_t purge_delay_ms;
+    uint64_t guard_bytes;      /* mean bytes between guarded samples; 0: none */
     char dir[OPTION_TEXT_MAX]; /* "": the default */
     char report[OPTION_TEXT_MAX];
     char service[OPTION_TEXT_MAX];

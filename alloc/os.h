@@ -38,6 +38,11 @@ bool os_unmap(void *start, size_t bytes);
 /* Resize a mapping, moving it if need be: its new start, or NULL and nothing changed. */
 void *os_remap(void *start, size_t old_bytes, size_t new_bytes, bool may_move);
 
+/* Address space without memory; a part of it made usable, as zeros, and given up again. */
+void *os_map_inaccessible(size_t bytes);
+bool os_make_accessible(void *start, size_t bytes);
+bool os_make_inaccessible(void *start, size_t bytes);
+
 /* Give the pages back; they read as zeros afterwards. False when the kernel refused. */
 bool os_purge(void *start, size_t bytes);
 
@@ -91,6 +96,8 @@ uint64_t os_limit_data(void); /* RLIMIT_DATA, 0: none */
 uint64_t os_physical_bytes(void);
 uint64_t os_cgroup_limit(void); /* memory.max, 0: none or unknown; opens files */
 uint64_t os_pid(void);
+uint64_t os_thread_id(void);
+void os_raise(int number);     /* a signal, for this thread */
 bool os_is_first_thread(void); /* the process began with it */
 uint64_t os_parent_pid(void);
 uint64_t os_uid(void);

@@ -106,6 +106,37 @@ void *os_remap(void *start, size_t old_bytes, size_t new_bytes, bool may_move)
     return p == MAP_FAILED ? NULL : p;
 }
 
+void *os_map_inaccessible(size_t bytes)
+{
+    int saved = errno;
+    void *p = mmap(
+        NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    errno = saved;
+    return p == MAP_FAILED ? NULL : p;
+}
+
+bool os_make_accessible(void *start, size_t bytes)
+{
+    int saved = errno;
+    bool done = mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0;
+
+    errno = saved;
+    return done;
+}
+
+bool os_make_inaccessible(void *start, size_t bytes)
+{
+    int saved = errno;
+    /* Mapped anew: at once without its pages, too. */
+    void *p = mmap(start, bytes, PROT_NONE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    bool done = p != MAP_FAILED || mprotect(start, bytes, PROT_NONE) == 0;
+
+    errno = saved;
+    return done;
+}
+
 bool os_purge(void *start, size_t bytes)
 {
     int saved = errno;
@@ -384,6 +415,19 @@ uint64_t os_cgroup_limit(void)
 uint64_t os_pid(void)
 {
     return (uint64_t)getpid();
+}
+
+uint64_t os_thread_id(void)
+{
+    return (uint64_t)gettid();
+}
+
+void os_raise(int number)
+{
+    int saved = errno;
+
+    syscall(SYS_tgkill, getpid(), gettid(), number);
+    errno = saved;
 }
 
 bool os_is_first_thread(void)
