@@ -1,12 +1,17 @@
 #include "check.h"
 
+#include "arch.h"
+#include "atomic.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MESSAGE_MAX = 512 };
@@ -183,13 +188,46 @@ void check_say(const char *format, ...)
     va_end(ap);
 }
 
+enum { PATIENCE = 100 };
+
+bool check_begin_death(void)
+{
+    static uintptr_t dying; /* atomic: who began to */
+    const struct timespec pause = {0, 20000000};
+    uintptr_t nobody = 0;
+
+    if (cas_acquire(&dying, &nobody, thread_pointer())) {
+        return true;
+    }
+    if (nobody == thread_pointer()) {
+        return false; /* once more, in a handler of the program */
+    }
+    /* Unless a handler of the program prevents it, the process is gone before this ends. */
+    for (unsigned i = 0; i < PATIENCE; i++) {
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
+void check_end(void)
+{
+    check_explain();
+    abort();
+}
+
 void check_die(const char *format, ...)
 {
+    const struct sigaction standard = {.sa_handler = SIG_DFL};
+    bool is_first = check_begin_death();
     va_list ap;
 
     va_start(ap, format);
     say_va(format, ap);
     va_end(ap);
+    if (is_first) {
+        check_end();
+    }
+    sigaction(SIGABRT, &standard, NULL); /* that its handler does not come here again */
     abort();
 }
 

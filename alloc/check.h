@@ -10,6 +10,7 @@
 #include "attr.h"
 #include "config.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,8 +30,23 @@ void check_remember_stderr(void);
 /* One line on file descriptor 2, "mpalloc: " before and a newline behind it. */
 void check_say(const char *format, ...) PRINTF_LIKE(1, 2) COLD;
 
-/* The same, then abort(). */
+/*
+ * The same, then the call stack, then abort(). Of threads that die at once the first one
+ * speaks.
+ */
 NORETURN void check_die(const char *format, ...) PRINTF_LIKE(1, 2) COLD;
+
+/*
+ * For whoever says more than one line before the end. True: this thread is the first to die,
+ * and may speak. A second one waits here, as the process is about to end; then false.
+ */
+bool check_begin_death(void);
+
+/* The call stack, and abort(). */
+NORETURN void check_end(void) COLD;
+
+/* What check_die says below its message: from above, trace.c. */
+void check_explain(void);
 
 NORETURN void check_failed(const char *what, const char *file, int line) COLD;
 

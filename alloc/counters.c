@@ -1,6 +1,7 @@
 #include "counters.h"
 
 #include "arena.h"
+#include "guard.h"
 #include "heap.h"
 #include "os.h"
 
@@ -13,6 +14,7 @@ static struct {
     bool is_running;
     size_t range;
     size_t index;
+    uint64_t guarded_bytes;      /* live, outside slabs */
     struct counters_totals seen; /* refills and the slab_ fields only */
 } sweep;
 
@@ -64,6 +66,14 @@ static void sweep_begin(void)
             row->handed[cls] += load_acquire(&h->handed[cls]); /* heap_refill */
         }
         sweep.seen.refills += load_relaxed(&h->refills);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t *guarded = guard_allocated(component_by_row(i));
+        struct counters_row *row = guarded != NULL ? obtain_row(i) : NULL;
+
+        for (unsigned cls = 0; row != NULL && cls < CLASS_SLAB_COUNT; cls++) {
+            row->handed[cls] += load_acquire(&guarded[cls]); /* guard_try_alloc_slow */
+        }
     }
     sweep.is_running = true;
     sweep.range = 0;
@@ -130,6 +140,15 @@ static bool sweep_spans(size_t most)
     return true;
 }
 
+/* And guarded blocks: they lie in no slab. */
+static void count_guarded(unsigned row, unsigned cls, void *arg)
+{
+    if (row < component_count() && rows[row] != NULL) {
+        rows[row]->used[cls]++;
+        *(uint64_t *)arg += sizeclass_bytes(cls);
+    }
+}
+
 /*
  * Blocks that wait on a list which its owner may be popping from. The links run through
  * free blocks of one span; a link that leaves it is what a program wrote into a block that
@@ -185,6 +204,8 @@ static void sweep_returned(void)
 /* 3: blocks on the heaps' lists. */
 static void sweep_lists(void)
 {
+    sweep.guarded_bytes = 0;
+    guard_each_live(count_guarded, &sweep.guarded_bytes);
     for (const struct heap *h = heap_first(); h != NULL; h = h->next_all) {
         const struct mp_component *c = load_acquire(&h->component);
         struct counters_row *row = c != NULL ? rows[c->row] : NULL;
@@ -340,6 +361,7 @@ static void finish(void)
             t.slab_live_bytes += cell->allocated_bytes_total - cell->freed_bytes_total;
         }
     }
+    t.slab_live_bytes -= bits_min(sweep.guarded_bytes, t.slab_live_bytes);
     roll_up(count, now_ns);
     for (size_t i = 0; i < count; i++) {
         if (rows[i] != NULL) {

@@ -2,11 +2,13 @@
 
 #include "arena.h"
 #include "counters.h"
+#include "guard.h"
 #include "harden.h"
 #include "housekeeper.h"
 #include "large.h"
 #include "publish.h"
 #include "thread.h"
+#include "unwind_table.h"
 
 #include <pthread.h>
 
@@ -14,7 +16,7 @@
 static struct lock *const before_heaps[] = {
     &counters_lock, &threads_lock, &component_lock};
 static struct lock *const after_heaps[] = {
-    &confined_lock, &track_lock, &huge_lock, &span_lock, &arena_lock};
+    &confined_lock, &track_lock, &huge_lock, &span_lock, &arena_lock, &guard_lock};
 enum {
     BEFORE = sizeof(before_heaps) / sizeof(before_heaps[0]),
     AFTER = sizeof(after_heaps) / sizeof(after_heaps[0]),
@@ -53,6 +55,7 @@ static void in_child(void)
     heap_reset_all();
     span_after_fork_in_child();
     thread_after_fork_in_child();
+    unwind_table_after_fork_in_child();
     publish_after_fork_in_child();
     housekeeper_after_fork_in_child();
 }

@@ -8,6 +8,7 @@
 #include "attr.h"
 #include "check.h"
 #include "fork.h"
+#include "guard.h"
 #include "harden.h"
 #include "housekeeper.h"
 #include "loader.h"
@@ -48,6 +49,7 @@ __attribute__((constructor(101))) static void begin(void)
     if (options.harden) {
         harden_start();
     }
+    guard_init();
     at_quick_exit(end);
     publish_start();
     housekeeper_allow();

@@ -27,6 +27,7 @@ enum lock_rank {
     RANK_HUGE,        /* table of huge blocks */
     RANK_SPANS,       /* free spans */
     RANK_ARENA,       /* memory of the allocator's own tables */
+    RANK_GUARD,       /* slots of guarded samples */
 };
 
 struct lock {

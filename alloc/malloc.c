@@ -1,6 +1,7 @@
 #include "malloc.h"
 
 #include "aside.h"
+#include "guard.h"
 #include "harden.h"
 #include "large.h"
 #include "misuse.h"
@@ -90,6 +91,10 @@ void *malloc_refill(size_t cls)
         if (h == NULL) {
             return alloc_without_heap(thread_component(), (unsigned)cls);
         }
+    }
+    p = guard_try_alloc(h->component, (unsigned)cls, h->given[cls]);
+    if (UNLIKELY(p != NULL)) {
+        return p;
     }
     p = heap_alloc(h, (unsigned)cls);
     return p != NULL ? p : fail();
@@ -261,6 +266,10 @@ void malloc_free_slow_sized(void *p, size_t size)
     if (p == NULL) {
         return;
     }
+    if (UNLIKELY(guard_holds(p))) {
+        guard_free(p);
+        return;
+    }
     s = span_find(p);
     if (s == NULL) {
         free_outside(p);
@@ -304,6 +313,10 @@ static size_t block_bytes(const void *p, struct span **ret_span)
     size_t bytes;
 
     *ret_span = s;
+    if (UNLIKELY(guard_holds(p))) {
+        bytes = guard_bytes(p);
+        return bytes != 0 ? bytes : NO_BLOCK;
+    }
     if (s == NULL) {
         return huge_find(p, &bytes) ? bytes : NO_BLOCK;
     }

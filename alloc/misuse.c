@@ -1,6 +1,7 @@
 #include "misuse.h"
 
 #include "check.h"
+#include "guard.h"
 #include "large.h"
 #include "options.h"
 #include "probe.h"
@@ -10,6 +11,10 @@
 
 void misuse_found(const void *p, const char *what, const char *why)
 {
+    if (guard_holds(p)) {
+        guard_refuse(p, what);
+        return;
+    }
     add_relaxed(&probe_passes.invalid_frees, 1);
     if (options.abort) {
         check_die("%s of %p (%s)", what, (void *)(uintptr_t)p, why);

@@ -17,6 +17,9 @@ struct options options = {
     .purge_delay_ms = 1000,
 };
 
+#define GUARD_STANDARD ((uint64_t)4 << 20)
+#define GUARD_MOST     ((uint64_t)1 << 40)
+
 enum type { BOOL, NUMBER, TIME, TEXT, CHOICE };
 
 enum id {
@@ -81,6 +84,31 @@ static bool parse_whole(const char *text, uint64_t *ret)
         return false;
     }
     *ret = value;
+    return true;
+}
+
+/* "0", "1" (4 MiB), or a number of bytes: "5000", "64k", "8m", "1g"; up to 1 TiB. */
+static bool parse_guard(const char *text, uint64_t *ret)
+{
+    static const char units[] = "kmg";
+    uint64_t value;
+    unsigned shift = 0;
+
+    if (!parse_number(&text, &value)) {
+        return false;
+    }
+    if (value == 1 && *text == '\0') {
+        value = GUARD_STANDARD;
+    }
+    for (unsigned i = 0; *text != '\0' && i < 3; i++) {
+        if ((*text | 0x20) == units[i] && text[1] == '\0') {
+            shift = 10 * (i + 1);
+        }
+    }
+    if ((*text != '\0' && shift == 0) || value > GUARD_MOST >> shift) {
+        return false;
+    }
+    *ret = value << shift;
     return true;
 }
 
@@ -204,6 +232,8 @@ static bool option_set(enum id id, const char *text)
         return strlen(text) <= 95 && parse_text(text, false, options.service);
     case ID_purge_delay:
         return parse_time(text, &options.purge_delay_ms);
+    case ID_guard:
+        return parse_guard(text, &options.guard_bytes);
     case ID_abort:
         return parse_bool(text, &options.abort);
     case ID_harden:

@@ -31,6 +31,7 @@ struct options {
     bool children;
     bool housekeeper;
     uint32_t purge_delay_ms;
+    uint64_t guard_bytes;      /* mean bytes between guarded samples; 0: none */
     char dir[OPTION_TEXT_MAX]; /* "": the default */
     char report[OPTION_TEXT_MAX];
     char service[OPTION_TEXT_MAX];

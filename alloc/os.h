@@ -43,11 +43,18 @@ bool os_unmap(void *start, size_t bytes);
 /* Resize a mapping, moving it if need be: its new start, or NULL and nothing changed. */
 void *os_remap(void *start, size_t old_bytes, size_t new_bytes, bool may_move);
 
+/* Address space without memory; a part of it made usable, as zeros, and given up again. */
+void *os_map_inaccessible(size_t bytes);
+bool os_make_accessible(void *start, size_t bytes);
+bool os_make_inaccessible(void *start, size_t bytes);
+
 /* Give the pages back; they read as zeros afterwards. False when the kernel refused. */
 bool os_purge(void *start, size_t bytes);
 
 /* Forbid or allow every access to pages. False: the kernel refused. */
 bool os_protect(void *start, size_t bytes, bool may_access);
+/* Whether the word at an address can be read, for now: the kernel is asked. */
+bool os_is_readable(const void *address);
 
 /* Memory that reads as zeros in a forked child, however it was forked. NULL: no such. */
 void *os_map_wiped_on_fork(size_t bytes);
@@ -62,6 +69,9 @@ uint64_t os_started_ns(uint64_t ticks);
 
 /* The path that the program was executed by, "" when unknown. */
 const char *os_called(void);
+
+/* The program's ELF program headers, as the kernel mapped them. NULL: unknown. */
+const void *os_program_headers(size_t *ret_count);
 
 /* Without any handler, at once. */
 NORETURN void os_exit(int code);
@@ -102,6 +112,9 @@ uint64_t os_limit_data(void); /* RLIMIT_DATA, 0: none */
 uint64_t os_physical_bytes(void);
 uint64_t os_cgroup_limit(void); /* memory.max, 0: none or unknown; opens files */
 uint64_t os_pid(void);
+uint64_t os_thread_id(void);
+void os_raise(int number);     /* a signal, for this thread */
+bool os_is_first_thread(void); /* the process began with it */
 uint64_t os_parent_pid(void);
 uint64_t os_uid(void);
 uint64_t os_pid_namespace(void);
@@ -131,6 +144,7 @@ int os_write_new_file(
 bool os_write_at(int fd, const void *data, size_t bytes, size_t offset);
 bool os_read_at(
     int directory, const char *name, void *buffer, size_t bytes, size_t offset);
+void os_write_error(const char *text, size_t bytes); /* file descriptor 2 */
 void os_close(int fd);
 bool os_unlink_at(int directory, const char *name);
 

@@ -12,16 +12,22 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # The ladder, lowest rung first. A module (x.h and x.c) includes lower rungs and itself.
 LADDER = [
-    "config attr",
-    "aside bits atomic check arch",
+    "config attr cursor",
+    "unwind_x86_64 unwind_aarch64",
+    "unwind_arch",
+    "aside bits atomic arch cfi",
+    "check",
     "fault",
     "fault_calls",
-    "os options probe",
+    "os options probe cfi_expr",
+    "segv unwind_table",
+    "unwind",
+    "trace",
     "lock sizeclass janitor",
     "arena pagemap region",
     "component span",
     "track",
-    "slab large",
+    "slab large guard",
     "shelf",
     "heap",
     "heap_remote misuse",
@@ -39,12 +45,14 @@ LADDER = [
 PLATFORM = re.compile(
     r"\b(__linux__|(?:mmap|munmap|mremap|madvise|mprotect|syscall|getauxval)\s*\()")
 PLATFORM_FILE = "os_linux.c"
-PLATFORM_FILES = (PLATFORM_FILE, "fault_calls.h")  # which stands before its calls
+PLATFORM_PARTS = (PLATFORM_FILE, "os_linux_files.c")
+PLATFORM_FILES = (*PLATFORM_PARTS, "fault_calls.h")  # which stands before its calls
 
-# Words of the processor, and who may say them: an unwinder is made of registers.
+# Words of the processor, and who may say them: an unwinder is made of registers, a jump
+# that leaves no frame of instructions, the code of a fault of bits.
 PROCESSOR = re.compile(
     r"\b(__x86_64__|__i386__|__aarch64__|__asm__|__builtin_(?:ia32_\w+|thread_pointer))\b")
-PROCESSOR_FILES = ("arch.h", "unwind*")
+PROCESSOR_FILES = ("arch.h", "unwind*", "loader.c", "segv.c")
 
 # Which folders' headers a folder may include with quotes, besides its own and include/.
 MAY_INCLUDE = {"alloc": set(), "stats": set(), "tools": {"stats"}}
@@ -61,7 +69,7 @@ def problem(path, text):
 
 
 def module_of(path):
-    return "os" if path.name == PLATFORM_FILE else path.stem
+    return "os" if path.name in PLATFORM_PARTS else path.stem
 
 
 def check_ladder():

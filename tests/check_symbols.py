@@ -37,7 +37,7 @@ CORE_MAY_CALL = set("""
     mmap64 munmap mremap madvise mprotect mincore memfd_create fallocate64 ftruncate64
     open64 openat64 close read write pread64 pwrite64 readlink readlinkat unlink unlinkat mkdir
     mkdirat fstat64 stat64 fstatat64 lstat64 fcntl64 getdents64 renameat2 link linkat
-    syscall prctl kill sched_yield sched_getcpu sysconf sysinfo uname getrandom
+    syscall prctl kill sigaction sched_yield sched_getcpu sysconf sysinfo uname getrandom
     getpid getppid gettid getuid geteuid getgid getrlimit64 getrusage clock_gettime nanosleep
     memcpy memmove memset memcmp bcmp memchr strlen strnlen strchr strrchr strstr strcmp strncmp
     pthread_setcancelstate at_quick_exit pthread_self pthread_create pthread_sigmask sigfillset
@@ -45,7 +45,7 @@ CORE_MAY_CALL = set("""
     pthread_key_create pthread_getspecific pthread_setspecific pthread_atfork
     __register_atfork dl_iterate_phdr _dl_find_object __tls_get_addr
     _GLOBAL_OFFSET_TABLE_ __gmon_start__ __stack_chk_fail
-    __libc_single_threaded
+    __libc_single_threaded __libc_stack_end
     """.split())
 
 problems = []

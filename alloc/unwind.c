@@ -1,0 +1,593 @@
+#include "arch.h"
+#include "unwind.h"
+
+#include "atomic.h"
+#include "bits.h"
+#include "cfi_expr.h"
+#include "os.h"
+#include "unwind_table.h"
+
+#include <string.h>
+
+enum {
+    WORD = sizeof(uintptr_t),
+    PAGE = 4096, /* the least that kernels protect: larger pages are tested in parts */
+    SLOT_BITS = 12,
+    OWN_STACK_MOST = 16 << 20, /* of a stack that is tested once for all */
+    GUESS_MOST = 1 << 20,      /* bytes of a frame that nothing is known of */
+};
+
+struct unwind_counts unwind_counts;
+
+void unwind_forget(void)
+{
+    unwind_table_forget();
+}
+
+void unwind_capture_signal(struct unwind_context *c, const void *ucontext)
+{
+    unwind_read_ucontext(c->reg, ucontext);
+}
+
+/* ---- memory ---- */
+
+/*
+ * Words at lo to lo + room may be read. The window is the thread's own stack as far as it is
+ * known to be mapped, or what was tested in this walk.
+ */
+struct window {
+    uintptr_t lo;
+    uintptr_t room;
+};
+
+/*
+ * The stack of this thread from low to end can be read: every page was tested once, and
+ * nobody takes pages out of the stack of a living thread. low is 0 until then, and is
+ * written last: a signal between the two finds nothing known.
+ */
+static __thread struct own_stack {
+    uintptr_t low;
+    uintptr_t end;
+} own_stack INITIAL_EXEC;
+
+/* Of the C library: where the stack of the first thread began. */
+extern void *__libc_stack_end __attribute__((weak));
+
+/*
+ * A thread's control block is at the end of its stack, but for the first. (In a child that
+ * another thread forked the answer is wrong, and so never fits: pages are tested then.)
+ */
+static uintptr_t find_own_end(void)
+{
+    if (os_is_first_thread()) {
+        return &__libc_stack_end != NULL ? (uintptr_t)__libc_stack_end : 0;
+    }
+    return bits_round_down(thread_pointer(), WORD);
+}
+
+static bool are_readable(uintptr_t from, uintptr_t to)
+{
+    for (uintptr_t page = bits_round_down(from, PAGE); page < to; page += PAGE) {
+        if (!os_is_readable((const void *)page)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool find_own_stack(struct window *w, uintptr_t address)
+{
+    uintptr_t low = own_stack.low;
+    uintptr_t end = low != 0 ? own_stack.end : find_own_end();
+
+    if (address >= end || end - address > OWN_STACK_MOST) {
+        return false;
+    }
+    if (low == 0 || address < low) {
+        if (!are_readable(address, low != 0 ? low : end)) {
+            return false;
+        }
+        low = bits_round_down(address, PAGE);
+        store_relaxed(&own_stack.end, end);
+        __atomic_signal_fence(__ATOMIC_RELEASE);
+        store_relaxed(&own_stack.low, low);
+    }
+    if (end - low < WORD) {
+        return false;
+    }
+    *w = (struct window){low, end - low - WORD};
+    return true;
+}
+
+/* Make the window hold the word at an address. */
+static NOINLINE bool window_move(struct window *w, uintptr_t address)
+{
+    uintptr_t page = bits_round_down(address, PAGE);
+    uintptr_t end = bits_round_down(address + WORD - 1, PAGE) + PAGE;
+
+    if (address < PAGE || address > UINTPTR_MAX - 2 * PAGE) {
+        return false;
+    }
+    if (find_own_stack(w, address) && address - w->lo <= w->room) {
+        return true;
+    }
+    if (!are_readable(page, end)) {
+        return false;
+    }
+    if (w->lo + w->room + WORD == page) { /* goes on where it ended */
+        w->room = end - w->lo - WORD;
+    } else {
+        *w = (struct window){page, end - page - WORD};
+    }
+    return true;
+}
+
+/* Reads what may be anything, on purpose: sanitizers have nothing to say here. */
+__attribute__((no_sanitize("address", "thread"))) static inline uintptr_t word_at(
+    uintptr_t address)
+{
+    uintptr_t word;
+
+#if defined(__SANITIZE_ADDRESS__)
+    __asm__ volatile("" ::: "memory");
+    word = *(const volatile uintptr_t *)address;
+#else
+    memcpy(&word, (const void *)address, sizeof(word));
+#endif
+    return word;
+}
+
+static ALWAYS_INLINE bool load(struct window *w, uintptr_t address, uintptr_t *ret)
+{
+    if (UNLIKELY(address - w->lo > w->room) && !window_move(w, address)) {
+        return false;
+    }
+    *ret = word_at(address);
+    return true;
+}
+
+static bool load_for_expression(void *arg, uintptr_t address, uintptr_t *ret)
+{
+    return load(arg, address, ret);
+}
+
+/* ---- the cache ---- */
+
+/*
+ * Shared by all threads without a lock. An entry that is half of one writer's and half of
+ * another's does not fit its own key, as the key is stored with the rule mixed in.
+ */
+struct slot {
+    uint64_t check; /* key ^ rule */
+    uint64_t rule;
+};
+static struct slot slots[1 << SLOT_BITS] __attribute__((aligned(CACHE_LINE)));
+
+/* Two addresses never have the same key; entries of earlier generations fit no key. */
+static ALWAYS_INLINE uint64_t key_of(uintptr_t at, uint64_t generation)
+{
+    return (at ^ generation << 48) * 0x9e3779b97f4a7c15u;
+}
+
+static ALWAYS_INLINE struct slot *slot_of(uint64_t key)
+{
+    return &slots[key >> (64 - SLOT_BITS)];
+}
+
+static ALWAYS_INLINE struct slot *neighbour_of(struct slot *s)
+{
+    return (struct slot *)((uintptr_t)s ^ sizeof(*s));
+}
+
+static ALWAYS_INLINE uint64_t slot_rule(struct slot *s, uint64_t key)
+{
+    uint64_t rule = load_relaxed(&s->rule);
+
+    return (load_relaxed(&s->check) ^ rule) == key ? rule : RULE_NONE;
+}
+
+static NOINLINE uint64_t learn(uintptr_t at, uint64_t generation)
+{
+    uint64_t key = key_of(at, generation);
+    struct slot *s = slot_of(key);
+    uint64_t rule = slot_rule(neighbour_of(s), key);
+
+    if (rule != RULE_NONE) {
+        return rule;
+    }
+    rule = unwind_table_rule(at);
+    if (rule == RULE_NONE) {
+        return rule; /* no module: code may appear there later */
+    }
+    if (load_relaxed(&s->rule) != 0 && (key & 1 << 20) != 0) {
+        s = neighbour_of(s);
+    }
+    store_relaxed(&s->rule, rule);
+    store_relaxed(&s->check, key ^ rule);
+    return rule;
+}
+
+static ALWAYS_INLINE uint64_t rule_for(uintptr_t at, uint64_t generation)
+{
+    uint64_t key = key_of(at, generation);
+    uint64_t rule = slot_rule(slot_of(key), key);
+
+    return LIKELY(rule != RULE_NONE) ? rule : learn(at, generation);
+}
+
+/* ---- where nothing is known ---- */
+
+static bool read_code(uintptr_t from, uint8_t *to, size_t bytes)
+{
+    if (from < PAGE || from > UINTPTR_MAX - 2 * PAGE
+        || !are_readable(from, from + bytes)) {
+        return false;
+    }
+    memcpy(to, (const void *)from, bytes);
+    return true;
+}
+
+static bool is_sigreturn(uintptr_t pc)
+{
+    uint8_t code[UNWIND_SIGRETURN_BYTES];
+
+    return read_code(pc, code, sizeof(code)) && unwind_is_sigreturn(code);
+}
+
+struct frame {
+    uintptr_t pc;
+    uintptr_t sp;
+    uintptr_t fp;
+};
+
+/*
+ * By the frame pointer, when all of this holds: it points up the stack, not far; the return
+ * address there is one, right behind a call; and that is code of a module (which need not
+ * keep frame pointers), or what lies there as frame pointer points up again.
+ */
+static NOINLINE bool guess(struct window *w, struct frame *f)
+{
+    uint8_t code[UNWIND_CALL_BYTES];
+    struct unwind_module m;
+    struct frame next;
+
+    if (f->fp < f->sp || f->fp - f->sp > GUESS_MOST || f->fp % WORD != 0
+        || !load(w, f->fp, &next.fp) || !load(w, f->fp + WORD, &next.pc)) {
+        return false;
+    }
+    next.pc = unwind_strip(next.pc);
+    next.sp = f->fp + (uintptr_t)2 * WORD;
+    if ((next.fp < next.sp && next.fp != 0 && !unwind_find_module(next.pc, &m))
+        || !read_code(next.pc - UNWIND_CALL_BYTES, code, sizeof(code))
+        || !unwind_is_call(code)) {
+        return false;
+    }
+    *f = next;
+    return true;
+}
+
+/* ---- the walk with all registers ---- */
+
+struct walk {
+    size_t skip;
+    size_t count;
+    size_t most;
+    uintptr_t *pcs;
+    uintptr_t
+        last; /* pc, where the walk ended; 0 is none that a module says to be the end */
+    struct unwind_info *info;
+};
+
+/* False: no room. */
+static ALWAYS_INLINE bool record(struct walk *k, uintptr_t pc, bool is_exact)
+{
+    if (UNLIKELY(k->skip > 0)) {
+        k->skip--;
+        return true;
+    }
+    if (UNLIKELY(k->count == k->most)) {
+        return false;
+    }
+    if (UNLIKELY(is_exact)) {
+        k->info->is_exact[k->count / 64] |= (uint64_t)1 << k->count % 64;
+    }
+    k->pcs[k->count++] = pc;
+    return true;
+}
+
+static bool compute(const struct cfi_range *range, int32_t place, struct window *w,
+    const uintptr_t *reg, const uintptr_t *cfa, uintptr_t *ret)
+{
+    struct cfi_machine m = {
+        .reg = reg, .pc = reg[UNWIND_PC], .load = load_for_expression, .arg = w};
+    struct cfi_value v;
+
+    if (!cfi_evaluate(range, place, &m, cfa, &v)) {
+        return false;
+    }
+    *ret = v.number;
+    return true;
+}
+
+static bool recover(const struct cfi_range *range, const struct cfi_row *row,
+    unsigned number, struct window *w, const uintptr_t *reg, uintptr_t cfa,
+    uintptr_t *ret)
+{
+    int32_t value = row->value[number];
+
+    switch (row->where[number]) {
+    case CFI_AT_CFA:
+        return load(w, cfa + (uintptr_t)(intptr_t)value, ret);
+    case CFI_IS_CFA:
+        *ret = cfa + (uintptr_t)(intptr_t)value;
+        return true;
+    case CFI_REGISTER:
+        *ret = (unsigned)value < UNWIND_REGS ? reg[value] : 0;
+        return (unsigned)value < UNWIND_REGS;
+    case CFI_AT_EXPR:
+        return compute(range, value, w, reg, &cfa, ret) && load(w, *ret, ret);
+    case CFI_IS_EXPR:
+        return compute(range, value, w, reg, &cfa, ret);
+    default: /* what is undefined is as good as any */
+        *ret = reg[number];
+        return true;
+    }
+}
+
+/* From a frame's registers to its caller's, by the row. */
+static bool apply(const struct cfi_range *range, const struct cfi_row *row,
+    struct window *w, uintptr_t *reg)
+{
+    uintptr_t next[UNWIND_REGS];
+    uintptr_t cfa;
+
+    if (row->is_cfa_expr) {
+        if (!compute(range, row->cfa, w, reg, NULL, &cfa)) {
+            return false;
+        }
+    } else {
+        cfa = reg[row->cfa_reg] + (uintptr_t)(intptr_t)row->cfa;
+    }
+    for (unsigned i = 0; i < UNWIND_REGS; i++) {
+        if (!recover(range, row, i, w, reg, cfa, &next[i])) {
+            return false;
+        }
+    }
+    if (row->where[UNWIND_SP] == CFI_SAME) {
+        next[UNWIND_SP] = cfa;
+    }
+    next[UNWIND_PC] = unwind_strip(next[row->ra_reg]);
+    if (next[UNWIND_SP] == reg[UNWIND_SP] && next[UNWIND_PC] == reg[UNWIND_PC]) {
+        return false; /* for ever */
+    }
+    memcpy(reg, next, sizeof(next));
+    return true;
+}
+
+/* Out of a handler by what the kernel left on the stack. */
+static bool leave_signal(struct window *w, uintptr_t *reg)
+{
+    ucontext_t u;
+    uintptr_t from = reg[UNWIND_SP] + UNWIND_SIGNAL_UCONTEXT;
+    size_t bytes = offsetof(ucontext_t, uc_mcontext) + sizeof(u.uc_mcontext);
+
+    memset(&u, 0, sizeof(u));
+    bytes = bits_min(bytes, 512); /* registers come first everywhere */
+    for (size_t at = 0; at < bytes; at += WORD) {
+        uintptr_t word;
+
+        if (!load(w, from + at, &word)) {
+            return false;
+        }
+        memcpy((char *)&u + at, &word, WORD);
+    }
+    unwind_read_ucontext(reg, &u);
+    return true;
+}
+
+static bool guess_full(struct window *w, uintptr_t *reg)
+{
+    struct frame f = {reg[UNWIND_PC], reg[UNWIND_SP], reg[UNWIND_FP]};
+
+    if (!guess(w, &f)) {
+        return false;
+    }
+    reg[UNWIND_PC] = f.pc;
+    reg[UNWIND_SP] = f.sp;
+    reg[UNWIND_FP] = f.fp;
+    return true;
+}
+
+static NOINLINE enum unwind_end walk_full(
+    const struct unwind_context *c, struct walk *k)
+{
+    struct window w = {(uintptr_t)&w, 0}; /* it always holds a word: any of ours */
+    struct unwind_context now = *c;
+    bool is_exact = true;
+
+    while (now.reg[UNWIND_PC] != 0) {
+        struct cfi_range range;
+        struct cfi_row row;
+        uintptr_t pc = now.reg[UNWIND_PC];
+        bool is_known;
+
+        if (!record(k, pc, is_exact)) {
+            return UNWIND_TRUNCATED;
+        }
+        is_known = unwind_table_row(pc - !is_exact, &range, &row);
+        if (!is_known && is_sigreturn(pc)) {
+            is_exact = true;
+            if (!leave_signal(&w, now.reg)) {
+                return UNWIND_LOST;
+            }
+            continue;
+        }
+        if (!is_known) {
+            if (!guess_full(&w, now.reg)) {
+                return UNWIND_LOST;
+            }
+            is_exact = false;
+            continue;
+        }
+        if (row.where[row.ra_reg] == CFI_UNDEFINED) {
+            return UNWIND_COMPLETE;
+        }
+        if (!apply(&range, &row, &w, now.reg)) {
+            return UNWIND_LOST;
+        }
+        is_exact = row.is_signal;
+    }
+    return UNWIND_COMPLETE;
+}
+
+/* ---- the walk ---- */
+
+enum step { STEP_DONE, STEP_EXACT, STEP_END, STEP_LOST, STEP_FULL };
+
+/* The rarer rules. */
+static NOINLINE enum step step_slow(struct window *w, uint64_t rule, struct frame *f)
+{
+    uintptr_t base = f->sp + (uintptr_t)unwind_rule_cfa(rule);
+    struct frame next;
+
+    switch (unwind_rule_kind(rule)) {
+    case RULE_END:
+        return STEP_END;
+    case RULE_FULL:
+        return STEP_FULL;
+    case RULE_SIGNAL:
+        if (!load(w, base, &next.sp)
+            || !load(w, f->sp + (uintptr_t)(unwind_rule_fp(rule) * WORD), &next.fp)
+            || !load(w, f->sp + (uintptr_t)(unwind_rule_ra(rule) * WORD), &next.pc)) {
+            return STEP_LOST;
+        }
+        *f = next;
+        return STEP_EXACT;
+    default: /* RULE_NONE, RULE_GUESS */
+        if (is_sigreturn(f->pc)) {
+            return STEP_FULL;
+        }
+        return guess(w, f) ? STEP_DONE : STEP_LOST;
+    }
+}
+
+static enum unwind_end walk(
+    const struct unwind_context *c, struct walk *k, uint64_t generation)
+{
+    struct window w = {(uintptr_t)&w, 0}; /* it always holds a word: any of ours */
+    struct frame f = {c->reg[UNWIND_PC], c->reg[UNWIND_SP], c->reg[UNWIND_FP]};
+    uintptr_t link = UNWIND_PC_IS_REGISTER ? 0 : c->reg[UNWIND_RA];
+    struct walk begin = *k;
+    bool is_exact = true;
+
+    while (f.pc != 0) {
+        uint64_t rule;
+        uintptr_t cfa;
+        intptr_t words;
+        unsigned kind;
+
+        if (UNLIKELY(!record(k, f.pc, is_exact))) {
+            return UNWIND_TRUNCATED;
+        }
+        rule = rule_for(f.pc - !is_exact, generation);
+        kind = unwind_rule_kind(rule);
+        if (UNLIKELY(kind - RULE_SP > RULE_LOAD_FP - RULE_SP)) {
+            switch (step_slow(&w, rule, &f)) {
+            case STEP_END:
+                return UNWIND_COMPLETE;
+            case STEP_LOST:
+                k->last = f.pc;
+                return UNWIND_LOST;
+            case STEP_FULL:
+                *k = begin;
+                memset(k->info->is_exact, 0, sizeof(k->info->is_exact));
+                return walk_full(c, k);
+            case STEP_EXACT:
+                is_exact = true;
+                continue;
+            case STEP_DONE:
+                is_exact = false;
+                continue;
+            }
+        }
+        is_exact = false;
+        cfa = (kind == RULE_SP ? f.sp : f.fp) + (uintptr_t)unwind_rule_cfa(rule);
+        if (UNLIKELY(kind == RULE_LOAD_FP) && !load(&w, cfa, &cfa)) {
+            return UNWIND_LOST;
+        }
+        words = unwind_rule_ra(rule);
+        if (!UNWIND_PC_IS_REGISTER && words == RULE_SAME_RA) {
+            f.pc = link; /* of the innermost frame only */
+        } else if (!load(&w, cfa + (uintptr_t)(words * WORD), &f.pc)) {
+            return UNWIND_LOST;
+        }
+        link = 0;
+        f.pc = unwind_strip(f.pc);
+        words = unwind_rule_fp(rule);
+        if (words != RULE_SAME && !load(&w, cfa + (uintptr_t)(words * WORD), &f.fp)) {
+            return UNWIND_LOST;
+        }
+        /* Up, or onto another stack; a frame that leads down or to itself is damaged. */
+        if (UNLIKELY(cfa <= f.sp) && UNWIND_PC_IS_REGISTER && f.sp - w.lo <= w.room) {
+            return UNWIND_LOST;
+        }
+        f.sp = cfa;
+    }
+    k->last = 0;
+    return UNWIND_COMPLETE;
+}
+
+/*
+ * A walk that left all code may have gone by the rule of a module that was closed. What lies
+ * in its place, and is new, makes itself known.
+ */
+static COLD void doubt(const struct walk *k)
+{
+    struct unwind_module m;
+
+    if (k->last == 0 || !unwind_find_module(k->last, &m)) {
+        for (size_t i = 0; i < k->count; i++) {
+            unwind_table_note(k->pcs[i]);
+        }
+    }
+}
+
+/* A module that was new on the way may have made what was cached for others wrong. */
+enum { TRIES = 3 };
+
+size_t unwind_walk(const struct unwind_context *c, size_t skip, uintptr_t *pcs,
+    size_t most, struct unwind_info *ret)
+{
+    struct walk k;
+    uint64_t generation;
+    unsigned tries = 0;
+
+    do {
+        k = (struct walk){.skip = skip,
+            .count = 0,
+            .most = bits_min(most, UNWIND_MOST),
+            .pcs = pcs,
+            .last = UINTPTR_MAX,
+            .info = ret};
+        memset(ret->is_exact, 0, sizeof(ret->is_exact));
+        generation = unwind_table_generation();
+        ret->end = walk(c, &k, generation);
+        if (UNLIKELY(ret->end == UNWIND_LOST || k.last == 0)) {
+            doubt(&k);
+        }
+    } while (UNLIKELY(unwind_table_generation() != generation) && ++tries < TRIES);
+    if (UNLIKELY(ret->end != UNWIND_COMPLETE)) {
+        add_relaxed(
+            ret->end == UNWIND_LOST ? &unwind_counts.lost : &unwind_counts.truncated,
+            1);
+    }
+    return k.count;
+}
+
+size_t unwind_here(uintptr_t *pcs, size_t most, struct unwind_info *ret)
+{
+    struct unwind_context c;
+
+    unwind_capture(&c);
+    return unwind_walk(&c, 1, pcs, most, ret);
+}

@@ -1,0 +1,319 @@
+#include "unwind_table.h"
+
+#include "atomic.h"
+#include "bits.h"
+#include "cfi_expr.h"
+#include "os.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
+#include <string.h>
+
+enum {
+    WORD = sizeof(uintptr_t),
+    FIRST_PAGE = 4096,
+    MODULES_SEEN = 512,
+    TABLE_BYTES = 512, /* of its tables, and of each note, that tell a module */
+    NOTE_BYTES = 128,
+};
+
+/* ---- modules ---- */
+
+bool unwind_find_module(uintptr_t address, struct unwind_module *ret)
+{
+#if CONFIG_UNWIND
+    struct dl_find_object found;
+
+    if (_dl_find_object((void *)address, &found) != 0 || found.dlfo_link_map == NULL) {
+        return false;
+    }
+    *ret = (struct unwind_module){.start = (uintptr_t)found.dlfo_map_start,
+        .end = (uintptr_t)found.dlfo_map_end,
+        .bias = found.dlfo_link_map->l_addr,
+        .path = found.dlfo_link_map->l_name != NULL ? found.dlfo_link_map->l_name : "",
+        .hdr = found.dlfo_eh_frame};
+    return true;
+#else
+    (void)address;
+    (void)ret;
+    return false;
+#endif
+}
+
+/*
+ * The program headers of a module, NULL when they are not where they are found in all that
+ * is built: behind the ELF header, in the first page of its mapping. A static program is
+ * said to be mapped from its code on; the kernel tells where its headers are.
+ */
+static const ElfW(Phdr) * program_headers(const struct unwind_module *m, size_t *ret_n)
+{
+    const ElfW(Ehdr) *elf = (const ElfW(Ehdr) *)m->start;
+
+    if (m->end - m->start < sizeof(*elf)
+        || memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0) {
+        return m->path[0] == '\0' ? os_program_headers(ret_n) : NULL;
+    }
+    if (elf->e_phentsize != sizeof(ElfW(Phdr)) || elf->e_phoff > FIRST_PAGE
+        || elf->e_phnum > (FIRST_PAGE - elf->e_phoff) / sizeof(ElfW(Phdr))
+        || elf->e_phoff % _Alignof(ElfW(Phdr)) != 0) {
+        return NULL;
+    }
+    *ret_n = elf->e_phnum;
+    return (const ElfW(Phdr) *)(m->start + elf->e_phoff);
+}
+
+/* The bytes of the readable segment that an address of a module lies in. */
+static bool find_segment(
+    const struct unwind_module *m, uintptr_t address, struct cfi_range *ret)
+{
+    size_t n = 0;
+    const ElfW(Phdr) *p = program_headers(m, &n);
+
+    for (size_t i = 0; p != NULL && i < n; i++) {
+        uintptr_t start = m->bias + p[i].p_vaddr;
+
+        if (p[i].p_type == PT_LOAD && (p[i].p_flags & PF_R) != 0
+            && address - start < p[i].p_filesz) {
+            *ret = (struct cfi_range){
+                (const uint8_t *)start, (const uint8_t *)start + p[i].p_filesz};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- which modules were seen ---- */
+
+static struct {
+    uintptr_t start;
+    uintptr_t end;
+    uint64_t identity; /* atomic; 0: unused */
+} seen[MODULES_SEEN];
+static uint32_t seen_lock;      /* atomic: tried, never waited for */
+static uint64_t generation = 1; /* atomic */
+
+uint64_t unwind_table_generation(void)
+{
+    return load_acquire(&generation); /* pairs with note_module */
+}
+
+void unwind_table_forget(void)
+{
+    __atomic_fetch_add(&generation, 1, __ATOMIC_RELEASE); /* as in note_module */
+}
+
+void unwind_table_after_fork_in_child(void)
+{
+    store_relaxed(&seen_lock, 0);
+}
+
+static uint64_t mix(uint64_t h, const uint8_t *from, size_t bytes)
+{
+    for (; bytes >= sizeof(h); from += sizeof(h), bytes -= sizeof(h)) {
+        uint64_t word;
+
+        memcpy(&word, from, sizeof(word));
+        h = (h ^ word) * 0x9e3779b97f4a7c15u;
+        h ^= h >> 29;
+    }
+    return h;
+}
+
+/* Where it lies, and what a module that was built anew has not the same: notes, tables. */
+static uint64_t identity_of(
+    const struct unwind_module *m, const struct cfi_range *range)
+{
+    uint64_t h = m->start * 3 + m->end * 5 + (uintptr_t)m->hdr * 7;
+    size_t n = 0;
+    const ElfW(Phdr) *p = program_headers(m, &n);
+
+    h = mix(h, m->hdr, bits_min(TABLE_BYTES, (size_t)(range->end - m->hdr)));
+    for (size_t i = 0; p != NULL && i < n; i++) {
+        struct cfi_range r;
+        uintptr_t start = m->bias + p[i].p_vaddr;
+
+        if (p[i].p_type == PT_NOTE && find_segment(m, start, &r)) {
+            size_t bytes = bits_min(p[i].p_filesz, (uintptr_t)r.end - start);
+
+            h = mix(h, (const uint8_t *)start, bits_min(bytes, NOTE_BYTES));
+        }
+    }
+    return h | 1;
+}
+
+/*
+ * A module that was not there before may lie where another was: what is cached of that must
+ * go. Called when a rule was not cached, which new code makes sure of.
+ */
+static void note_module(const struct unwind_module *m, const struct cfi_range *range)
+{
+    uint64_t identity = identity_of(m, range);
+    uint32_t unlocked = 0;
+    size_t unused = MODULES_SEEN;
+
+    for (size_t i = 0; i < MODULES_SEEN; i++) {
+        uint64_t other = load_relaxed(&seen[i].identity);
+
+        if (other == identity) {
+            return;
+        }
+    }
+    if (!cas_acquire(&seen_lock, &unlocked, 1)) {
+        return; /* whoever has it may be who we interrupted; the next one notes it */
+    }
+    for (size_t i = 0; i < MODULES_SEEN; i++) {
+        if (seen[i].identity != 0 && seen[i].start < m->end && seen[i].end > m->start) {
+            store_relaxed(&seen[i].identity, 0);
+        }
+        if (seen[i].identity == 0) {
+            unused = i;
+        }
+    }
+    if (unused < MODULES_SEEN) { /* else it is new each time: slow, but right */
+        seen[unused].start = m->start;
+        seen[unused].end = m->end;
+        store_relaxed(&seen[unused].identity, identity);
+    }
+    unwind_table_forget();        /* pairs with unwind_table_generation */
+    store_release(&seen_lock, 0); /* pairs with the cas above */
+}
+
+/* ---- rules ---- */
+
+static uint64_t pack(enum unwind_rule_kind kind, int64_t cfa, int64_t fp, int64_t ra)
+{
+    if (cfa != (int32_t)cfa || fp != (int16_t)fp || ra < RULE_SAME_RA
+        || ra > -RULE_SAME_RA - 1) {
+        return RULE_FULL;
+    }
+    return (uint64_t)cfa << 32 | (uint64_t)(uint16_t)fp << 16
+           | (uint64_t)(uint16_t)(ra * (RULE_KIND + 1)) | kind;
+}
+
+/* A register kept in memory at a fixed distance from the CFA, in words. */
+static bool words_from_cfa(const struct cfi_row *row, unsigned reg, int64_t *ret)
+{
+    *ret = row->value[reg] / WORD;
+    return row->where[reg] == CFI_AT_CFA && row->value[reg] % WORD == 0;
+}
+
+/* A register kept at a fixed distance from sp, in words: as handlers of signals return. */
+static bool words_from_sp(const struct cfi_range *range, const struct cfi_row *row,
+    unsigned reg, int64_t *ret)
+{
+    struct cfi_machine m = {.reg = NULL, .pc = 0};
+    struct cfi_value v;
+
+    if (row->where[reg] != CFI_AT_EXPR
+        || !cfi_evaluate(range, row->value[reg], &m, NULL, &v) || v.is_loaded
+        || v.reg != UNWIND_SP || (int64_t)v.number % WORD != 0) {
+        return false;
+    }
+    *ret = (int64_t)v.number / WORD;
+    return true;
+}
+
+static uint64_t pack_signal(
+    const struct cfi_range *range, const struct cfi_row *row, int64_t cfa)
+{
+    int64_t sp = 0;
+    int64_t fp = 0;
+    int64_t ra = 0;
+
+    /* Where returning needs more than a pc (aarch64: the link register), all is needed. */
+    if (!UNWIND_PC_IS_REGISTER || !words_from_sp(range, row, UNWIND_SP, &sp)
+        || sp * WORD != cfa || !words_from_sp(range, row, UNWIND_FP, &fp)
+        || !words_from_sp(range, row, row->ra_reg, &ra)) {
+        return RULE_FULL;
+    }
+    return pack(RULE_SIGNAL, cfa, fp, ra);
+}
+
+uint64_t unwind_rule_pack(
+    const struct cfi_range *range, const struct cfi_row *row, uintptr_t at)
+{
+    struct cfi_machine m = {.reg = NULL, .pc = at};
+    struct cfi_value cfa = {(uint64_t)(int64_t)row->cfa, row->cfa_reg, false};
+    int64_t fp = RULE_SAME;
+    int64_t ra = RULE_SAME_RA;
+
+    if (row->where[row->ra_reg] == CFI_UNDEFINED
+        || (UNWIND_PC_IS_REGISTER && row->where[row->ra_reg] == CFI_SAME)) {
+        return RULE_END;
+    }
+    if (row->ra_reg != UNWIND_RA
+        || (row->is_cfa_expr && !cfi_evaluate(range, row->cfa, &m, NULL, &cfa))) {
+        return RULE_FULL;
+    }
+    if (cfa.reg == UNWIND_SP && cfa.is_loaded && row->is_signal) {
+        return pack_signal(range, row, (int64_t)cfa.number);
+    }
+    if (row->is_signal || row->where[UNWIND_SP] != CFI_SAME) {
+        return RULE_FULL;
+    }
+    if (row->where[UNWIND_FP] != CFI_SAME && row->where[UNWIND_FP] != CFI_UNDEFINED
+        && !words_from_cfa(row, UNWIND_FP, &fp)) {
+        return RULE_FULL;
+    }
+    if (row->where[UNWIND_RA] != CFI_SAME && !words_from_cfa(row, UNWIND_RA, &ra)) {
+        return RULE_FULL;
+    }
+    if (cfa.reg == UNWIND_SP && !cfa.is_loaded) {
+        return pack(RULE_SP, (int64_t)cfa.number, fp, ra);
+    }
+    if (cfa.reg == UNWIND_FP) {
+        return pack(
+            cfa.is_loaded ? RULE_LOAD_FP : RULE_FP, (int64_t)cfa.number, fp, ra);
+    }
+    return RULE_FULL;
+}
+
+/* ---- looking up ---- */
+
+static bool find_row(const struct unwind_module *m, uintptr_t at,
+    struct cfi_range *ret_range, struct cfi_row *ret_row)
+{
+    struct cfi_entry entry;
+
+    if (m->hdr == NULL || !find_segment(m, (uintptr_t)m->hdr, ret_range)) {
+        return false;
+    }
+    note_module(m, ret_range);
+    return cfi_find(ret_range, m->hdr, at, &entry)
+           && cfi_read(ret_range, &entry, at, ret_row);
+}
+
+void unwind_table_note(uintptr_t at)
+{
+    struct unwind_module m;
+    struct cfi_range range;
+
+    if (unwind_find_module(at, &m) && m.hdr != NULL
+        && find_segment(&m, (uintptr_t)m.hdr, &range)) {
+        note_module(&m, &range);
+    }
+}
+
+bool unwind_table_row(
+    uintptr_t at, struct cfi_range *ret_range, struct cfi_row *ret_row)
+{
+    struct unwind_module m;
+
+    return unwind_find_module(at, &m) && find_row(&m, at, ret_range, ret_row);
+}
+
+uint64_t unwind_table_rule(uintptr_t at)
+{
+    struct unwind_module m;
+    struct cfi_range range;
+    struct cfi_row row;
+
+    if (!unwind_find_module(at, &m)) {
+        return RULE_NONE;
+    }
+    if (!find_row(&m, at, &range, &row)) {
+        return RULE_GUESS;
+    }
+    return unwind_rule_pack(&range, &row, at);
+}
