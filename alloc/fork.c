@@ -3,7 +3,7 @@
 #include "arena.h"
 #include "counters.h"
 #include "guard.h"
-#include "heap.h"
+#include "harden.h"
 #include "large.h"
 #include "publish.h"
 #include "thread.h"
@@ -15,7 +15,7 @@
 static struct lock *const before_heaps[] = {
     &counters_lock, &threads_lock, &component_lock};
 static struct lock *const after_heaps[] = {
-    &huge_lock, &span_lock, &arena_lock, &guard_lock};
+    &confined_lock, &track_lock, &huge_lock, &span_lock, &arena_lock, &guard_lock};
 enum {
     BEFORE = sizeof(before_heaps) / sizeof(before_heaps[0]),
     AFTER = sizeof(after_heaps) / sizeof(after_heaps[0]),
@@ -45,10 +45,10 @@ static void in_parent(void)
 
 static void in_child(void)
 {
-    for (unsigned i = AFTER; i-- > 0;) {
+    for (unsigned i = 0; i < AFTER; i++) {
         lock_reset(after_heaps[i]);
     }
-    for (unsigned i = BEFORE; i-- > 0;) {
+    for (unsigned i = 0; i < BEFORE; i++) {
         lock_reset(before_heaps[i]);
     }
     heap_reset_all();

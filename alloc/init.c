@@ -8,6 +8,7 @@
 #include "attr.h"
 #include "fork.h"
 #include "guard.h"
+#include "harden.h"
 #include "options.h"
 #include "os.h"
 #include "publish.h"
@@ -27,7 +28,11 @@ __attribute__((constructor(101))) static void begin(void)
     if (!os_is_secure()) {
         options_read(environ);
     }
-    guard_init();
+    if (options.harden) {
+        harden_start();
+    } else {
+        guard_init();
+    }
     at_quick_exit(end);
     publish_start();
 }

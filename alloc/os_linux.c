@@ -116,15 +116,6 @@ void *os_map_inaccessible(size_t bytes)
     return p == MAP_FAILED ? NULL : p;
 }
 
-bool os_make_accessible(void *start, size_t bytes)
-{
-    int saved = errno;
-    bool done = mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0;
-
-    errno = saved;
-    return done;
-}
-
 bool os_make_inaccessible(void *start, size_t bytes)
 {
     int saved = errno;
@@ -156,6 +147,16 @@ bool os_is_readable(const void *address)
     is_readable = errno == EINVAL;
     errno = saved;
     return is_readable;
+}
+
+bool os_protect(void *start, size_t bytes, bool may_access)
+{
+    int saved = errno;
+    bool done =
+        mprotect(start, bytes, may_access ? PROT_READ | PROT_WRITE : PROT_NONE) == 0;
+
+    errno = saved;
+    return done;
 }
 
 void *os_map_wiped_on_fork(size_t bytes)
@@ -679,17 +680,6 @@ bool os_read_at(
     }
     errno = saved;
     return done;
-}
-
-void os_write_error(const char *text, size_t bytes)
-{
-    int saved = errno;
-    int cancel = os_cancel_disable();
-    ssize_t done = write(STDERR_FILENO, text, bytes);
-
-    (void)done;
-    os_cancel_restore(cancel);
-    errno = saved;
 }
 
 void os_close(int fd)
