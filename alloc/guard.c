@@ -65,7 +65,7 @@ static uint64_t next_random(void)
     return random_state;
 }
 
-/* -ln(u) for u in (0, 1], to 1 %, as a fixed-point number of 16 bits behind the point. */
+/* -ln(u) for u in (0, 1], to 0.006, as a fixed-point number of 16 bits behind the point. */
 static uint64_t exponential(uint64_t random)
 {
     uint64_t u = random | 1;
