@@ -159,24 +159,30 @@ static bool has_stderr(void)
     return flags >= 0 && (flags & O_APPEND) != 0;
 }
 
+void check_write(const char *text, size_t bytes)
+{
+    int saved = errno;
+    int cancel;
+    ssize_t done;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel); /* we may hold a lock */
+    /* One call: lines of threads do not mix. */
+    done = has_stderr() ? write(STDERR_FILENO, text, bytes) : 0;
+    pthread_setcancelstate(cancel, NULL);
+    (void)done;
+    errno = saved;
+}
+
 static void say_va(const char *format, va_list ap)
 {
     static const char head[] = "mpalloc: ";
     char line[MESSAGE_MAX];
-    int saved = errno;
-    int cancel;
     size_t n = sizeof(head) - 1;
-    ssize_t done;
 
     __builtin_memcpy(line, head, n);
     n += format_va(line + n, sizeof(line) - n - 1, format, ap);
     line[n++] = '\n';
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel); /* we may hold a lock */
-    /* One call: lines of threads do not mix. */
-    done = has_stderr() ? write(STDERR_FILENO, line, n) : 0;
-    pthread_setcancelstate(cancel, NULL);
-    (void)done;
-    errno = saved;
+    check_write(line, n);
 }
 
 void check_say(const char *format, ...)

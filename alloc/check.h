@@ -26,6 +26,8 @@ size_t check_format(char *buffer, size_t size, const char *format, ...)
  * file of its own there later, into which no message must go.
  */
 void check_remember_stderr(void);
+/* Text on file descriptor 2, as it is. Keeps errno. */
+void check_write(const char *text, size_t bytes) COLD;
 
 /* One line on file descriptor 2, "mpalloc: " before and a newline behind it. */
 void check_say(const char *format, ...) PRINTF_LIKE(1, 2) COLD;

@@ -65,7 +65,7 @@ static uint64_t next_random(void)
     return random_state;
 }
 
-/* -ln(u) for u in (0, 1], to 1 %, as a fixed-point number of 16 bits behind the point. */
+/* -ln(u) for u in (0, 1], to 0.006, as a fixed-point number of 16 bits behind the point. */
 static uint64_t exponential(uint64_t random)
 {
     uint64_t u = random | 1;
@@ -302,14 +302,18 @@ const uint64_t *guard_allocated(const struct mp_component *c)
     return load_acquire(&allocated[c->row]); /* pairs with counters_of */
 }
 
-/* At the start of its page, or with its end at the end. */
+/*
+ * At the start of its page, or at the end as far as its alignment allows: that of its class,
+ * whose blocks have any alignment that they could have in a slab.
+ */
 static void place_block(struct slot *s, bool is_at_end)
 {
     char *page = slot_page(slot_index(s));
-    size_t rest = page_bytes() - s->bytes;
+    char *block = page + (is_at_end ? page_bytes() - sizeclass_bytes(s->cls) : 0);
 
-    s->block = (uintptr_t)page + (is_at_end ? rest : 0);
-    memset(is_at_end ? page : page + s->bytes, CANARY, rest);
+    memset(page, CANARY, (size_t)(block - page));
+    memset(block + s->bytes, CANARY, (size_t)(page + page_bytes() - block) - s->bytes);
+    s->block = (uintptr_t)block;
 }
 
 static bool is_due(size_t bytes)
@@ -317,7 +321,8 @@ static bool is_due(size_t bytes)
     return sub_relaxed(&countdown, (int64_t)bytes) <= (int64_t)bytes;
 }
 
-void *guard_try_alloc_slow(struct mp_component *c, unsigned cls, unsigned given)
+void *guard_try_alloc_slow(
+    struct mp_component *c, unsigned cls, unsigned given, size_t size)
 {
     uint64_t *counters;
     struct slot *s;
@@ -337,7 +342,7 @@ void *guard_try_alloc_slow(struct mp_component *c, unsigned cls, unsigned given)
     if (s == NULL) {
         return NULL;
     }
-    if (!os_make_accessible(slot_page(slot_index(s)), page_bytes())) {
+    if (!os_protect(slot_page(slot_index(s)), page_bytes(), true)) {
         lock_lock(&guard_lock);
         s->allocated.count = s->freed.count = 0;
         release_locked(s);
@@ -346,7 +351,7 @@ void *guard_try_alloc_slow(struct mp_component *c, unsigned cls, unsigned given)
     }
     s->cls = (uint8_t)cls;
     s->row = c->row;
-    s->bytes = (uint32_t)sizeclass_bytes(cls);
+    s->bytes = (uint32_t)bits_max(size, 1);
     place_block(s, is_at_end);
     note_event(&s->allocated);
     store_release(&s->state, SLOT_LIVE);
@@ -425,15 +430,16 @@ void guard_free(void *p)
     lock_unlock(&guard_lock);
 }
 
-size_t guard_bytes(const void *p)
+bool guard_find(const void *p, size_t *ret_size)
 {
     const struct slot *s = slot_of((uintptr_t)p);
 
     /* acquire: pairs with guard_try_alloc; whoever has p made or was given it */
     if (s == NULL || load_acquire(&s->state) != SLOT_LIVE || s->block != (uintptr_t)p) {
-        return 0;
+        return false;
     }
-    return s->bytes;
+    *ret_size = s->bytes;
+    return true;
 }
 
 void guard_each_live(void (*each)(unsigned row, unsigned cls, void *arg), void *arg)

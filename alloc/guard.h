@@ -38,22 +38,24 @@ static inline bool guard_holds(const void *p)
 void guard_init(void);
 
 /*
- * For a heap whose list of a class is empty, after `given` blocks of it: a guarded block when
- * it is time for one and there is a slot, else NULL.
+ * For a heap whose list of a class is empty, after `given` blocks of it: a guarded block of
+ * `size` bytes when it is time for one and there is a slot, else NULL.
  */
-void *guard_try_alloc_slow(struct mp_component *c, unsigned cls, unsigned given);
+void *guard_try_alloc_slow(
+    struct mp_component *c, unsigned cls, unsigned given, size_t size);
 
 static inline void *guard_try_alloc(
-    struct mp_component *c, unsigned cls, unsigned given)
+    struct mp_component *c, unsigned cls, unsigned given, size_t size)
 {
-    return LIKELY(guard_pool.bytes == 0) ? NULL : guard_try_alloc_slow(c, cls, given);
+    return LIKELY(guard_pool.bytes == 0) ? NULL
+                                         : guard_try_alloc_slow(c, cls, given, size);
 }
 
 /* Free what lies in the pool; explains what is no block or was freed. */
 void guard_free(void *p);
 
-/* Block bytes; 0 when p is not the start of a live block. */
-size_t guard_bytes(const void *p);
+/* The size that the live block at p was asked for with. False: there is none. */
+bool guard_find(const void *p, size_t *ret_size);
 
 /* Says and counts that a pointer into the pool is no block. Dies, unless MPALLOC_ABORT=0. */
 void guard_refuse(const void *p, const char *what);

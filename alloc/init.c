@@ -48,6 +48,8 @@ __attribute__((constructor(101))) static void begin(void)
     is_started = true;
     if (options.harden) {
         harden_start();
+    } else {
+        guard_init();
     }
     guard_init();
     at_quick_exit(end);

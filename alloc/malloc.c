@@ -70,15 +70,7 @@ static COLD NOINLINE void *alloc_hard(
     return p != NULL ? p : fail();
 }
 
-void *malloc_slow(size_t size)
-{
-    if (UNLIKELY(harden_is_on())) {
-        return alloc_hard(NULL, size, BLOCK_ALIGN);
-    }
-    return malloc_refill(sizeclass_of_fast(size));
-}
-
-void *malloc_refill(size_t cls)
+static ALWAYS_INLINE void *refill(size_t cls, size_t size)
 {
     struct heap *h = thread_local_state.heap;
     void *p;
@@ -92,12 +84,25 @@ void *malloc_refill(size_t cls)
             return alloc_without_heap(thread_component(), (unsigned)cls);
         }
     }
-    p = guard_try_alloc(h->component, (unsigned)cls, h->given[cls]);
+    p = guard_try_alloc(h->component, (unsigned)cls, h->given[cls], size);
     if (UNLIKELY(p != NULL)) {
         return p;
     }
     p = heap_alloc(h, (unsigned)cls);
     return p != NULL ? p : fail();
+}
+
+void *malloc_slow(size_t size)
+{
+    if (UNLIKELY(harden_is_on())) {
+        return alloc_hard(NULL, size, BLOCK_ALIGN);
+    }
+    return refill(sizeclass_of_fast(size), size);
+}
+
+void *malloc_refill(size_t cls)
+{
+    return refill(cls, sizeclass_bytes((unsigned)cls));
 }
 
 void *malloc_medium(size_t size)
@@ -305,7 +310,7 @@ void malloc_free(void *p)
 
 #define NO_BLOCK SIZE_MAX
 
-/* Block bytes of p, hardened what was asked for; NO_BLOCK: not the start of one of ours. */
+/* Block bytes of p, hardened or guarded what was asked for; NO_BLOCK: not the start of one of ours. */
 static size_t block_bytes(const void *p, struct span **ret_span)
 {
     struct span *s = span_find(p);
@@ -314,8 +319,7 @@ static size_t block_bytes(const void *p, struct span **ret_span)
 
     *ret_span = s;
     if (UNLIKELY(guard_holds(p))) {
-        bytes = guard_bytes(p);
-        return bytes != 0 ? bytes : NO_BLOCK;
+        return guard_find(p, &bytes) ? bytes : NO_BLOCK;
     }
     if (s == NULL) {
         return huge_find(p, &bytes) ? bytes : NO_BLOCK;

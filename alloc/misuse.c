@@ -72,7 +72,9 @@ void misuse_in_span(const struct span *s, const void *p, const char *what)
 
 void misuse_outside(const void *p, const char *what)
 {
-    if (huge_was_freed(p)) {
+    if (guard_holds(p)) {
+        guard_refuse(p, what);
+    } else if (huge_was_freed(p)) {
         misuse_found(p, twice(what), "huge block");
     } else {
         misuse_found(p, what, "not a block of mpalloc");

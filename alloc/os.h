@@ -43,18 +43,17 @@ bool os_unmap(void *start, size_t bytes);
 /* Resize a mapping, moving it if need be: its new start, or NULL and nothing changed. */
 void *os_remap(void *start, size_t old_bytes, size_t new_bytes, bool may_move);
 
-/* Address space without memory; a part of it made usable, as zeros, and given up again. */
+/* Address space without memory: os_protect makes parts usable, this takes their pages. */
 void *os_map_inaccessible(size_t bytes);
-bool os_make_accessible(void *start, size_t bytes);
 bool os_make_inaccessible(void *start, size_t bytes);
 
 /* Give the pages back; they read as zeros afterwards. False when the kernel refused. */
 bool os_purge(void *start, size_t bytes);
 
-/* Forbid or allow every access to pages. False: the kernel refused. */
-bool os_protect(void *start, size_t bytes, bool may_access);
 /* Whether the word at an address can be read, for now: the kernel is asked. */
 bool os_is_readable(const void *address);
+/* Forbid or allow every access to pages. False: the kernel refused. */
+bool os_protect(void *start, size_t bytes, bool may_access);
 
 /* Memory that reads as zeros in a forked child, however it was forked. NULL: no such. */
 void *os_map_wiped_on_fork(size_t bytes);
@@ -144,7 +143,6 @@ int os_write_new_file(
 bool os_write_at(int fd, const void *data, size_t bytes, size_t offset);
 bool os_read_at(
     int directory, const char *name, void *buffer, size_t bytes, size_t offset);
-void os_write_error(const char *text, size_t bytes); /* file descriptor 2 */
 void os_close(int fd);
 bool os_unlink_at(int directory, const char *name);
 

@@ -121,15 +121,6 @@ void *os_map_inaccessible(size_t bytes)
     return p == MAP_FAILED ? NULL : p;
 }
 
-bool os_make_accessible(void *start, size_t bytes)
-{
-    int saved = errno;
-    bool done = mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0;
-
-    errno = saved;
-    return done;
-}
-
 bool os_make_inaccessible(void *start, size_t bytes)
 {
     int saved = errno;

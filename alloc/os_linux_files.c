@@ -236,17 +236,6 @@ bool os_read_at(
     return done;
 }
 
-void os_write_error(const char *text, size_t bytes)
-{
-    int saved = errno;
-    int cancel = os_cancel_disable();
-    ssize_t done = write(STDERR_FILENO, text, bytes);
-
-    (void)done;
-    os_cancel_restore(cancel);
-    errno = saved;
-}
-
 void os_close(int fd)
 {
     int saved = errno;

@@ -37,7 +37,7 @@ static void print_frame(size_t number, uintptr_t pc, bool is_exact)
         n = check_format(
             line, sizeof(line), "    #%zu 0x%lx\n", number, (unsigned long)at);
     }
-    os_write_error(line, n);
+    check_write(line, n);
 }
 
 void trace_print(const uintptr_t *pcs, size_t count, const struct unwind_info *info)
@@ -48,7 +48,7 @@ void trace_print(const uintptr_t *pcs, size_t count, const struct unwind_info *i
     if (info->end == UNWIND_TRUNCATED) {
         static const char more[] = "    and more\n";
 
-        os_write_error(more, sizeof(more) - 1);
+        check_write(more, sizeof(more) - 1);
     }
 }
 

@@ -1,5 +1,5 @@
-#include "arch.h"
 #include "unwind.h"
+#include "arch.h"
 
 #include "atomic.h"
 #include "bits.h"

@@ -72,7 +72,7 @@ __attribute__((noinline)) void *allocate_guarded(int at_end)
     for (unsigned i = 0; i < TRIES; i++) {
         char *p = allocating_function(size);
         size_t usable = malloc_usable_size(p);
-        uintptr_t end = (uintptr_t)p + usable;
+        uintptr_t end = (uintptr_t)p + (usable + 15) / 16 * 16;
 
         CHECK(p != NULL && (uintptr_t)p % 16 == 0);
         if (is_guarded(p) && (at_end ? end : (uintptr_t)p) % PAGE == 0) {
@@ -120,6 +120,13 @@ static void underflow_write(void)
     volatile char *p = guarded(0);
 
     p[-1] = 1;
+}
+static void overflow_by_one(void)
+{
+    volatile char *p = guarded(1);
+
+    p[size] = 1;
+    freeing_function((void *)p);
 }
 static void overflow_in_page(void)
 {
@@ -422,6 +429,7 @@ static const struct {
     MODE(overflow_read),
     MODE(overflow_write),
     MODE(underflow_write),
+    MODE(overflow_by_one),
     MODE(overflow_in_page),
     MODE(underflow_in_page),
     MODE(double_free),

@@ -109,6 +109,9 @@ for mode, expected in FAULTS.items():
 for mode, expected in ABORTS.items():
     if is_all or mode in SOME:
         examine(mode, expected, 64, signal.SIGABRT)
+if is_all:
+    examine("overflow_by_one", ("overflow, found by free: write at", 0, "behind the end of",
+                                False), 21, signal.SIGABRT)
 for size in (16, 1024, 3584, 4096) if is_all else ():
     examine("use_after_free_write", FAULTS["use_after_free_write"], size, signal.SIGSEGV)
     examine("overflow_write", FAULTS["overflow_write"], size, signal.SIGSEGV)

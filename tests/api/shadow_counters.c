@@ -27,6 +27,7 @@ enum {
     STEPS = 40000,
     GENERATIONS = 3,
     HUGE_MIN = 32 << 20,
+    SMALL_MAX = 32 << 10, /* size classes of their own up to here */
 };
 
 struct count {
@@ -72,8 +73,13 @@ static unsigned class_of(size_t usable)
 
 static void shadow_add(int c, size_t usable, int what)
 {
-    struct count *n = &shadow[c][class_of(usable)];
+    unsigned cls = class_of(usable);
+    struct count *n = &shadow[c][cls];
 
+    if (class_bytes[cls]
+        <= SMALL_MAX) { /* guarded blocks are usable as far as asked for */
+        usable = class_bytes[cls];
+    }
     __atomic_add_fetch(&n->blocks[what], 1, __ATOMIC_RELAXED);
     __atomic_add_fetch(&n->bytes[what], usable, __ATOMIC_RELAXED);
 }

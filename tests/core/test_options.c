@@ -29,6 +29,29 @@ Test(options, times_have_units)
     cr_assert_eq(options.purge_delay_ms, 0);
 }
 
+Test(options, distances_of_guarded_samples_have_units)
+{
+    static const struct {
+        char *text;
+        uint64_t bytes;
+    } good[] = {{"MPALLOC_GUARD=0", 0}, {"MPALLOC_GUARD=1", 4 << 20},
+        {"MPALLOC_GUARD=2", 2}, {"MPALLOC_GUARD=64k", 64 << 10},
+        {"MPALLOC_GUARD=1M", 1 << 20}, {"MPALLOC_GUARD=1024g", (uint64_t)1 << 40}};
+    static char *const bad[] = {"MPALLOC_GUARD=", "MPALLOC_GUARD=k",
+        "MPALLOC_GUARD=12x", "MPALLOC_GUARD=12kk", "MPALLOC_GUARD=1025g",
+        "MPALLOC_GUARD=-1", "MPALLOC_GUARD=99999999999999999999"};
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        read_one(good[i].text);
+        cr_assert_eq(options.guard_bytes, good[i].bytes, "%s", good[i].text);
+    }
+    read_one("MPALLOC_GUARD=77");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        read_one(bad[i]);
+        cr_assert_eq(options.guard_bytes, 77, "%s", bad[i]);
+    }
+}
+
 Test(options, refused_values_leave_the_default)
 {
     static char *const bad[] = {"MPALLOC_PURGE_DELAY=soon", "MPALLOC_PURGE_DELAY=2h",
