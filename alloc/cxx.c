@@ -171,15 +171,6 @@ WEAK void *_ZnamSt11align_val_tRKSt9nothrow_t(
 
 /* ---- delete: the derived forms ---- */
 
-#define DELETE(name, by, ...)                                                          \
-    WEAK void name(void *p, __VA_ARGS__)                                               \
-    {                                                                                  \
-        by;                                                                            \
-    }
-#define A size_t UNUSED a
-#define B size_t UNUSED b
-#define T const void UNUSED *tag
-
 WEAK void _ZdaPv(void *p) /* operator delete[](void *) */
 {
     _ZdlPv(p);
@@ -190,13 +181,43 @@ WEAK void _ZdaPvSt11align_val_t(void *p, size_t alignment)
     _ZdlPvSt11align_val_t(p, alignment);
 }
 
-DELETE(_ZdlPvm, _ZdlPv(p), A) /* (void *, size_t) */
-DELETE(_ZdaPvm, _ZdaPv(p), A)
-DELETE(_ZdlPvRKSt9nothrow_t, _ZdlPv(p), T)
+static void own_delete(void *) __attribute__((alias("_ZdlPv")));
+static void own_delete_array(void *) __attribute__((alias("_ZdaPv")));
+static void own_delete_aligned(void *, size_t)
+    __attribute__((alias("_ZdlPvSt11align_val_t")));
+static void own_delete_array_aligned(void *, size_t)
+    __attribute__((alias("_ZdaPvSt11align_val_t")));
+
+/* By the plain form; by ours when that is ours, which compares the size. */
+#define DELETE_SIZED(name, by, own, ...)                                               \
+    WEAK void name(void *p, size_t size, ##__VA_ARGS__)                                \
+    {                                                                                  \
+        if (LIKELY(own)) {                                                             \
+            free_fast_sized(p, size);                                                  \
+        } else {                                                                       \
+            by;                                                                        \
+        }                                                                              \
+    }
+#define DELETE(name, by, ...)                                                          \
+    WEAK void name(void *p, __VA_ARGS__)                                               \
+    {                                                                                  \
+        by;                                                                            \
+    }
+#define OWN       (_ZdlPv == own_delete)
+#define OWN_ARRAY (OWN && _ZdaPv == own_delete_array)
+#define OWN_ALIGNED                                                                    \
+    (_ZdlPvSt11align_val_t == own_delete_aligned                                       \
+        && _ZdaPvSt11align_val_t == own_delete_array_aligned)
+#define A size_t UNUSED a
+#define T const void UNUSED *tag
+
+DELETE_SIZED(_ZdlPvm, _ZdlPv(p), OWN) /* (void *, size_t) */
+DELETE_SIZED(_ZdaPvm, _ZdaPv(p), OWN_ARRAY)
+DELETE_SIZED(_ZdlPvmRKSt9nothrow_t, _ZdlPv(p), OWN, T)
+DELETE_SIZED(_ZdaPvmRKSt9nothrow_t, _ZdaPv(p), OWN_ARRAY, T)
+DELETE_SIZED(_ZdlPvmSt11align_val_t, _ZdlPvSt11align_val_t(p, a), OWN_ALIGNED, A)
+DELETE_SIZED(_ZdaPvmSt11align_val_t, _ZdaPvSt11align_val_t(p, a), OWN_ALIGNED, A)
+DELETE(_ZdlPvRKSt9nothrow_t, _ZdlPv(p), T) /* (void *, nothrow) */
 DELETE(_ZdaPvRKSt9nothrow_t, _ZdaPv(p), T)
-DELETE(_ZdlPvmRKSt9nothrow_t, _ZdlPv(p), A, T)
-DELETE(_ZdaPvmRKSt9nothrow_t, _ZdaPv(p), A, T)
-DELETE(_ZdlPvmSt11align_val_t, _ZdlPvSt11align_val_t(p, b), A, B) /* (…, align_val_t) */
-DELETE(_ZdaPvmSt11align_val_t, _ZdaPvSt11align_val_t(p, b), A, B)
 DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, _ZdlPvSt11align_val_t(p, a), A, T)
 DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, _ZdaPvSt11align_val_t(p, a), A, T)

@@ -7,6 +7,7 @@
  */
 #include "attr.h"
 #include "fork.h"
+#include "harden.h"
 #include "options.h"
 #include "os.h"
 #include "publish.h"
@@ -25,6 +26,9 @@ __attribute__((constructor(101))) static void begin(void)
     fork_register_handlers();
     if (!os_is_secure()) {
         options_read(environ);
+    }
+    if (options.harden) {
+        harden_start();
     }
     at_quick_exit(end);
     publish_start();

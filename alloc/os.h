@@ -41,6 +41,9 @@ void *os_remap(void *start, size_t old_bytes, size_t new_bytes, bool may_move);
 /* Give the pages back; they read as zeros afterwards. False when the kernel refused. */
 bool os_purge(void *start, size_t bytes);
 
+/* Forbid or allow every access to pages. False: the kernel refused. */
+bool os_protect(void *start, size_t bytes, bool may_access);
+
 /* Memory that reads as zeros in a forked child, however it was forked. NULL: no such. */
 void *os_map_wiped_on_fork(size_t bytes);
 

@@ -115,6 +115,16 @@ bool os_purge(void *start, size_t bytes)
     return done;
 }
 
+bool os_protect(void *start, size_t bytes, bool may_access)
+{
+    int saved = errno;
+    bool done =
+        mprotect(start, bytes, may_access ? PROT_READ | PROT_WRITE : PROT_NONE) == 0;
+
+    errno = saved;
+    return done;
+}
+
 void *os_map_wiped_on_fork(size_t bytes)
 {
     int saved = errno;
