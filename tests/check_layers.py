@@ -29,7 +29,7 @@ LADDER = [
     "malloc",
     "publish",
     "fork libc api cxx exit",
-    "init libc_info",
+    "init libc_info cxx_nocatch",
 ]
 
 # Words of the platform, and the only file of alloc/ that may say them.
