@@ -188,61 +188,36 @@ static void own_delete_aligned(void *, size_t)
 static void own_delete_array_aligned(void *, size_t)
     __attribute__((alias("_ZdaPvSt11align_val_t")));
 
-/* With the size, where nobody replaced what the form goes by: the slow path compares. */
-static ALWAYS_INLINE void delete_sized(void *p, size_t size)
-{
-    if (LIKELY(_ZdlPv == own_delete)) {
-        free_fast_sized(p, size);
-    } else {
-        _ZdlPv(p);
+/* By the plain form; by ours when that is ours, which compares the size. */
+#define DELETE_SIZED(name, by, own, ...)                                               \
+    WEAK void name(void *p, size_t size, ##__VA_ARGS__)                                \
+    {                                                                                  \
+        if (LIKELY(own)) {                                                             \
+            free_fast_sized(p, size);                                                  \
+        } else {                                                                       \
+            by;                                                                        \
+        }                                                                              \
     }
-}
-
-static ALWAYS_INLINE void delete_array_sized(void *p, size_t size)
-{
-    if (LIKELY(_ZdaPv == own_delete_array)) {
-        delete_sized(p, size);
-    } else {
-        _ZdaPv(p);
-    }
-}
-
-static ALWAYS_INLINE void delete_aligned_sized(void *p, size_t size, size_t alignment)
-{
-    if (LIKELY(_ZdlPvSt11align_val_t == own_delete_aligned)) {
-        free_fast_sized(p, size);
-    } else {
-        _ZdlPvSt11align_val_t(p, alignment);
-    }
-}
-
-static ALWAYS_INLINE void delete_array_aligned_sized(
-    void *p, size_t size, size_t alignment)
-{
-    if (LIKELY(_ZdaPvSt11align_val_t == own_delete_array_aligned)) {
-        delete_aligned_sized(p, size, alignment);
-    } else {
-        _ZdaPvSt11align_val_t(p, alignment);
-    }
-}
-
 #define DELETE(name, by, ...)                                                          \
     WEAK void name(void *p, __VA_ARGS__)                                               \
     {                                                                                  \
         by;                                                                            \
     }
+#define OWN       (_ZdlPv == own_delete)
+#define OWN_ARRAY (OWN && _ZdaPv == own_delete_array)
+#define OWN_ALIGNED                                                                    \
+    (_ZdlPvSt11align_val_t == own_delete_aligned                                       \
+        && _ZdaPvSt11align_val_t == own_delete_array_aligned)
 #define A size_t UNUSED a
-#define B size_t UNUSED b
 #define T const void UNUSED *tag
 
-DELETE(_ZdlPvm, delete_sized(p, a), A) /* (void *, size_t) */
-DELETE(_ZdaPvm, delete_array_sized(p, a), A)
-DELETE(_ZdlPvRKSt9nothrow_t, _ZdlPv(p), T)
+DELETE_SIZED(_ZdlPvm, _ZdlPv(p), OWN) /* (void *, size_t) */
+DELETE_SIZED(_ZdaPvm, _ZdaPv(p), OWN_ARRAY)
+DELETE_SIZED(_ZdlPvmRKSt9nothrow_t, _ZdlPv(p), OWN, T)
+DELETE_SIZED(_ZdaPvmRKSt9nothrow_t, _ZdaPv(p), OWN_ARRAY, T)
+DELETE_SIZED(_ZdlPvmSt11align_val_t, _ZdlPvSt11align_val_t(p, a), OWN_ALIGNED, A)
+DELETE_SIZED(_ZdaPvmSt11align_val_t, _ZdaPvSt11align_val_t(p, a), OWN_ALIGNED, A)
+DELETE(_ZdlPvRKSt9nothrow_t, _ZdlPv(p), T) /* (void *, nothrow) */
 DELETE(_ZdaPvRKSt9nothrow_t, _ZdaPv(p), T)
-DELETE(_ZdlPvmRKSt9nothrow_t, delete_sized(p, a), A, T)
-DELETE(_ZdaPvmRKSt9nothrow_t, delete_array_sized(p, a), A, T)
-DELETE(
-    _ZdlPvmSt11align_val_t, delete_aligned_sized(p, a, b), A, B) /* (…, align_val_t) */
-DELETE(_ZdaPvmSt11align_val_t, delete_array_aligned_sized(p, a, b), A, B)
 DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, _ZdlPvSt11align_val_t(p, a), A, T)
 DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, _ZdaPvSt11align_val_t(p, a), A, T)

@@ -37,7 +37,7 @@ LADDER = [
     "malloc housekeeper",
     "publish",
     "fork libc api cxx exit sandbox",
-    "loader libc_info",
+    "loader libc_info cxx_nocatch",
     "init",
 ]
 

@@ -25,7 +25,7 @@ static void *churn(void *arg)
         size_t k = test_random(&state) % 100;
 
         free(p[k]);
-        p[k] = malloc(test_random(&state) % (i % 100 == 0 ? 300000 : 2000));
+        p[k] = malloc(1 + test_random(&state) % (i % 100 == 0 ? 300000 : 2000));
         CHECK(p[k] != NULL);
         test_fill(p[k], 1, 1);
     }

@@ -20,7 +20,7 @@ static int is_resolved(void)
 }
 
 /* F89: runs before this DSO is relocated to its end. */
-static int (*resolve(void))(void)
+__attribute__((used)) static int (*resolve(void))(void)
 {
     unsigned char *p = malloc(300);
 
