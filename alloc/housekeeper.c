@@ -103,8 +103,9 @@ void housekeeper_allow(void)
 
 void housekeeper_stop(void)
 {
-    store_relaxed(&state, STOPPED);
-    os_futex_wake_all(&state);
+    if (swap_release(&state, STOPPED) == RUNNING) { /* else no call for nobody */
+        os_futex_wake_all(&state);
+    }
 }
 
 void housekeeper_after_fork_in_child(void)
