@@ -109,15 +109,21 @@ static bool is_ours(void *(*program_malloc)(size_t), void (*program_free)(void *
 /* The file whose malloc the program uses; "" for a PLT entry, which does not tell. */
 static const char *owner_of(void *(*function)(size_t))
 {
-    const ElfW(Sym) *symbol = NULL;
+    void *address = (void *)(uintptr_t)function;
     Dl_info info;
+#ifdef __GLIBC__
+    const ElfW(Sym) *symbol = NULL;
 
-    if (dladdr1((void *)(uintptr_t)function, &info, (void **)&symbol, RTLD_DL_SYMENT)
-            == 0
-        || info.dli_fname == NULL) {
+    if (dladdr1(address, &info, (void **)&symbol, RTLD_DL_SYMENT) == 0
+        || (symbol != NULL && symbol->st_shndx == SHN_UNDEF)) {
         return "";
     }
-    return symbol != NULL && symbol->st_shndx == SHN_UNDEF ? "" : info.dli_fname;
+#else
+    if (dladdr(address, &info) == 0) {
+        return "";
+    }
+#endif
+    return info.dli_fname != NULL ? info.dli_fname : "";
 }
 
 /* By this name as the program finds it; a family of which a member is ours has the next. */
