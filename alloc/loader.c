@@ -31,6 +31,7 @@ struct order {
     unsigned count;
     unsigned ours; /* 0: not seen */
     unsigned libc;
+    bool has_valgrind;
 };
 
 static bool is_libc(const char *path)
@@ -49,6 +50,7 @@ static int find_order(struct dl_phdr_info *info, size_t size, void *data)
 
     (void)size;
     order->count++;
+    order->has_valgrind |= strstr(info->dlpi_name, "/vgpreload_") != NULL;
     if (order->libc == 0 && is_libc(info->dlpi_name)) {
         order->libc = order->count;
     }
@@ -61,15 +63,6 @@ static int find_order(struct dl_phdr_info *info, size_t size, void *data)
         }
     }
     return 0;
-}
-
-/* Behind the C library nobody finds our malloc, not even by RTLD_NEXT. */
-static bool is_behind_libc(void)
-{
-    struct order order = {0};
-
-    dl_iterate_phdr(find_order, &order);
-    return order.libc != 0 && order.ours > order.libc;
 }
 
 /* Their runtimes replace malloc, know each block, and never call the next malloc. */
@@ -94,8 +87,8 @@ static bool is_in_our_memory(const void *p)
 }
 
 /*
- * The address of malloc says little: it may be an entry of the program's PLT, or redirected
- * (valgrind). So it is called.
+ * For when the address does not tell: it may be an entry of the program's PLT, or redirected
+ * (valgrind). Else it is not called: a first block would change where all others lie.
  */
 static bool is_ours(void *(*program_malloc)(size_t), void (*program_free)(void *))
 {
@@ -109,15 +102,21 @@ static bool is_ours(void *(*program_malloc)(size_t), void (*program_free)(void *
 /* The file whose malloc the program uses; "" for a PLT entry, which does not tell. */
 static const char *owner_of(void *(*function)(size_t))
 {
-    const ElfW(Sym) *symbol = NULL;
+    void *address = (void *)(uintptr_t)function;
     Dl_info info;
+#ifdef __GLIBC__
+    const ElfW(Sym) *symbol = NULL;
 
-    if (dladdr1((void *)(uintptr_t)function, &info, (void **)&symbol, RTLD_DL_SYMENT)
-            == 0
-        || info.dli_fname == NULL) {
+    if (dladdr1(address, &info, (void **)&symbol, RTLD_DL_SYMENT) == 0
+        || (symbol != NULL && symbol->st_shndx == SHN_UNDEF)) {
         return "";
     }
-    return symbol != NULL && symbol->st_shndx == SHN_UNDEF ? "" : info.dli_fname;
+#else
+    if (dladdr(address, &info) == 0) {
+        return "";
+    }
+#endif
+    return info.dli_fname != NULL ? info.dli_fname : "";
 }
 
 /* By this name as the program finds it; a family of which a member is ours has the next. */
@@ -156,15 +155,18 @@ bool loader_begin(void)
     void *(*program_malloc)(size_t) =
         (void *(*)(size_t))(uintptr_t)dlsym(program, "malloc");
     void (*program_free)(void *) = (void (*)(void *))(uintptr_t)dlsym(program, "free");
-    bool redirected = program_malloc == malloc;
-    bool late;
+    bool redirected = program_malloc == malloc; /* if it is not ours all the same */
+    struct order order = {0};
     const char *owner;
+    bool late; /* behind the C library nobody finds our malloc, not even by RTLD_NEXT */
 
+    dl_iterate_phdr(find_order, &order);
     if (program_malloc == NULL || program_free == NULL
+        || (redirected && !order.has_valgrind) /* ours, and nobody redirects */
         || is_ours(program_malloc, program_free)) {
         return true;
     }
-    late = is_behind_libc();
+    late = order.libc != 0 && order.ours > order.libc;
     owner = owner_of(program_malloc);
     if (late && (owner[0] == '\0' || is_libc(owner)) && options.log != LOG_QUIET) {
         check_say(

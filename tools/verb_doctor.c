@@ -5,6 +5,7 @@
 #include "bound.h"
 #include "cli.h"
 #include "document.h"
+#include "elffile.h"
 #include "format.h"
 #include "preload.h"
 #include "view.h"
@@ -204,6 +205,13 @@ static const char *other_allocator(const char *text)
     return NULL;
 }
 
+static bool keeps_deepbind(void)
+{
+    const char *value = getenv("MPALLOC_DEEPBIND");
+
+    return value != NULL && strcmp(value, "keep") == 0;
+}
+
 static void check_environment(struct findings *f)
 {
     const char *preload = getenv("LD_PRELOAD");
@@ -224,8 +232,7 @@ static void check_environment(struct findings *f)
         say(f, WARN, "environment", "LD_PRELOAD names %s: the first malloc in it wins",
             other_allocator(preload));
     }
-    if (getenv("MPALLOC_DEEPBIND") != NULL
-        && strcmp(getenv("MPALLOC_DEEPBIND"), "keep") == 0) {
+    if (keeps_deepbind()) {
         say(f, WARN, "environment",
             "MPALLOC_DEEPBIND=keep: a library that is opened with RTLD_DEEPBIND frees "
             "our "
@@ -238,6 +245,26 @@ static void check_environment(struct findings *f)
 }
 
 /* ---- a program ---- */
+
+/* A program that opens libraries may do so with RTLD_DEEPBIND; its file does not tell. */
+static void check_dlopen(struct findings *f, const char *path)
+{
+    struct elffile elf;
+
+    if (elffile_open(&elf, path) != 0) {
+        return;
+    }
+    if (elffile_mentions(&elf, "dlopen")) {
+        say(f, keeps_deepbind() ? WARN : GOOD, "dlopen",
+            keeps_deepbind()
+                ? "it opens libraries: those that it opens with RTLD_DEEPBIND, as php "
+                  "does, "
+                  "miss our malloc and crash; leave MPALLOC_DEEPBIND at strip"
+                : "it opens libraries: RTLD_DEEPBIND, as php has it, is taken away "
+                  "(MPALLOC_DEEPBIND=strip)");
+    }
+    elffile_close(&elf);
+}
 
 static void check_program(struct findings *f, const char *name)
 {
@@ -258,6 +285,7 @@ static void check_program(struct findings *f, const char *name)
     } else {
         say(f, GOOD, "program", "%s can be preloaded%s", path,
             obstacle == PRELOAD_SCRIPT ? ": its interpreter gets the library" : "");
+        check_dlopen(f, path);
     }
 }
 

@@ -234,17 +234,23 @@ int main(int argc, char **argv)
             self.assertIn("built with a sanitizer", self.doctor(program))
         self.assertIn("can be preloaded", self.doctor(PROGRAM["opener"]))
 
+    def test_doctor_tells_programs_that_open_libraries(self):
+        self.assertRegex(self.doctor(PROGRAM["opener"]), "ok +dlopen .*is taken away")
+        self.assertRegex(self.doctor(PROGRAM["opener"], MPALLOC_DEEPBIND="keep"),
+            "warn +dlopen .*leave MPALLOC_DEEPBIND at strip")
+        self.assertNotIn("RTLD_DEEPBIND", self.doctor(PROGRAM["early"]))
+
     def test_doctor_warns_of_keeping_deepbind(self):
         self.assertIn("MPALLOC_DEEPBIND=keep", self.doctor(MPALLOC_DEEPBIND="keep"))
 
     def test_doctor_survives_damaged_programs(self):
         whole = pathlib.Path(PROGRAM["late_own"]).read_bytes()
         path = pathlib.Path(self.folder.name, "damaged")
-        for cut in list(range(0, 4096, 61)) + [len(whole) // 2, len(whole) - 1]:
+        for cut in list(range(0, 4096, 263)) + [len(whole) // 2, len(whole) - 1]:
             path.write_bytes(whole[:cut])
             path.chmod(0o755)
             self.doctor(path)
-        for at in range(0, 3000, 41):
+        for at in range(0, 3000, 123):
             path.write_bytes(whole[:at] + b"\xff" * 8 + whole[at + 8:])
             self.doctor(path)
 

