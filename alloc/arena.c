@@ -1,5 +1,6 @@
 #include "arena.h"
 
+#include "arch.h"
 #include "bits.h"
 #include "lock.h"
 #include "os.h"

@@ -8,6 +8,7 @@
 #ifndef ATOMIC_H
 #define ATOMIC_H
 
+#include "arch.h"
 #include "attr.h"
 #include "config.h"
 
@@ -69,34 +70,6 @@ static ALWAYS_INLINE bool count_down_owned(uint16_t *p)
 static inline void add_owned(uint64_t *p, uint64_t n)
 {
     store_relaxed(p, load_relaxed(p) + n);
-}
-
-static inline void cpu_relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
-/*
- * The address of this thread's control block: what tells threads apart in the fast path.
- * One load from the thread register, valid from the first instruction of a thread to its
- * last, without any initialisation.
- */
-static ALWAYS_INLINE uintptr_t thread_pointer(void)
-{
-    uintptr_t tp;
-
-#if defined(__x86_64__)
-    __asm__("mov %%fs:0, %0" : "=r"(tp));
-#elif defined(__aarch64__)
-    __asm__("mrs %0, tpidr_el0" : "=r"(tp));
-#else
-    tp = (uintptr_t)__builtin_thread_pointer();
-#endif
-    return tp;
 }
 
 #endif

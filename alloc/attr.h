@@ -18,14 +18,6 @@
 #define LIKELY(x)   __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-#define CACHE_LINE 64
-
-/*
- * Have the address p in a register of its own: a load from [register + constant] right after
- * a store there is forwarded faster by many processors than one with an index.
- */
-#define PLAIN_ADDRESS(p) __asm__("" : "+r"(p))
-
 #if defined(__SANITIZE_THREAD__)
 #    define UNDER_TSAN 1
 #elif defined(__has_feature)

@@ -1,5 +1,6 @@
 #include "heap.h"
 
+#include "arch.h"
 #include "arena.h"
 #include "os.h"
 #include "probe.h"

@@ -1,5 +1,6 @@
 #include "lock.h"
 
+#include "arch.h"
 #include "atomic.h"
 #include "check.h"
 #include "os.h"

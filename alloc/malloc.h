@@ -9,6 +9,7 @@
 #ifndef MALLOC_H
 #define MALLOC_H
 
+#include "arch.h"
 #include "counters.h"
 #include "thread.h"
 

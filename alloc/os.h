@@ -29,10 +29,11 @@ void *os_map(size_t bytes);
 bool os_map_at(void *start, size_t bytes);
 
 /*
- * An address where `bytes` can probably be mapped piece by piece: random, aligned to
- * 2 MiB, away from where the kernel puts mappings by itself. NULL: no such place.
+ * An address where `bytes` can probably be mapped piece by piece, if addresses of processes
+ * have `bits` bits: random, aligned to 2 MiB, away from where the kernel puts mappings by
+ * itself. NULL: no such place.
  */
-void *os_lonely_address(size_t bytes);
+void *os_lonely_address(size_t bytes, unsigned bits);
 bool os_unmap(void *start, size_t bytes);
 
 /* Resize a mapping, moving it if need be: its new start, or NULL and nothing changed. */

@@ -68,24 +68,21 @@ bool os_map_at(void *start, size_t bytes)
     return p != MAP_FAILED;
 }
 
-void *os_lonely_address(size_t bytes)
+void *os_lonely_address(size_t bytes, unsigned bits)
 {
-#if UINTPTR_MAX > UINT32_MAX && !UNDER_TSAN
     /*
-     * Between 32 and 80 TiB: below the kernel's top-down mappings and the executable,
-     * above what sanitizers and language runtimes claim. Under TSan any address outside
-     * its own layout is fatal.
+     * Between 2/8 and 5/8 of all (with 47 bits: 32 to 80 TiB): below the kernel's top-down
+     * mappings and the executable, above what sanitizers and language runtimes claim.
      */
-    const uintptr_t low = (uintptr_t)32 << 40;
-    const uintptr_t room = ((uintptr_t)48 << 40) - bytes;
+    const uintptr_t low = (uintptr_t)1 << (bits - 2);
+    const uintptr_t room = ((uintptr_t)3 << (bits - 3)) - bytes;
     uint64_t random;
 
+    if (UNDER_TSAN) { /* any address outside its own layout is fatal */
+        return NULL;
+    }
     os_random(&random, sizeof(random));
     return (void *)(low + bits_round_down(random % room, 2 * MIB));
-#else
-    (void)bytes;
-    return NULL;
-#endif
 }
 
 bool os_unmap(void *start, size_t bytes)

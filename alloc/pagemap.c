@@ -1,8 +1,9 @@
 #include "pagemap.h"
 
+#include "arch.h"
 #include "os.h"
 
-#define WINDOW_SPANS ((size_t)1 << (40 - SPAN_SHIFT))
+#define WINDOW_SPANS ((size_t)1 << (40 - SPAN_SHIFT)) /* 1 TiB at most */
 
 enum {
     TABLE_STEP = 64 * 1024, /* entries for 64 MiB */
@@ -69,21 +70,38 @@ static void range_publish(const struct range *r)
     store_release(&range_count, range_count + 1); /* pairs with pagemap_range_count */
 }
 
-/* The window; nothing of it is mapped yet. False: no lonely address here. */
-static bool open_window(struct range *r)
+/*
+ * The window, for addresses of that many bits; nothing of it is mapped yet. False: no
+ * lonely address here.
+ */
+static bool open_window_of(struct range *r, unsigned bits)
 {
-    size_t table_bytes = WINDOW_SPANS << SPAN_ENTRY_SHIFT;
-    char *start = os_lonely_address(table_bytes + (WINDOW_SPANS << SPAN_SHIFT));
+    size_t spans = bits_min(WINDOW_SPANS, (size_t)1 << (bits - 3 - SPAN_SHIFT));
+    size_t table_bytes = spans << SPAN_ENTRY_SHIFT;
+    char *start = os_lonely_address(table_bytes + (spans << SPAN_SHIFT), bits);
 
     if (start == NULL || !os_map_at(start, TABLE_STEP)) {
         return false;
     }
     *r = (struct range){.origin = (uintptr_t)start + table_bytes,
         .table = start,
-        .spans_max = WINDOW_SPANS,
+        .spans_max = spans,
         .table_mapped = TABLE_STEP,
         .grows = true};
     return true;
+}
+
+/* Kernels do not say how many bits there are: where nothing can be mapped are too many. */
+static bool open_window(struct range *r)
+{
+    static const unsigned bits[] = {ARCH_ADDRESS_BITS};
+
+    for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
+        if (open_window_of(r, bits[i])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* A range of fixed size for at least `count` spans, wherever the kernel puts it. */

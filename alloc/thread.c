@@ -1,5 +1,6 @@
 #include "thread.h"
 
+#include "arch.h"
 #include "arena.h"
 #include "counters.h"
 #include "os.h"

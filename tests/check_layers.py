@@ -13,6 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # The ladder, lowest rung first. A module (x.h and x.c) includes lower rungs and itself.
 LADDER = [
     "config attr",
+    "arch",
     "bits atomic check",
     "os options probe",
     "lock sizeclass janitor",
@@ -36,6 +37,11 @@ LADDER = [
 PLATFORM = re.compile(
     r"\b(__linux__|(?:mmap|munmap|mremap|madvise|mprotect|syscall|getauxval)\s*\()")
 PLATFORM_FILE = "os_linux.c"
+
+# Words of the processor, and who may say them: an unwinder is made of registers.
+PROCESSOR = re.compile(
+    r"\b(__x86_64__|__i386__|__aarch64__|__asm__|__builtin_(?:ia32_\w+|thread_pointer))\b")
+PROCESSOR_FILES = ("arch.h", "unwind*")
 
 # Which folders' headers a folder may include with quotes, besides its own and include/.
 MAY_INCLUDE = {"alloc": set(), "stats": set(), "tools": {"stats"}}
@@ -75,8 +81,11 @@ def check_ladder():
                 problem(path, f"includes {name}, which is on no rung")
             elif rung_of[other] >= rung_of[module]:
                 problem(path, f"includes {name}, which is not below {module}")
+        code = COMMENT.sub(" ", text)
+        if not any(path.match(pattern) for pattern in PROCESSOR_FILES):
+            for word in sorted(set(PROCESSOR.findall(code))):
+                problem(path, f"says {word}, which belongs into {PROCESSOR_FILES[0]}")
         if path.name != PLATFORM_FILE:
-            code = COMMENT.sub(" ", text)
             for word in sorted(set(PLATFORM.findall(code))):
                 problem(path, f"says {word.rstrip('( ')}, which belongs into {PLATFORM_FILE}")
     return count

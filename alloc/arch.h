@@ -1,0 +1,63 @@
+/*
+ * arch - what is of the processor: the thread register, waiting, addresses
+ *
+ * Owns: every `#if` that names an instruction set; nothing else in alloc/ has one
+ * (tests/check_layers.py). x86-64 and aarch64 are tested; others that have
+ * __builtin_thread_pointer() should work.
+ */
+#ifndef ARCH_H
+#define ARCH_H
+
+#include "attr.h"
+
+#include <stdint.h>
+
+#if UINTPTR_MAX <= UINT32_MAX
+#    error "mpalloc needs addresses of 64 bits"
+#endif
+
+/* What two processors must not write to side by side. Also the unit of the arena. */
+#define CACHE_LINE 64
+
+/*
+ * Have the address p in a register of its own: a load from [register + constant] right after
+ * a store there is forwarded faster by many processors than one with an index.
+ */
+#define PLAIN_ADDRESS(p) __asm__("" : "+r"(p))
+
+/*
+ * Address bits of a process, the most that a kernel may give it first: 47 on x86-64 and
+ * where aarch64 has 48; aarch64 with 64 KiB pages may have 42, with small ones 39.
+ */
+#define ARCH_ADDRESS_BITS 47, 42, 39
+
+/* In a loop that waits for another thread. */
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/*
+ * The address of this thread's control block: what tells threads apart in the fast path.
+ * One load from the thread register, valid from the first instruction of a thread to its
+ * last, without any initialisation.
+ */
+static ALWAYS_INLINE uintptr_t thread_pointer(void)
+{
+    uintptr_t tp;
+
+#if defined(__x86_64__)
+    __asm__("mov %%fs:0, %0" : "=r"(tp));
+#elif defined(__aarch64__)
+    __asm__("mrs %0, tpidr_el0" : "=r"(tp));
+#else
+    tp = (uintptr_t)__builtin_thread_pointer();
+#endif
+    return tp;
+}
+
+#endif
