@@ -6,11 +6,13 @@
  * and its region.
  */
 #include "attr.h"
+#include "check.h"
 #include "fork.h"
 #include "harden.h"
 #include "options.h"
 #include "os.h"
 #include "publish.h"
+#include "sizeclass.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -23,6 +25,10 @@ __attribute__((destructor(101))) static void end(void)
 /* 101: before the constructors of the program, behind those of the C library. */
 __attribute__((constructor(101))) static void begin(void)
 {
+    if (os_page_bytes() > SPAN_BYTES) {
+        check_die(
+            "pages of %zu bytes: mpalloc works with 64 KiB at most", os_page_bytes());
+    }
     fork_register_handlers();
     if (!os_is_secure()) {
         options_read(environ);

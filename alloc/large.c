@@ -227,11 +227,6 @@ static void set_large_bytes(size_t bytes)
     store_relaxed(&large_bytes, bytes);
 }
 
-static size_t parts_of(size_t bytes)
-{
-    return (bytes + (1 << SPAN_PART_SHIFT) - 1) >> SPAN_PART_SHIFT;
-}
-
 void *large_alloc(
     struct mp_component *c, size_t size, size_t spare, size_t align, bool *ret_zeroed)
 {
@@ -303,7 +298,8 @@ void large_free(struct span *s, void *p)
     lock_lock(&span_lock);
     is_block = retire_locked(s, SPAN_NONE);
     if (is_block) {
-        span_release_locked(s, s->run, s->touched + parts_of(s->large_bytes), now_ms);
+        span_release_locked(
+            s, s->run, s->touched + span_parts_of(s->large_bytes), now_ms);
     }
     lock_unlock(&span_lock);
     if (!is_block) {
@@ -361,7 +357,7 @@ bool large_try_resize(struct span *s, size_t size)
     }
     if (bytes < old_bytes) { /* it stays touched */
         store_relaxed(
-            &s->touched, (uint32_t)(s->touched + parts_of(old_bytes - bytes)));
+            &s->touched, (uint32_t)(s->touched + span_parts_of(old_bytes - bytes)));
     }
     s->large_bytes = bytes;
     set_large_bytes(large_bytes + bytes - old_bytes);

@@ -38,7 +38,7 @@ size_t os_page_bytes(void)
     if (UNLIKELY(page == 0)) {
         size_t found = getauxval(AT_PAGESZ);
 
-        page = found != 0 ? found : 4096;
+        page = found != 0 ? found : (size_t)1 << CONFIG_PAGE_SHIFT;
     }
     return page;
 }

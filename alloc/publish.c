@@ -74,7 +74,8 @@ static void make_snapshot(struct mp_snapshot *s)
     struct span_totals spans = span_totals();
     uint64_t heap_bytes = arena_bytes();
     uint64_t table_bytes = bits_min(pagemap_table_bytes(),
-        bits_round_up(pagemap_mapped_bytes() >> (SPAN_SHIFT - SPAN_ENTRY_SHIFT), 4096));
+        bits_round_up(pagemap_mapped_bytes() >> (SPAN_SHIFT - SPAN_ENTRY_SHIFT),
+            os_page_bytes()));
     uint64_t used_bytes = region_used_bytes();
     size_t large = large_live_bytes();
     size_t huge = huge_live_bytes();

@@ -83,8 +83,7 @@ bool shelf_try_release(struct span *s)
 {
     unsigned spans = sizeclass_table[s->cls].spans;
     size_t carved_bytes = (size_t)s->carved * sizeclass_bytes(s->cls);
-    size_t touched = s->touched_before
-                     + ((carved_bytes + (1 << SPAN_PART_SHIFT) - 1) >> SPAN_PART_SHIFT);
+    size_t touched = s->touched_before + span_parts_of(carved_bytes);
 
     if (slab_is_queued(s) || (slab_is_tracked(s) && !track_end(s))) {
         return false;

@@ -157,6 +157,13 @@ static void run_remove(struct span *s)
     run_unmark(s);
 }
 
+size_t span_parts_of(size_t bytes)
+{
+    size_t unit = bits_max((size_t)1 << SPAN_PART_SHIFT, os_page_bytes());
+
+    return bits_round_up(bytes, unit) >> SPAN_PART_SHIFT;
+}
+
 /* At most this many parts of a run of that length can be touched. */
 static size_t parts_within(size_t touched, size_t run)
 {

@@ -12,13 +12,23 @@
 #ifndef SPAN_H
 #define SPAN_H
 
+#include "config.h"
 #include "lock.h"
 #include "pagemap.h"
 
 #include <assert.h>
 
-/* Memory that was touched is measured in parts of 4 KiB: a dirty run is rarely all dirty. */
-enum { SPAN_PARTS = 16, SPAN_PART_SHIFT = SPAN_SHIFT - 4 };
+/*
+ * Memory that was touched is measured in parts of a page (of build option page_size; 4 KiB
+ * most often): a dirty run is rarely all dirty. Where the kernel's pages are larger, whole
+ * pages of parts count.
+ */
+enum {
+    SPAN_PART_SHIFT = CONFIG_PAGE_SHIFT,
+    SPAN_PARTS = 1 << (SPAN_SHIFT - SPAN_PART_SHIFT)
+};
+static_assert(
+    CONFIG_PAGE_SHIFT >= 12 && CONFIG_PAGE_SHIFT <= SPAN_SHIFT, "a span has parts");
 
 struct block { /* a free block */
     struct block *next;
@@ -100,6 +110,9 @@ static inline struct span *span_find(const void *p)
     }
     return s;
 }
+
+/* The parts that `bytes` from the start of a run touch. */
+size_t span_parts_of(size_t bytes);
 
 static inline char *span_address(const struct span *s)
 {

@@ -25,6 +25,26 @@ Test(span, address_and_entry_agree)
     cr_assert_eq(pagemap_find(p + SPAN_BYTES), s + 1);
 }
 
+Test(span, there_is_a_window)
+{
+    bool clean;
+    struct span *s = span_acquire(1, 1, &clean);
+
+    cr_assert(pagemap_ranges[0].grows, "the first range is of fixed size");
+    cr_assert_geq(pagemap_ranges[0].spans_max, 64 * GIB >> SPAN_SHIFT);
+    span_release(s, 1, 0);
+}
+
+Test(span, what_is_touched_is_whole_pages)
+{
+    size_t page = bits_max(os_page_bytes(), (size_t)1 << SPAN_PART_SHIFT);
+
+    cr_assert_eq(span_parts_of(0), 0);
+    cr_assert_eq(span_parts_of(1) << SPAN_PART_SHIFT, page);
+    cr_assert_eq(span_parts_of(page) << SPAN_PART_SHIFT, page);
+    cr_assert_eq(span_parts_of(SPAN_BYTES + 1) << SPAN_PART_SHIFT, SPAN_BYTES + page);
+}
+
 Test(span, foreign_addresses_have_no_entry)
 {
     int on_stack;
