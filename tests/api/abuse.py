@@ -52,6 +52,7 @@ INNOCENT = ["usable_size_of_wild_pointers"]
 
 program = os.path.abspath(sys.argv[1])
 preload = os.path.abspath(sys.argv[2]) if len(sys.argv) > 2 else None
+wrapper = os.environ.get("MESON_EXE_WRAPPER", "").split() # of a machine that is not ours
 problems = []
 claims = 0
 
@@ -62,7 +63,7 @@ def run(mode, **options):
     env.update({"MPALLOC_" + k: v for k, v in options.items()})
     if preload:
         env["LD_PRELOAD"] = preload
-    return subprocess.run([program, mode], env=env, text=True, timeout=20,
+    return subprocess.run([*wrapper, program, mode], env=env, text=True, timeout=20,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         preexec_fn=lambda: os.chdir("/tmp"))
 

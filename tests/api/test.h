@@ -91,13 +91,22 @@ static inline int test_is_filled(const void *p, int value, size_t bytes)
     return at[0] == (unsigned char)value && memcmp(at, at + 1, bytes - 1) == 0;
 }
 
-/* Field number `index` of /proc/self/statm, in bytes: 0 is address space, 1 resident. */
+static inline size_t test_status(const char *text, const char *name)
+{
+    const char *at = strstr(text, name);
+
+    return at != NULL ? strtoul(at + strlen(name), NULL, 10) * 1024 : 0;
+}
+
+/*
+ * Field number `index` of /proc/self/statm, in bytes: 0 is address space, 1 resident, 5
+ * data and stack. From status, which has KiB: the pages of an emulated machine may be
+ * others than those of the kernel.
+ */
 static inline size_t test_statm(int index)
 {
-    char text[128];
-    char *at = text;
-    size_t pages = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
+    char text[4096];
+    FILE *f = fopen("/proc/self/status", "r");
     size_t n;
 
     if (f == NULL) {
@@ -106,10 +115,9 @@ static inline size_t test_statm(int index)
     n = fread(text, 1, sizeof(text) - 1, f);
     fclose(f);
     text[n] = '\0';
-    for (int i = 0; i <= index; i++) {
-        pages = strtoul(at, &at, 10);
-    }
-    return pages * (size_t)sysconf(_SC_PAGESIZE);
+    return index == 0   ? test_status(text, "VmSize:")
+           : index == 1 ? test_status(text, "VmRSS:")
+                        : test_status(text, "VmData:") + test_status(text, "VmStk:");
 }
 
 static inline uint64_t test_random(uint64_t *state)
