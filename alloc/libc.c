@@ -121,8 +121,16 @@ EXPORT size_t malloc_usable_size(void *p)
     return malloc_usable(p);
 }
 
-/* ---- names that glibc has inside ---- */
+/* 1: memory went back to the kernel. */
+EXPORT int malloc_trim(size_t pad)
+{
+    (void)pad; /* glibc keeps that much at the top; there is no top here */
+    return malloc_trim_all() > 0;
+}
 
+/* ---- names that glibc has inside; musl has its own malloc behind them ---- */
+
+#ifdef __GLIBC__
 EXPORT void *__libc_malloc(size_t) __attribute__((alias("malloc")));
 EXPORT void __libc_free(void *) __attribute__((alias("free")));
 EXPORT void *__libc_calloc(size_t, size_t) __attribute__((alias("calloc")));
@@ -132,3 +140,4 @@ EXPORT void *__libc_reallocarray(void *, size_t, size_t)
 EXPORT void *__libc_memalign(size_t, size_t) __attribute__((alias("memalign")));
 EXPORT void *__libc_valloc(size_t) __attribute__((alias("valloc")));
 EXPORT void *__libc_pvalloc(size_t) __attribute__((alias("pvalloc")));
+#endif

@@ -24,6 +24,7 @@ int posix_memalign(void **ret, size_t alignment, size_t size);
 void *valloc(size_t size);
 void *pvalloc(size_t size);
 size_t malloc_usable_size(void *p);
+int malloc_trim(size_t pad);
 
 void *__libc_malloc(size_t size);
 void __libc_free(void *p);

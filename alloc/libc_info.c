@@ -1,6 +1,6 @@
 /*
  * libc_info - what glibc tells about its heap, told about ours: mallinfo, malloc_info,
- * malloc_stats, malloc_trim, mallopt
+ * malloc_stats, mallopt
  *
  * The one place of the library that writes to a FILE: malloc_info is given one.
  */
@@ -111,13 +111,6 @@ EXPORT void malloc_stats(void)
 
     totals(&s);
     report_write_fd(STDERR_FILENO, &s);
-}
-
-/* 1: memory went back to the kernel. */
-EXPORT int malloc_trim(size_t pad)
-{
-    (void)pad; /* glibc keeps that much at the top; there is no top here */
-    return malloc_trim_all() > 0;
 }
 
 /* The parameters of glibc's heap mean nothing here: known ones are accepted. */

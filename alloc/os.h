@@ -12,7 +12,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/single_threaded.h>
+#if __has_include(<sys/single_threaded.h>)
+#    include <sys/single_threaded.h>
+#else
+#    define __libc_single_threaded 0 /* musl: not known */
+#endif
 
 size_t os_page_bytes(void);
 

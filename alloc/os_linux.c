@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -22,6 +21,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Of the kernel, whose headers need not be there (musl-gcc does not find them). */
+#define FUTEX_WAIT_PRIVATE 128
+#define FUTEX_WAKE_PRIVATE 129
 #ifndef MADV_POPULATE_WRITE
 #    define MADV_POPULATE_WRITE 23
 #endif
@@ -649,7 +651,7 @@ void os_list_directory(
     unsigned seen = 0;
     ssize_t n;
 
-    while ((n = getdents64(directory, &buffer, sizeof(buffer))) > 0) {
+    while ((n = getdents64(directory, (void *)&buffer, sizeof(buffer))) > 0) {
         ssize_t at = 0;
 
         while (at < n) {

@@ -42,11 +42,15 @@ static void a27_names_are_ours(void)
 #ifndef TEST_STATIC
     static const char *const names[] = {"malloc", "free", "calloc", "realloc",
         "reallocarray", "aligned_alloc", "memalign", "posix_memalign", "valloc",
-        "pvalloc", "malloc_usable_size", "malloc_trim", "mallinfo", "mallinfo2",
-        "malloc_info", "malloc_stats", "mallopt", "cfree", "free_sized",
-        "free_aligned_sized", "__libc_malloc", "__libc_free", "__libc_calloc",
-        "__libc_realloc", "__libc_memalign", "_Znwm", "_Znam", "_ZnwmRKSt9nothrow_t",
-        "_ZnamRKSt9nothrow_t", "_ZnwmSt11align_val_t", "_ZnamSt11align_val_t",
+        "pvalloc", "malloc_usable_size", "malloc_trim", "cfree", "free_sized",
+        "free_aligned_sized",
+#    ifdef __GLIBC__
+        "mallinfo", "mallinfo2", "malloc_info", "malloc_stats", "mallopt",
+        "__libc_malloc", "__libc_free", "__libc_calloc", "__libc_realloc",
+        "__libc_memalign",
+#    endif
+        "_Znwm", "_Znam", "_ZnwmRKSt9nothrow_t", "_ZnamRKSt9nothrow_t",
+        "_ZnwmSt11align_val_t", "_ZnamSt11align_val_t",
         "_ZnwmSt11align_val_tRKSt9nothrow_t", "_ZnamSt11align_val_tRKSt9nothrow_t",
         "_ZdlPv", "_ZdaPv", "_ZdlPvm", "_ZdaPvm", "_ZdlPvRKSt9nothrow_t",
         "_ZdaPvRKSt9nothrow_t", "_ZdlPvSt11align_val_t", "_ZdaPvSt11align_val_t",

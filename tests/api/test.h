@@ -17,6 +17,29 @@
 
 enum { TEST_SKIPPED = 77 };
 
+#if !defined(__GLIBC__) && defined(TEST_LINKED)
+void *pvalloc(size_t size); /* mpalloc has them; no header of musl says so */
+int malloc_trim(size_t pad);
+#elif !defined(__GLIBC__)
+#    include <dlfcn.h>
+
+static inline void *pvalloc(size_t size)
+{
+    void *(*call)(size_t);
+
+    *(void **)&call = dlsym(RTLD_DEFAULT, "pvalloc");
+    return call(size);
+}
+
+static inline int malloc_trim(size_t pad)
+{
+    int (*call)(size_t);
+
+    *(void **)&call = dlsym(RTLD_DEFAULT, "malloc_trim");
+    return call(pad);
+}
+#endif
+
 #define CHECK(x) ((x) ? (void)0 : test_fail(#x, __FILE__, __LINE__))
 #define CHECK_EQ(a, b)                                                                 \
     test_equal((uint64_t)(a), (uint64_t)(b), #a " == " #b, __FILE__, __LINE__)
