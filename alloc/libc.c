@@ -130,7 +130,7 @@ EXPORT int malloc_trim(size_t pad)
 
 /* ---- names that glibc has inside; musl has its own malloc behind them ---- */
 
-#ifdef __GLIBC__
+#if defined(__GLIBC__) && !defined(FUZZ_NAMES_H) /* tests/fuzz renames ours */
 EXPORT void *__libc_malloc(size_t) __attribute__((alias("malloc")));
 EXPORT void __libc_free(void *) __attribute__((alias("free")));
 EXPORT void *__libc_calloc(size_t, size_t) __attribute__((alias("calloc")));
