@@ -8,6 +8,7 @@
 #ifndef ATOMIC_H
 #define ATOMIC_H
 
+#include "arch.h"
 #include "attr.h"
 #include "config.h"
 

@@ -13,9 +13,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # The ladder, lowest rung first. A module (x.h and x.c) includes lower rungs and itself.
 LADDER = [
     "config attr cursor",
-    "unwind_x86_64 unwind_aarch64",
+    "arch unwind_x86_64 unwind_aarch64",
     "unwind_arch",
-    "aside bits atomic arch cfi",
+    "aside bits atomic cfi",
     "check",
     "fault",
     "fault_calls",
