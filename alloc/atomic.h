@@ -23,6 +23,7 @@
 #define or_acq_rel(p, v)    __atomic_fetch_or((p), (v), __ATOMIC_ACQ_REL)
 #define and_acq_rel(p, v)   __atomic_fetch_and((p), (v), __ATOMIC_ACQ_REL)
 #define swap_acquire(p, v)  __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
+#define swap_acq_rel(p, v)  __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 #define swap_release(p, v)  __atomic_exchange_n((p), (v), __ATOMIC_RELEASE)
 #define cas_weak_release(p, expected, v)                                               \
     __atomic_compare_exchange_n(                                                       \

@@ -110,8 +110,13 @@ static ALWAYS_INLINE void *new_aligned(size_t size, size_t alignment, bool may_t
     {                                                                                  \
         free_fast(p);                                                                  \
     }
+#define DELETE_SIZED(name, ...)                                                        \
+    EXPORT void name(void *p, size_t size, ##__VA_ARGS__);                             \
+    EXPORT void name(void *p, size_t size, ##__VA_ARGS__)                              \
+    {                                                                                  \
+        free_fast_sized(p, size);                                                      \
+    }
 #define A size_t UNUSED a
-#define B size_t UNUSED b
 #define T const void UNUSED *tag
 
 NEW(_Znwm)                       /* operator new(size_t) */
@@ -124,15 +129,15 @@ NEW_ALIGNED_NOTHROW(_ZnwmSt11align_val_tRKSt9nothrow_t)
 NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t)
 DELETE(_ZdlPv) /* operator delete(void *) */
 DELETE(_ZdaPv)
-DELETE(_ZdlPvm, A) /* (void *, size_t) */
-DELETE(_ZdaPvm, A)
+DELETE_SIZED(_ZdlPvm) /* (void *, size_t) */
+DELETE_SIZED(_ZdaPvm)
 DELETE(_ZdlPvRKSt9nothrow_t, T)
 DELETE(_ZdaPvRKSt9nothrow_t, T)
-DELETE(_ZdlPvmRKSt9nothrow_t, A, T)
-DELETE(_ZdaPvmRKSt9nothrow_t, A, T)
+DELETE_SIZED(_ZdlPvmRKSt9nothrow_t, T)
+DELETE_SIZED(_ZdaPvmRKSt9nothrow_t, T)
 DELETE(_ZdlPvSt11align_val_t, A) /* (void *, align_val_t) */
 DELETE(_ZdaPvSt11align_val_t, A)
-DELETE(_ZdlPvmSt11align_val_t, A, B) /* (void *, size_t, align_val_t) */
-DELETE(_ZdaPvmSt11align_val_t, A, B)
+DELETE_SIZED(_ZdlPvmSt11align_val_t, A) /* (void *, size_t, align_val_t) */
+DELETE_SIZED(_ZdaPvmSt11align_val_t, A)
 DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, A, T)
 DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, A, T)

@@ -2,7 +2,7 @@
 
 #include "arena.h"
 #include "counters.h"
-#include "heap.h"
+#include "harden.h"
 #include "housekeeper.h"
 #include "large.h"
 #include "publish.h"
@@ -13,35 +13,41 @@
 /* By rank; those of the heaps come between the two groups. */
 static struct lock *const before_heaps[] = {
     &counters_lock, &threads_lock, &component_lock};
-static struct lock *const after_heaps[] = {&huge_lock, &span_lock, &arena_lock};
-enum { GROUP = 3 };
+static struct lock *const after_heaps[] = {
+    &confined_lock, &track_lock, &huge_lock, &span_lock, &arena_lock};
+enum {
+    BEFORE = sizeof(before_heaps) / sizeof(before_heaps[0]),
+    AFTER = sizeof(after_heaps) / sizeof(after_heaps[0]),
+};
 
 static void prepare(void)
 {
-    for (unsigned i = 0; i < GROUP; i++) {
+    for (unsigned i = 0; i < BEFORE; i++) {
         lock_lock(before_heaps[i]);
     }
     heap_lock_all();
-    for (unsigned i = 0; i < GROUP; i++) {
+    for (unsigned i = 0; i < AFTER; i++) {
         lock_lock(after_heaps[i]);
     }
 }
 
 static void in_parent(void)
 {
-    for (unsigned i = GROUP; i-- > 0;) {
+    for (unsigned i = AFTER; i-- > 0;) {
         lock_unlock(after_heaps[i]);
     }
     heap_unlock_all();
-    for (unsigned i = GROUP; i-- > 0;) {
+    for (unsigned i = BEFORE; i-- > 0;) {
         lock_unlock(before_heaps[i]);
     }
 }
 
 static void in_child(void)
 {
-    for (unsigned i = GROUP; i-- > 0;) {
+    for (unsigned i = 0; i < AFTER; i++) {
         lock_reset(after_heaps[i]);
+    }
+    for (unsigned i = 0; i < BEFORE; i++) {
         lock_reset(before_heaps[i]);
     }
     heap_reset_all();

@@ -4,6 +4,8 @@
 #include "os.h"
 #include "probe.h"
 
+#include <string.h>
+
 enum {
     BUSY_MS = 2,            /* between the refills of a busy class */
     FRESH_MS = 250,         /* a list should not last longer: figures stay fresh */
@@ -15,7 +17,9 @@ enum {
     UNCLOCKED_MAX = 16,     /* blocks of a list for which the clock is too dear */
     TRUST_MAX = 15,         /* refills in a row without a look at the clock */
     COLD_BYTES = 2 * 1024,  /* the same for an idle one */
+    HARD_CLOCK = 64,        /* blocks of hard slabs between looks at the clock */
     ABSORB_MOST = 4,        /* orphans looked at in one refill */
+    LIT_HEAPS = 8, /* heaps that begin with light slabs: bounds what they cost */
 };
 
 struct heap heap_empty;
@@ -45,88 +49,6 @@ void heap_on_left_zero(struct span *s)
     probe_tick(os_coarse_ms());
 }
 
-/* ---- remote frees ---- */
-
-static bool pending_push(struct heap *h, struct span *s)
-{
-    uintptr_t word = load_relaxed(&h->pending);
-
-    do {
-        s->pending_next = (struct span *)(word & ~HEAP_ORPHAN);
-        /* release: the drainer must see pending_next. Pairs with pending_take. */
-    } while (
-        !cas_weak_release(&h->pending, &word, (uintptr_t)s | (word & HEAP_ORPHAN)));
-    return (word & HEAP_ORPHAN) != 0;
-}
-
-static struct span *pending_take(struct heap *h)
-{
-    /* acquire: pairs with pending_push */
-    return (struct span *)(and_acq_rel(&h->pending, HEAP_ORPHAN) & ~HEAP_ORPHAN);
-}
-
-/*
- * Fold the remote frees of all queued slabs. Owner. Returns those that belong to other
- * heaps by now, linked by pending_next: pass them on when no heap's lock is held.
- */
-static struct span *drain(struct heap *h)
-{
-    struct span *others = NULL;
-    struct span *s = pending_take(h);
-
-    while (s != NULL) {
-        struct span *next = s->pending_next;
-
-        if (load_acquire(&s->heap) != h) { /* pairs with slab_adopt */
-            s->pending_next = others;
-            others = s;
-        } else {
-            slab_fold_remote(s, true);
-            add_relaxed(&probe_passes.remote_folds, 1);
-            shelf_move(&h->shelf, s);
-        }
-        s = next;
-    }
-    return others;
-}
-
-static void notify_all(struct span *list);
-
-/* Queue a slab, whose QUEUED this thread set, at its heap. No heap's lock held. */
-static void heap_notify(struct span *s)
-{
-    struct heap *h = load_acquire(&s->heap); /* pairs with slab_adopt */
-    struct span *others = NULL;
-
-    if (!pending_push(h, s)) {
-        return;
-    }
-    lock_lock(&h->lock);
-    if ((load_relaxed(&h->pending) & HEAP_ORPHAN) != 0) {
-        others = drain(h);
-    }
-    lock_unlock(&h->lock);
-    notify_all(others);
-}
-
-/* Slabs that changed heaps while they were queued; nearly always none. */
-static void notify_all(struct span *list)
-{
-    while (list != NULL) {
-        struct span *next = list->pending_next;
-
-        heap_notify(list);
-        list = next;
-    }
-}
-
-void heap_free_remote(struct span *s, void *p)
-{
-    if (slab_push_remote(s, p)) {
-        heap_notify(s);
-    }
-}
-
 /* ---- heaps come and go ---- */
 
 static struct heap *heap_create(void)
@@ -144,7 +66,9 @@ static struct heap *heap_create(void)
         h->next_all = first;
         /* release: pairs with heap_first */
     } while (!cas_weak_release(&all_heaps, &first, h));
-    add_relaxed(&heap_total, 1);
+    if (add_relaxed(&heap_total, 1) >= LIT_HEAPS) {
+        memset(h->lit, true, sizeof(h->lit));
+    }
     return h;
 }
 
@@ -178,11 +102,11 @@ struct heap *heap_attach(struct mp_component *c)
         return NULL;
     }
     lock_lock(&h->lock);
-    h->owner = thread_pointer();
+    store_relaxed(&h->owner, thread_pointer());
     and_acq_rel(&h->pending, ~HEAP_ORPHAN);
-    others = drain(h);
+    others = heap_drain(h);
     lock_unlock(&h->lock);
-    notify_all(others);
+    heap_notify_all(others);
     return h;
 }
 
@@ -196,7 +120,7 @@ static void heap_recycle(struct heap *h)
 
 static void slab_adopt(struct heap *h, struct span *s)
 {
-    store_relaxed(&s->owner, h->owner);
+    store_relaxed(&s->owner, slab_is_tracked(s) ? 0 : h->owner);
     store_release(&s->heap, h); /* pairs with drain and heap_notify */
 }
 
@@ -241,10 +165,10 @@ static bool heap_absorb(struct heap *h)
         return false;
     }
     lock_lock(&orphan->lock);
-    others = drain(orphan);
+    others = heap_drain(orphan);
     adopt_slabs(h, orphan);
     lock_unlock(&orphan->lock);
-    notify_all(others);
+    heap_notify_all(others);
     heap_recycle(orphan);
     return true;
 }
@@ -313,8 +237,8 @@ void heap_detach_locked(struct heap *h)
         }
         h->zeroed[cls] = false;
     }
-    others = drain(h);
-    h->owner = 0;
+    others = heap_drain(h);
+    store_relaxed(&h->owner, 0);
     for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
         disown_ring(h->shelf.avail[cls]);
         empty &= h->shelf.avail[cls] == NULL;
@@ -328,7 +252,7 @@ void heap_detach_locked(struct heap *h)
     disown_ring(h->shelf.full);
     empty &= h->shelf.full == NULL;
     lock_unlock(&h->lock);
-    notify_all(others);
+    heap_notify_all(others);
     if (empty) {
         heap_recycle(h);
         return;
@@ -413,6 +337,19 @@ static void carve_more(struct span *s, bool is_busy)
     slab_carve(s, is_busy ? bits_max(wanted, BUSY_CARVE * bytes) : wanted);
 }
 
+/* False: all slabs must be tracked, and there is no memory for it. */
+static bool track_new_slab(struct heap *h, struct span *s)
+{
+    if (UNLIKELY(track_all)) {
+        return track_begin(s, true);
+    }
+    if (!h->lit[s->cls] && track_light_blocks > 0) {
+        h->lit[s->cls] = true;
+        track_begin(s, false);
+    }
+    return true;
+}
+
 static struct span *start_slab(struct heap *h, unsigned cls)
 {
     bool clean;
@@ -420,15 +357,27 @@ static struct span *start_slab(struct heap *h, unsigned cls)
 
     if (s != NULL) {
         slab_init(s, cls, h->component->row, clean);
+        if (!track_new_slab(h, s)) {
+            shelf_try_release(s);
+            return NULL;
+        }
         slab_adopt(h, s);
         add_relaxed(&probe_passes.slab_starts, 1);
     }
     return s;
 }
 
-static bool has_batch(const struct span *s)
+static bool has_batch(struct span *s)
 {
+    if (UNLIKELY(s != NULL && slab_is_tracked(s))) {
+        return track_has_block(s, slab_used(s));
+    }
     return s != NULL && slab_free_count(s) >= sizeclass_table[s->cls].batch;
+}
+
+static bool has_any(struct span *s)
+{
+    return slab_is_tracked(s) ? track_has_any(s, slab_used(s)) : slab_free_count(s) > 0;
 }
 
 /* Make the oldest available slab the current one. */
@@ -458,14 +407,14 @@ static struct span *find_slab(struct heap *h, unsigned cls)
         return s;
     }
     if ((load_relaxed(&h->pending) & ~HEAP_ORPHAN) != 0) {
-        others = drain(h);
+        others = heap_drain(h);
         if (h->owner != 0) {
-            notify_all(others);
+            heap_notify_all(others);
         } else if (others != NULL) { /* under a heap's lock: back to our own queue */
             while (others != NULL) {
                 struct span *next = others->pending_next;
 
-                pending_push(h, others);
+                heap_push_pending(h, others);
                 others = next;
             }
         }
@@ -476,7 +425,7 @@ static struct span *find_slab(struct heap *h, unsigned cls)
     if (switch_to_avail(h, cls)) {
         return h->shelf.current[cls];
     }
-    if (s != NULL && !slab_is_carved(s)) {
+    if (s != NULL && !slab_is_tracked(s) && !slab_is_carved(s)) {
         return s;
     }
     for (unsigned i = 0; h->owner != 0 && i < ABSORB_MOST && heap_absorb(h); i++) {
@@ -487,7 +436,7 @@ static struct span *find_slab(struct heap *h, unsigned cls)
     s = start_slab(h, cls);
     if (s == NULL) { /* no memory: what little there is */
         s = h->shelf.current[cls];
-        return s != NULL && slab_free_count(s) > 0 ? s : NULL;
+        return s != NULL && has_any(s) ? s : NULL;
     }
     retire_current(h, cls);
     h->shelf.current[cls] = s;
@@ -530,7 +479,9 @@ static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
         slab_fold_remote(s, false);
     }
     h->zeroed[cls] = false;
-    if (wants_carving(s, is_busy)) {
+    if (UNLIKELY(slab_is_tracked(s))) {
+        h->zeroed[cls] = s->touched_before == 0; /* each block once */
+    } else if (wants_carving(s, is_busy)) {
         h->zeroed[cls] = s->touched_before == 0 && slab_free_count(s) == 0;
         carve_more(s, is_busy);
     }
@@ -562,7 +513,59 @@ void *heap_refill(struct heap *h, unsigned cls)
     return refill_slow(h, cls);
 }
 
-void *heap_alloc_shared(struct mp_component *c, unsigned cls)
+/* What was handed out counts, and now and then the clock is looked at. */
+static void count_one(struct heap *h, unsigned cls)
+{
+    /* release: as in hand_out */
+    store_release(&h->handed[cls], h->handed[cls] + 1); /* H3 */
+    add_owned(&h->refills, 1);
+    h->unreported_bytes += sizeclass_bytes(cls);
+    if (h->unreported_bytes >= PROBE_REPORT_BYTES) {
+        add_relaxed(&probe_handed_bytes, h->unreported_bytes);
+        h->unreported_bytes = 0;
+    }
+    if (h->refills % HARD_CLOCK == 0) {
+        h->stamp_ms[cls] = os_coarse_ms();
+        if (h->owner != 0) {
+            probe_tick(h->stamp_ms[cls]);
+        }
+    }
+}
+
+void *heap_alloc_hard(struct heap *h, unsigned cls, uint16_t **ret_state)
+{
+    struct span *s = h->shelf.current[cls];
+    void *p;
+
+    if (!has_batch(s)) {
+        s = find_slab(h, cls);
+        if (s == NULL || !track_has_any(s, slab_used(s))) {
+            return NULL;
+        }
+    }
+    h->random = h->random * 6364136223846793005u + (uintptr_t)s + 1;
+    p = slab_take_one(s, (unsigned)(h->random >> 33), ret_state);
+    count_one(h, cls); /* behind `used`: as in hand_out */
+    return p;
+}
+
+void heap_harden_locked(struct heap *h)
+{
+    for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
+        struct span *s;
+
+        return_head(h, cls);
+        retire_current(h, cls);
+        for (unsigned n = 0; (s = h->shelf.avail[cls]) != NULL; n++) {
+            shelf_remove(&h->shelf, s);
+            shelf_put(&h->shelf, s); /* to the full ones, as track_all is set */
+        }
+        h->zeroed[cls] = false;
+    }
+    os_random(&h->random, sizeof(h->random));
+}
+
+void *heap_alloc_shared(struct mp_component *c, unsigned cls, uint16_t **ret_state)
 {
     struct heap *h;
     void *p = NULL;
@@ -586,7 +589,7 @@ void *heap_alloc_shared(struct mp_component *c, unsigned cls)
     }
     if (h != NULL) {
         lock_lock(&h->lock);
-        p = heap_alloc(h, cls);
+        p = ret_state != NULL ? heap_alloc_hard(h, cls, ret_state) : heap_alloc(h, cls);
         lock_unlock(&h->lock);
     }
     return p;
@@ -596,7 +599,7 @@ void *heap_alloc_shared(struct mp_component *c, unsigned cls)
 
 void heap_flush_locked(struct heap *h, uint32_t now_ms, uint32_t idle_ms)
 {
-    struct span *others = drain(h);
+    struct span *others = heap_drain(h);
 
     for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
         struct span *s = h->shelf.current[cls];
@@ -610,7 +613,7 @@ void heap_flush_locked(struct heap *h, uint32_t now_ms, uint32_t idle_ms)
             h->shelf.current[cls] = NULL;
         }
     }
-    notify_all(others);
+    heap_notify_all(others);
 }
 
 static void ring_check(const struct heap *h, struct span *ring, enum slab_state state)

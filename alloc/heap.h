@@ -36,8 +36,10 @@ struct heap {
     uint16_t given[CLASS_SLAB_COUNT];    /* owner: blocks in the last refill */
     bool zeroed[CLASS_SLAB_COUNT];   /* owner: head's blocks are zero but for next */
     uint8_t trust[CLASS_SLAB_COUNT]; /* owner: what unclocked began with */
+    bool lit[CLASS_SLAB_COUNT];      /* owner: had its light slab, or gets none */
     uint8_t unclocked[CLASS_SLAB_COUNT]; /* owner: refills before the clock is due */
     uint64_t refills;                    /* owner; sweeps read */
+    uint64_t random;                     /* owner: which block of a hard slab is next */
     size_t unreported_bytes;        /* owner: handed out, not yet in probe_handed */
     uintptr_t owner;                /* thread pointer, 0: orphan; owner */
     uintptr_t pending;              /* atomic: slabs with remote frees, HEAP_ORPHAN */
@@ -80,14 +82,38 @@ static inline void *heap_alloc(struct heap *h, unsigned cls)
     return b;
 }
 
-/* One block for a thread that can have no heap any more. Any thread. */
-void *heap_alloc_shared(struct mp_component *c, unsigned cls);
+/* One block for a thread that can have no heap any more; a hard one where ret_state. */
+void *heap_alloc_shared(struct mp_component *c, unsigned cls, uint16_t **ret_state);
 
 /* free's slow path for a local free that made left zero. Owner of s. */
 HIDDEN void heap_on_left_zero(struct span *s);
 
 /* A free by a thread that does not own the slab. */
 void heap_free_remote(struct span *s, void *p);
+
+/*
+ * For heap.c. Queue a slab, whose QUEUED is set, at h: true when h is an orphan, and the
+ * caller must drain it under its lock.
+ */
+bool heap_push_pending(struct heap *h, struct span *s);
+
+/*
+ * Fold the remote frees of all queued slabs. Owner. Returns those that belong to other
+ * heaps by now, linked by pending_next: pass them on when no heap's lock is held.
+ */
+struct span *heap_drain(struct heap *h);
+
+/* Pass on what heap_drain returned; nearly always nothing. No heap's lock held. */
+void heap_notify_all(struct span *list);
+
+/* Counts a free into a tracked slab, whose state is cleared already. Any thread. */
+void heap_free_tracked(struct span *s);
+
+/* A block of a hard slab; the caller sets its state (track.h). Owner. */
+void *heap_alloc_hard(struct heap *h, unsigned cls, uint16_t **ret_state);
+
+/* From now on h takes from hard slabs only; track_all is set. Owner, publish lock held. */
+void heap_harden_locked(struct heap *h);
 
 /*
  * Hand back what is free: lists not popped from since `before_ms`, and slabs without live

@@ -8,6 +8,7 @@
 #include "attr.h"
 #include "check.h"
 #include "fork.h"
+#include "harden.h"
 #include "housekeeper.h"
 #include "options.h"
 #include "os.h"
@@ -29,6 +30,9 @@ __attribute__((constructor(101))) static void begin(void)
     fork_register_handlers();
     if (!os_is_secure()) {
         options_read(environ);
+    }
+    if (options.harden) {
+        harden_start();
     }
     at_quick_exit(end);
     publish_start();

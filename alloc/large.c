@@ -318,6 +318,7 @@ void *large_alloc(
         return NULL;
     }
     s->owner = 0;
+    s->asked = 0;
     s->large_bytes = bytes;
     s->row = c->row;
     s->run = (uint32_t)spans;
@@ -339,25 +340,59 @@ bool large_is_block(const struct span *s, const void *p)
            && load_relaxed(&s->kind) == SPAN_LARGE;
 }
 
+/* The block is one no more; of two threads that free it, one finds it gone. */
+static bool retire_locked(struct span *s, enum span_kind kind)
+{
+    if (load_relaxed(&s->kind) != SPAN_LARGE) {
+        return false;
+    }
+    store_relaxed(&s->kind, (uint8_t)kind);
+    set_large_bytes(large_bytes - s->large_bytes);
+    component_count_large_locked(component_by_row(s->row), s->large_bytes, true);
+    return true;
+}
+
+static COLD NOINLINE void die_of_two(const void *p)
+{
+    check_die("double free of %p (large block)", (void *)(uintptr_t)p);
+}
+
 void large_free(struct span *s, void *p)
 {
     uint32_t now_ms = os_coarse_ms();
     bool is_block;
 
     lock_lock(&span_lock);
-    /* Two threads that free the same block: one of them finds it gone. */
-    is_block = load_relaxed(&s->kind) == SPAN_LARGE;
+    is_block = retire_locked(s, SPAN_NONE);
     if (is_block) {
-        store_relaxed(&s->kind, SPAN_NONE);
-        set_large_bytes(large_bytes - s->large_bytes);
-        component_count_large_locked(component_by_row(s->row), s->large_bytes, true);
         span_release_locked(s, s->run, s->touched + parts_of(s->large_bytes), now_ms);
     }
     lock_unlock(&span_lock);
     if (!is_block) {
-        check_die("double free of %p (large block)", p);
+        die_of_two(p);
     }
     probe_tick(now_ms);
+}
+
+void large_confine(struct span *s, void *p)
+{
+    bool is_block;
+
+    lock_lock(&span_lock);
+    is_block = retire_locked(s, SPAN_CONFINED);
+    lock_unlock(&span_lock);
+    if (!is_block) {
+        die_of_two(p);
+    }
+    probe_tick(os_coarse_ms());
+}
+
+void large_release(struct span *s, size_t touched)
+{
+    lock_lock(&span_lock);
+    store_relaxed(&s->kind, SPAN_NONE);
+    span_release_locked(s, s->run, touched, os_coarse_ms());
+    lock_unlock(&span_lock);
 }
 
 bool large_try_resize(struct span *s, size_t size)
@@ -370,7 +405,7 @@ bool large_try_resize(struct span *s, size_t size)
     uint32_t now_ms = os_coarse_ms();
     bool clean;
 
-    if (size <= SLAB_MAX || bytes >= HUGE_MIN) {
+    if (size <= SLAB_MAX || bytes >= HUGE_MIN || s->asked != 0) {
         return false;
     }
     if (bytes == old_bytes) {

@@ -46,15 +46,13 @@ EXPORT void *reallocarray(void *p, size_t count, size_t size)
 /* C23: for blocks of malloc, calloc and realloc, with the size that was asked for. */
 EXPORT void free_sized(void *p, size_t size)
 {
-    (void)size;
-    free_fast(p);
+    free_fast_sized(p, size);
 }
 
 EXPORT void free_aligned_sized(void *p, size_t alignment, size_t size)
 {
     (void)alignment;
-    (void)size;
-    free_fast(p);
+    free_fast_sized(p, size);
 }
 
 EXPORT void cfree(void *p)

@@ -19,6 +19,8 @@ enum lock_rank {
     RANK_THREADS,     /* registry of threads */
     RANK_COMPONENTS,  /* table of names, orphan lists */
     RANK_HEAP,        /* one heap that no thread owns; at most one at a time */
+    RANK_CONFINED,    /* large blocks in confinement */
+    RANK_TRACK,       /* unused structures of tracked slabs */
     RANK_HUGE,        /* table of huge blocks */
     RANK_SPANS,       /* free spans */
     RANK_ARENA,       /* memory of the allocator's own tables */

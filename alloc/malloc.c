@@ -1,8 +1,8 @@
 #include "malloc.h"
 
-#include "check.h"
+#include "harden.h"
 #include "large.h"
-#include "options.h"
+#include "misuse.h"
 #include "os.h"
 #include "probe.h"
 
@@ -20,7 +20,7 @@ static COLD void *fail(void)
 
 static NOINLINE void *alloc_without_heap(struct mp_component *c, unsigned cls)
 {
-    void *p = heap_alloc_shared(c, cls);
+    void *p = heap_alloc_shared(c, cls, NULL);
 
     return p != NULL ? p : fail();
 }
@@ -36,7 +36,42 @@ static NOINLINE void *alloc_large(struct mp_component *c, size_t size, size_t al
     return p != NULL ? p : fail();
 }
 
-void *malloc_slow(size_t cls)
+/* A hardened block, or NULL and errno. */
+static COLD NOINLINE void *alloc_hard(
+    struct mp_component *c, size_t size, size_t alignment)
+{
+    unsigned cls = harden_class(size, alignment);
+    struct heap *h;
+    void *p;
+
+    if (cls == CLASS_COUNT) {
+        c = c != NULL ? c : thread_component();
+        p = harden_alloc_large(c, size, alignment);
+        if (thread_local_state.thread == NULL) {
+            thread_install_heap();
+        }
+        return p != NULL ? p : fail();
+    }
+    h = c == NULL ? thread_local_state.heap : thread_heap(c);
+    if (UNLIKELY(h == &heap_empty)) {
+        h = thread_install_heap();
+    }
+    if (c == NULL) {
+        c = thread_component();
+    }
+    p = harden_alloc_block(c, h, cls, size);
+    return p != NULL ? p : fail();
+}
+
+void *malloc_slow(size_t size)
+{
+    if (UNLIKELY(harden_is_on())) {
+        return alloc_hard(NULL, size, BLOCK_ALIGN);
+    }
+    return malloc_refill(sizeclass_of_fast(size));
+}
+
+void *malloc_refill(size_t cls)
 {
     struct heap *h = thread_local_state.heap;
     void *p;
@@ -53,6 +88,9 @@ void *malloc_slow(size_t cls)
 
 void *malloc_medium(size_t size)
 {
+    if (UNLIKELY(harden_is_on())) {
+        return alloc_hard(NULL, size, BLOCK_ALIGN);
+    }
     if (UNLIKELY(size > SLAB_MAX)) {
         return alloc_large(thread_component(), size, BLOCK_ALIGN);
     }
@@ -78,6 +116,9 @@ static void *alloc_class(struct mp_component *c, unsigned cls)
 
 void *malloc_alloc(struct mp_component *c, size_t size)
 {
+    if (UNLIKELY(harden_is_on())) {
+        return alloc_hard(c, size, BLOCK_ALIGN);
+    }
     if (size <= SLAB_MAX) {
         return alloc_class(c, sizeclass_of(size));
     }
@@ -106,6 +147,13 @@ void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
     if (__builtin_mul_overflow(count, size, &bytes)) {
         return fail();
     }
+    if (UNLIKELY(harden_is_on())) {
+        p = alloc_hard(c, bytes, BLOCK_ALIGN);
+        if (p != NULL && bytes != 0 && span_find(p) != NULL) { /* a huge one is fresh */
+            memset(p, 0, bytes);
+        }
+        return p;
+    }
     if (bytes <= SLAB_MAX) {
         unsigned cls = sizeclass_of(bytes);
 
@@ -132,51 +180,10 @@ void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
 
 /* ---- free ---- */
 
-static COLD NOINLINE void refuse(const void *p, const char *what, const char *why)
-{
-    add_relaxed(&probe_passes.invalid_frees, 1);
-    if (options.abort) {
-        check_die("%s of %p (%s)", what, (void *)(uintptr_t)p, why);
-    }
-    if (options.log == LOG_DEBUG) {
-        check_say("%s of %p (%s); ignored", what, (void *)(uintptr_t)p, why);
-    }
-}
-
-static COLD NOINLINE void refuse_in_span(const struct span *s, const void *p)
-{
-    switch (s->kind) {
-    case SPAN_SLAB: {
-        char why[96];
-
-        check_format(why, sizeof(why), "not the start of a block, class %u",
-            sizeclass_table[s->cls].bytes);
-        refuse(p, "invalid free", why);
-        break;
-    }
-    case SPAN_LARGE:
-        refuse(p, "invalid free", "inside a large block");
-        break;
-    case SPAN_FREE_DIRTY:
-    case SPAN_FREE_CLEAN:
-    case SPAN_PURGING:
-        refuse(p, "double free", "its span is free");
-        break;
-    default:
-        refuse(p, "invalid free", "no block is there");
-        break;
-    }
-}
-
 static NOINLINE void free_outside(void *p)
 {
-    if (huge_try_free(p)) {
-        return;
-    }
-    if (huge_was_freed(p)) {
-        refuse(p, "double free", "huge block");
-    } else {
-        refuse(p, "invalid free", "not a block of mpalloc");
+    if (!huge_try_free(p)) {
+        misuse_outside(p, "invalid free");
     }
 }
 
@@ -184,11 +191,7 @@ static NOINLINE void free_outside(void *p)
 static void free_local(struct span *s, struct block *b)
 {
     if (s->local == b) {
-        char why[96];
-
-        check_format(why, sizeof(why), "a block, class %u, that was freed last",
-            sizeclass_table[s->cls].bytes);
-        refuse(b, "double free", why);
+        misuse_of_block(s, b, "double free", "the block that was freed last");
         return;
     }
     b->next = s->local;
@@ -198,8 +201,41 @@ static void free_local(struct span *s, struct block *b)
     }
 }
 
-void malloc_free_slow(void *p)
+static void light_before_free(struct span *s, void *p, size_t size)
 {
+    const char *what = track_before_free(s, p);
+
+    if (UNLIKELY(what != NULL)) {
+        misuse_of_block(s, p, what, "written to beyond its bounds");
+    }
+    if (UNLIKELY(size != SIZE_UNKNOWN && size > sizeclass_bytes(s->cls))) {
+        misuse_of_block(s, p, "wrong size", "more said at free than it has");
+    }
+}
+
+static void free_tracked(struct span *s, void *p, size_t size)
+{
+    uint16_t *state = track_state(s, p);
+
+    if (load_relaxed(state) == 0) {
+        misuse_in_span(s, p, "invalid free");
+        return;
+    }
+    if (s->track->is_hard) {
+        harden_before_free(s, p, *state, size);
+    } else {
+        light_before_free(s, p, size);
+    }
+    if (track_clear(state)) {
+        heap_free_tracked(s);
+    } else { /* another thread was faster */
+        misuse_in_span(s, p, "invalid free");
+    }
+}
+
+void malloc_free_slow_sized(void *p, size_t size)
+{
+    unsigned kind;
     struct span *s;
 
     if (p == NULL) {
@@ -210,17 +246,25 @@ void malloc_free_slow(void *p)
         free_outside(p);
         return;
     }
-    if (load_relaxed(&s->kind) == SPAN_SLAB && slab_is_block(s, p)) {
+    kind = load_relaxed(&s->kind);
+    if (kind == SPAN_SLAB && slab_is_block(s, p)) {
         if (load_relaxed(&s->owner) == thread_pointer()) {
             free_local(s, p);
             return;
         }
         heap_free_remote(s, p);
+    } else if (kind == SPAN_TRACKED && slab_is_block(s, p)) {
+        free_tracked(s, p, size);
     } else if (large_is_block(s, p)) {
-        large_free(s, p);
+        harden_is_on() ? harden_free_large(s, p, size) : large_free(s, p);
     } else {
-        refuse_in_span(s, p);
+        misuse_in_span(s, p, "invalid free");
     }
+}
+
+void malloc_free_slow(void *p)
+{
+    malloc_free_slow_sized(p, SIZE_UNKNOWN);
 }
 
 void malloc_free(void *p)
@@ -230,27 +274,39 @@ void malloc_free(void *p)
 
 /* ---- sizes and realloc ---- */
 
-/* Block bytes of p; 0 when it is not the start of a block of ours. */
+#define NO_BLOCK SIZE_MAX
+
+/* Block bytes of p, hardened what was asked for; NO_BLOCK: not the start of one of ours. */
 static size_t block_bytes(const void *p, struct span **ret_span)
 {
     struct span *s = span_find(p);
+    unsigned kind;
     size_t bytes;
 
     *ret_span = s;
     if (s == NULL) {
-        return huge_find(p, &bytes) ? bytes : 0;
+        return huge_find(p, &bytes) ? bytes : NO_BLOCK;
     }
-    if (load_relaxed(&s->kind) == SPAN_SLAB && slab_is_block(s, p)) {
+    kind = load_relaxed(&s->kind);
+    if (kind == SPAN_SLAB && slab_is_block(s, p)) {
         return sizeclass_bytes(load_relaxed(&s->cls));
     }
-    return large_is_block(s, p) ? s->large_bytes : 0;
+    if (kind == SPAN_TRACKED && slab_is_block(s, p) && *track_state(s, p) != 0) {
+        return s->track->is_hard ? harden_size(s, p)
+                                 : sizeclass_bytes(load_relaxed(&s->cls));
+    }
+    if (!large_is_block(s, p)) {
+        return NO_BLOCK;
+    }
+    return s->asked != 0 ? s->asked : s->large_bytes;
 }
 
 size_t malloc_usable(const void *p)
 {
     struct span *s;
+    size_t bytes = p != NULL ? block_bytes(p, &s) : NO_BLOCK;
 
-    return p != NULL ? block_bytes(p, &s) : 0;
+    return bytes != NO_BLOCK ? bytes : 0;
 }
 
 /* Whether a block of `bytes` should stay where it is for a request of `size`. */
@@ -273,7 +329,7 @@ static void *resize_by_copy(struct mp_component *c, void *p, size_t bytes, size_
 {
     void *q;
 
-    if (size > SLAB_MAX && size > bytes) {
+    if (size > SLAB_MAX && size > bytes && !harden_is_on()) {
         /* A block that grows once grows again: leave room behind it to grow in place. */
         bool zeroed;
 
@@ -335,14 +391,22 @@ void *malloc_resize(struct mp_component *c, void *p, size_t size)
         return NULL;
     }
     bytes = block_bytes(p, &s);
-    if (UNLIKELY(bytes == 0)) {
-        refuse(p, "invalid realloc", "not a block of mpalloc");
+    if (UNLIKELY(bytes == NO_BLOCK)) {
+        if (s != NULL) {
+            misuse_in_span(s, p, "invalid realloc");
+        } else {
+            misuse_outside(p, "invalid realloc");
+        }
         return fail();
     }
     if (size > PTRDIFF_MAX) {
         return fail();
     }
-    if (bytes <= SLAB_MAX) {
+    if (UNLIKELY(harden_is_on() && s != NULL)) {
+        if (harden_try_resize(s, p, size)) {
+            return p;
+        }
+    } else if (bytes <= SLAB_MAX) {
         if (fits_in_place(bytes, size)) {
             return p;
         }
@@ -365,6 +429,9 @@ void *malloc_aligned(struct mp_component *c, size_t alignment, size_t size)
 
     if (alignment <= BLOCK_ALIGN) {
         return malloc_alloc(c, size);
+    }
+    if (UNLIKELY(harden_is_on())) {
+        return alloc_hard(c, size, alignment);
     }
     cls = sizeclass_of_aligned(size, alignment);
     if (cls < CLASS_SLAB_COUNT) {

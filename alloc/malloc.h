@@ -13,9 +13,12 @@
 #include "thread.h"
 
 HIDDEN void *malloc_medium(size_t size); /* size > FAST_MAX */
-HIDDEN void *malloc_slow(size_t cls);    /* the list of a class is empty */
+HIDDEN void *malloc_slow(size_t size);   /* size <= FAST_MAX, and its list is empty */
+HIDDEN void *malloc_refill(
+    size_t cls); /* the same for a class, where nothing is hardened */
 HIDDEN void malloc_free_slow(
     void *p); /* not a block of this thread, or NULL, or not ours */
+HIDDEN void malloc_free_slow_sized(void *p, size_t size); /* the same, with its size */
 
 /* The next block of a class for the current component. */
 static ALWAYS_INLINE void *malloc_pop(size_t cls)
@@ -26,7 +29,7 @@ static ALWAYS_INLINE void *malloc_pop(size_t cls)
     PLAIN_ADDRESS(head);
     b = *head;
     if (UNLIKELY(b == NULL)) {
-        return malloc_slow(cls);
+        return malloc_refill(cls);
     }
     store_relaxed(head, b->next);
     return b;
@@ -35,14 +38,36 @@ static ALWAYS_INLINE void *malloc_pop(size_t cls)
 /* 14 instructions with its return on x86-64 (tests/core/check_fast_path.py). */
 static ALWAYS_INLINE void *malloc_fast(size_t size)
 {
+    struct block **head;
+    struct block *b;
+
     if (UNLIKELY(size > FAST_MAX)) {
         return malloc_medium(size);
     }
-    return malloc_pop(sizeclass_of_fast(size));
+    head = &thread_local_state.heap->head[sizeclass_of_fast(size)];
+    PLAIN_ADDRESS(head);
+    b = *head;
+    if (UNLIKELY(b == NULL)) {
+        return malloc_slow(size);
+    }
+    store_relaxed(head, b->next);
+    return b;
 }
 
-/* 18 instructions with its return. NULL and foreign pointers lie behind the frontier. */
-static ALWAYS_INLINE void free_fast(void *p)
+/* The caller's size, where there is none. */
+#define SIZE_UNKNOWN SIZE_MAX
+
+static ALWAYS_INLINE void free_in_slow_path(void *p, size_t size)
+{
+    if (__builtin_constant_p(size) && size == SIZE_UNKNOWN) {
+        malloc_free_slow(p);
+    } else {
+        malloc_free_slow_sized(p, size);
+    }
+}
+
+/* The block was asked for with `size` bytes: only the slow path compares. */
+static ALWAYS_INLINE void free_fast_sized(void *p, size_t size)
 {
     uintptr_t index = pagemap_index_fast(p);
     struct block *b = p;
@@ -50,18 +75,18 @@ static ALWAYS_INLINE void free_fast(void *p)
     struct span *s;
 
     if (UNLIKELY(!pagemap_has_fast(index))) {
-        malloc_free_slow(p);
+        free_in_slow_path(p, size);
         return;
     }
     s = pagemap_entry_fast(index);
     PLAIN_ADDRESS(s); /* one register for all that follows */
     if (UNLIKELY(load_fast(&s->owner) != thread_pointer())) {
-        malloc_free_slow(p);
+        free_in_slow_path(p, size);
         return;
     }
     first = s->local;
     if (UNLIKELY(first == b)) { /* freed twice in a row: the commonest double free */
-        malloc_free_slow(p);
+        free_in_slow_path(p, size);
         return;
     }
     b->next = first;
@@ -69,6 +94,12 @@ static ALWAYS_INLINE void free_fast(void *p)
     if (UNLIKELY(count_down_owned(&s->left))) {
         heap_on_left_zero(s);
     }
+}
+
+/* 18 instructions with its return. NULL and foreign pointers lie behind the frontier. */
+static ALWAYS_INLINE void free_fast(void *p)
+{
+    free_fast_sized(p, SIZE_UNKNOWN);
 }
 
 /* As in C, for component c (NULL: the current one). */

@@ -11,6 +11,7 @@ struct options options = {
     .log = LOG_WARN,
     .keep = 0,
     .abort = true,
+    .harden = CONFIG_HARDENED,
     .children = true,
     .purge_delay_ms = 1000,
 };
@@ -192,6 +193,8 @@ static bool option_set(enum id id, const char *text)
         return parse_time(text, &options.purge_delay_ms);
     case ID_abort:
         return parse_bool(text, &options.abort);
+    case ID_harden:
+        return parse_bool(text, &options.harden);
     case ID_children:
         return parse_bool(text, &options.children);
     case ID_housekeeper:

@@ -25,6 +25,7 @@ struct options {
     enum option_log log;
     uint64_t keep; /* 0, 1, or the one process that it is for */
     bool abort;
+    bool harden;
     bool children;
     bool housekeeper;
     uint32_t purge_delay_ms;

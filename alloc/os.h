@@ -7,6 +7,7 @@
 #ifndef OS_H
 #define OS_H
 
+#include "atomic.h"
 #include "attr.h"
 
 #include <stdbool.h>
@@ -41,6 +42,9 @@ void *os_remap(void *start, size_t old_bytes, size_t new_bytes, bool may_move);
 /* Give the pages back; they read as zeros afterwards. False when the kernel refused. */
 bool os_purge(void *start, size_t bytes);
 
+/* Forbid or allow every access to pages. False: the kernel refused. */
+bool os_protect(void *start, size_t bytes, bool may_access);
+
 /* Memory that reads as zeros in a forked child, however it was forked. NULL: no such. */
 void *os_map_wiped_on_fork(size_t bytes);
 
@@ -68,8 +72,15 @@ void os_cancel_restore(int state);
  * The program is about to filter its system calls: from then on only memory is asked of
  * the kernel, and what else is done must first look whether that is so. For a child, too.
  */
-void os_note_sandbox(void);
-bool os_is_sandboxed(void);
+extern bool os_sandbox_noted; /* relaxed atomic */
+static inline void os_note_sandbox(void)
+{
+    store_relaxed(&os_sandbox_noted, true);
+}
+static inline bool os_is_sandboxed(void)
+{
+    return load_relaxed(&os_sandbox_noted);
+}
 int os_prctl(int option, const unsigned long argument[4]); /* sets errno */
 
 /* The inode of an open file, 0 when there is none. */

@@ -1,6 +1,5 @@
 #include "os.h"
 
-#include "atomic.h"
 #include "bits.h"
 #include "check.h"
 #include "config.h"
@@ -121,6 +120,16 @@ bool os_purge(void *start, size_t bytes)
     return done;
 }
 
+bool os_protect(void *start, size_t bytes, bool may_access)
+{
+    int saved = errno;
+    bool done =
+        mprotect(start, bytes, may_access ? PROT_READ | PROT_WRITE : PROT_NONE) == 0;
+
+    errno = saved;
+    return done;
+}
+
 void *os_map_wiped_on_fork(size_t bytes)
 {
     int saved = errno;
@@ -184,17 +193,7 @@ uint64_t os_inode(int fd)
     return inode;
 }
 
-static bool is_sandboxed; /* relaxed atomic */
-
-void os_note_sandbox(void)
-{
-    store_relaxed(&is_sandboxed, true);
-}
-
-bool os_is_sandboxed(void)
-{
-    return load_relaxed(&is_sandboxed);
-}
+bool os_sandbox_noted;
 
 int os_prctl(int option, const unsigned long argument[4])
 {

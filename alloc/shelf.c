@@ -54,6 +54,20 @@ void shelf_put(struct shelf *f, struct span *s)
     unsigned batch = sizeclass_table[s->cls].batch;
     unsigned free_blocks = slab_free_count(s);
 
+    if (UNLIKELY(slab_is_tracked(s))) {
+        bool is_avail =
+            (!track_all || s->track->is_hard) && track_is_avail(s, slab_used(s));
+
+        s->state = is_avail ? SLAB_AVAIL : SLAB_FULL;
+        ring_append(is_avail ? &f->avail[s->cls] : &f->full, s);
+        return;
+    }
+    if (UNLIKELY(track_all)) { /* of the time before: not used again */
+        s->state = SLAB_FULL;
+        slab_set_used(s, slab_used(s), 0);
+        ring_append(&f->full, s);
+        return;
+    }
     if (free_blocks >= batch || !slab_is_carved(s) || slab_used(s) == 0) {
         s->state = SLAB_AVAIL;
         slab_set_used(s, slab_used(s), 0);
@@ -72,7 +86,7 @@ bool shelf_try_release(struct span *s)
     size_t touched = s->touched_before
                      + ((carved_bytes + (1 << SPAN_PART_SHIFT) - 1) >> SPAN_PART_SHIFT);
 
-    if (slab_is_queued(s)) {
+    if (slab_is_queued(s) || (slab_is_tracked(s) && !track_end(s))) {
         return false;
     }
     add_relaxed(&probe_passes.slab_releases, 1);

@@ -98,6 +98,33 @@ static void check_list(const struct span *s, const struct block *list, unsigned 
     }
 }
 
+/* `left` stays 0: nothing counts it down. */
+static void slab_set_used_tracked(struct span *s, unsigned used)
+{
+    struct span both = {.base = (uint16_t)used};
+
+    store_release(&s->left_base, both.left_base);
+}
+
+unsigned slab_count_free(struct span *s)
+{
+    unsigned used = slab_used(s) - 1;
+
+    slab_set_used_tracked(s, used);
+    return used;
+}
+
+bool slab_count_remote_free(struct span *s)
+{
+    uint32_t word = load_relaxed(&s->remote);
+
+    /* acq_rel: as slab_push_remote */
+    while (!cas_weak_acq_rel(
+        &s->remote, &word, (word + (1u << SLAB_REMOTE_SHIFT)) | SLAB_REMOTE_QUEUED)) {
+    }
+    return (word & SLAB_REMOTE_QUEUED) == 0;
+}
+
 unsigned slab_fold_remote(struct span *s, bool clear_queued)
 {
     /*
@@ -111,6 +138,10 @@ unsigned slab_fold_remote(struct span *s, bool clear_queued)
 
     if (n == 0) {
         return 0;
+    }
+    if (UNLIKELY(slab_is_tracked(s))) {
+        slab_set_used_tracked(s, slab_used(s) - n);
+        return n;
     }
     list =
         (struct block *)(span_address(s)
@@ -137,6 +168,11 @@ struct block *slab_take(struct span *s, unsigned most, unsigned *ret_n)
     unsigned n = slab_free_count(s);
     struct block *list = s->local;
 
+    if (UNLIKELY(slab_is_tracked(s))) {
+        list = track_take(s, most, ret_n);
+        slab_set_used_tracked(s, slab_used(s) + *ret_n);
+        return list;
+    }
     check_used(s);
     check_list(s, list, n);
     if (n > most) {
@@ -155,8 +191,19 @@ struct block *slab_take(struct span *s, unsigned most, unsigned *ret_n)
     return list;
 }
 
+void *slab_take_one(struct span *s, unsigned random, uint16_t **ret_state)
+{
+    slab_set_used_tracked(s, slab_used(s) + 1);
+    return track_take_one(s, random, ret_state);
+}
+
 void slab_give_back(struct span *s, struct block *list, unsigned n)
 {
+    if (UNLIKELY(slab_is_tracked(s))) {
+        track_give_back(s, list);
+        slab_set_used_tracked(s, slab_used(s) - n);
+        return;
+    }
     list_last(list)->next = s->local;
     s->local = list;
     slab_set_used(s, slab_used(s) - n, 0);
@@ -203,9 +250,15 @@ void slab_check(const struct span *s)
 {
     unsigned free_blocks = 0;
 
-    CHECK(s->kind == SPAN_SLAB && s->cls < CLASS_SLAB_COUNT);
+    CHECK(s->cls < CLASS_SLAB_COUNT);
     CHECK(s->carved <= slab_capacity(s));
     CHECK(slab_used(s) <= s->carved);
+    if (slab_is_tracked(s)) {
+        CHECK(s->left == 0);
+        track_check(s, slab_used(s));
+        return;
+    }
+    CHECK(s->kind == SPAN_SLAB);
     for (const struct block *b = s->local; b != NULL; b = b->next) {
         CHECK(slab_is_block(s, b));
         CHECK(++free_blocks <= s->carved);

@@ -7,6 +7,8 @@
  * A slab has at most one owner: a thread, or whoever holds the lock of its heap when no
  * thread does. Only the owner touches plain fields; any thread may push to `remote`.
  *
+ * A tracked slab (track.h) has no lists: its remote frees are a number, `left` is 0.
+ *
  * Invariants, true whenever the owner is outside this module (slab_check walks them):
  *
  *     S1  |local| + used == carved <= capacity, used == base + left
@@ -19,7 +21,7 @@
 #define SLAB_H
 
 #include "check.h"
-#include "span.h"
+#include "track.h"
 
 enum slab_state {
     SLAB_CURRENT, /* its heap hands out from it */
@@ -35,6 +37,11 @@ enum slab_state {
 #define SLAB_REMOTE_SHIFT  12
 #define SLAB_REMOTE_COUNT  0x01fff000u
 #define SLAB_REMOTE_QUEUED 0x80000000u
+
+static inline bool slab_is_tracked(const struct span *s)
+{
+    return load_relaxed(&s->kind) == SPAN_TRACKED;
+}
 
 /* Owner. Two loads: one of both at once would wait for free's store to `left` to retire. */
 static inline unsigned slab_used(const struct span *s)
@@ -110,6 +117,9 @@ unsigned slab_fold_remote(struct span *s, bool clear_queued);
  */
 struct block *slab_take(struct span *s, unsigned most, unsigned *ret_n);
 
+/* One block of a hard slab, track_take_one. Owner. */
+void *slab_take_one(struct span *s, unsigned random, uint16_t **ret_state);
+
 /* Put back a list of n blocks that slab_take gave and nobody used. Owner. */
 void slab_give_back(struct span *s, struct block *list, unsigned n);
 
@@ -118,6 +128,13 @@ void slab_give_back(struct span *s, struct block *list, unsigned n);
  * at its heap (heap_notify).
  */
 bool slab_push_remote(struct span *s, void *p);
+
+/*
+ * The same for a tracked slab, where the block's state is cleared already: counts only.
+ * slab_count_free is for the owner; returns the blocks in use that are left.
+ */
+bool slab_count_remote_free(struct span *s);
+unsigned slab_count_free(struct span *s);
 
 /* Whether p is the start of a block that was handed out at some time. Any thread. */
 bool slab_is_block(const struct span *s, const void *p);

@@ -25,6 +25,7 @@ struct block { /* a free block */
 };
 
 struct heap;
+struct track;
 
 enum span_kind {
     SPAN_NONE = 0,   /* never used, or inside a run */
@@ -35,6 +36,8 @@ enum span_kind {
     SPAN_FREE_TAIL, /* last span of a free run of two or more */
     SPAN_PURGING,   /* first span of a run that is on its way to the kernel */
     SPAN_SLAB_PART, /* a wide slab's span but the first: run = spans from that */
+    SPAN_TRACKED,   /* a slab with a bit for each block, track.h */
+    SPAN_CONFINED,  /* a freed large block that nobody may touch yet, confine.h */
 };
 
 /*
@@ -46,6 +49,7 @@ struct span {
         owner; /* slab: thread pointer of the owner; 0 otherwise, matches nobody */
     union {
         struct block *local;   /* slab, owner: free blocks */
+        struct track *track;   /* tracked slab */
         size_t large_bytes;    /* large: block bytes */
         struct span *age_next; /* dirty run: the run freed after this one */
     };
@@ -68,7 +72,10 @@ struct span {
         struct heap *heap;     /* slab: atomic, changes only by its owner */
         struct span *age_prev; /* dirty run */
     };
-    struct span *next; /* slab: list of its heap; free run: list of its length */
+    union {
+        struct span *next; /* slab: list of its heap; free run: list of its length */
+        size_t asked;      /* large, hardened: the request; else 0 */
+    };
     struct span *prev;
     union {
         struct span *pending_next; /* slab: whoever queued it */

@@ -51,6 +51,14 @@ static inline void test_equal(
     }
 }
 
+/* Zero-size blocks are then not to be touched, and usable sizes are what was asked for. */
+static inline int test_is_hardened(void)
+{
+    const char *value = getenv("MPALLOC_HARDEN");
+
+    return value != NULL && strcmp(value, "1") == 0;
+}
+
 static inline void test_claim(const char *name)
 {
     char text[200];

@@ -1,0 +1,318 @@
+#include "track.h"
+
+#include "arena.h"
+#include "check.h"
+#include "os.h"
+
+#include <string.h>
+
+enum {
+    WORD_BITS = 64,
+    LIGHT_BYTES = 8 * 1024, /* what lies idle in a light slab, at most */
+    LIGHT_LEAST = 4,        /* blocks of one, at least */
+    FENCE = 0xb1,           /* what a fence is full of */
+    FENCE_BYTES = 32,       /* of each of its edges */
+    FRONT_MIN = 8,          /* blocks in a hard slab whose first one is left free */
+    CARVE_LEAST = 16,       /* blocks that a hard slab cuts at once, at least */
+    CARVE_BYTES = 4 * 1024, /* and for so much */
+};
+
+struct lock track_lock = LOCK_INIT(RANK_TRACK);
+unsigned track_light_blocks = TRACK_LIGHT;
+bool track_all;
+void (*track_on_end)(const struct span *s);
+static struct track *unused[2][CLASS_SLAB_COUNT]; /* light, hard */
+
+static unsigned light_limit(unsigned cls)
+{
+    size_t blocks = bits_max(LIGHT_BYTES / sizeclass_bytes(cls), LIGHT_LEAST);
+
+    blocks = bits_min(blocks, TRACK_LIGHT);
+    return (unsigned)bits_min(blocks, (sizeclass_table[cls].capacity - 1u) / 2);
+}
+
+/* How many blocks have a state: of a light slab the fences, too. */
+static unsigned state_count(const struct track *t)
+{
+    return t->is_hard ? t->limit : 2u * t->limit + 1;
+}
+
+static struct track *create(unsigned cls, bool is_hard)
+{
+    unsigned limit = is_hard ? sizeclass_table[cls].capacity : light_limit(cls);
+    unsigned states = is_hard ? limit : 2 * limit + 1;
+    uint32_t words = is_hard ? (limit + WORD_BITS - 1) / WORD_BITS : 0;
+    size_t state_bytes = bits_round_up(states * sizeof(uint16_t), sizeof(uint64_t));
+    struct track *t = arena_alloc(sizeof(*t) + state_bytes + words * sizeof(uint64_t));
+
+    if (t != NULL) {
+        t->limit = (uint16_t)limit;
+        t->is_hard = is_hard;
+        t->words = words;
+        t->ready = (uint64_t *)((char *)t->state + state_bytes);
+    }
+    return t;
+}
+
+static void recycle(struct track *t, unsigned cls)
+{
+    struct track **list = &unused[t->is_hard][cls];
+
+    lock_lock(&track_lock);
+    t->next_unused = *list;
+    *list = t;
+    lock_unlock(&track_lock);
+}
+
+bool track_begin(struct span *s, bool is_hard)
+{
+    unsigned cls = s->cls;
+    struct track *t;
+
+    lock_lock(&track_lock);
+    t = unused[is_hard][cls];
+    if (t != NULL) {
+        unused[is_hard][cls] = t->next_unused;
+    }
+    lock_unlock(&track_lock);
+    if (t == NULL) {
+        t = create(cls, is_hard);
+    }
+    if (t == NULL) {
+        return false;
+    }
+    t->start = span_address(s);
+    if (is_hard && cls == 0 && !os_protect(t->start, SPAN_BYTES, false)) {
+        recycle(t, cls);
+        return false;
+    }
+    for (unsigned i = 0; i < state_count(t); i++) {
+        store_relaxed(&t->state[i], 0);
+    }
+    memset(t->ready, 0, t->words * sizeof(t->ready[0]));
+    t->cursor = 0;
+    store_relaxed(&s->track, t);
+    store_release(&s->kind, (uint8_t)SPAN_TRACKED); /* pairs with the sweep */
+    return true;
+}
+
+bool track_end(struct span *s)
+{
+    struct track *t = s->track;
+
+    if (t->is_hard && s->cls == 0 && !os_protect(t->start, SPAN_BYTES, true)) {
+        return false;
+    }
+    if (t->is_hard && s->cls != 0) {
+        track_on_end(s);
+    }
+    recycle(t, s->cls);
+    return true;
+}
+
+/*
+ * The first block to hand out: block 0 stays free where there are enough, so that every
+ * block has a left neighbour in which an underflow is seen.
+ */
+static unsigned first_block(const struct track *t)
+{
+    return t->is_hard && t->limit >= FRONT_MIN ? 1 : 0;
+}
+
+/* Blocks that were cut and are free, of those that are handed out at all. */
+static unsigned count_free(const struct span *s, unsigned used)
+{
+    unsigned cut = s->carved - (unsigned)bits_min(s->carved, first_block(s->track));
+
+    return cut - (unsigned)bits_min(cut, used);
+}
+
+static void *block_at(const struct span *s, unsigned index)
+{
+    return s->track->start + (size_t)index * sizeclass_bytes(s->cls);
+}
+
+static void set_ready(struct track *t, unsigned index)
+{
+    t->ready[index / WORD_BITS] |= (uint64_t)1 << (index % WORD_BITS);
+}
+
+static void carve(struct span *s)
+{
+    struct track *t = s->track;
+    size_t bytes = sizeclass_bytes(s->cls);
+    unsigned first = s->carved;
+    size_t more = bits_max(bits_max(CARVE_BYTES / bytes, CARVE_LEAST), first);
+
+    store_relaxed(&s->carved, (uint16_t)bits_min(first + more, t->limit));
+    if (s->touched_before != 0 && s->cls != 0) { /* free blocks are zero */
+        memset(block_at(s, first), 0, (s->carved - first) * bytes);
+    }
+    for (unsigned i = (unsigned)bits_max(first, first_block(t)); i < s->carved; i++) {
+        set_ready(t, i);
+    }
+}
+
+/* Hard: what is free now gets its turn; the next look comes when all had it. */
+static void look_for_free(struct span *s)
+{
+    struct track *t = s->track;
+
+    for (unsigned i = first_block(t); i < s->carved; i++) {
+        if (load_acquire(&t->state[i]) == 0) { /* pairs with track_clear */
+            set_ready(t, i);
+        }
+    }
+}
+
+/* Whether some block is ready; leaves the cursor at its word. */
+static bool find_ready(struct track *t)
+{
+    if (t->ready[t->cursor] != 0) {
+        return true;
+    }
+    for (unsigned i = 1; i < t->words; i++) {
+        unsigned at = (t->cursor + i) % t->words;
+
+        if (t->ready[at] != 0) {
+            t->cursor = at;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool track_is_avail(const struct span *s, unsigned used)
+{
+    const struct track *t = s->track;
+
+    return s->carved < state_count(t)
+           || (t->is_hard && count_free(s, used) >= sizeclass_table[s->cls].batch);
+}
+
+bool track_has_block(struct span *s, unsigned used)
+{
+    struct track *t = s->track;
+
+    if (!t->is_hard) {
+        return s->carved < state_count(t);
+    }
+    if (find_ready(t)) {
+        return true;
+    }
+    if (s->carved < t->limit && count_free(s, used) <= s->carved / 4u) {
+        carve(s);
+    } else if (s->carved - used >= sizeclass_table[s->cls].batch
+               || s->carved < t->limit) {
+        look_for_free(s);
+    } /* else a block would be used again at once */
+    return find_ready(t);
+}
+
+bool track_has_any(struct span *s, unsigned used)
+{
+    if (track_has_block(s, used)) {
+        return true;
+    }
+    if (!s->track->is_hard) {
+        return false;
+    }
+    look_for_free(s);
+    return find_ready(s->track);
+}
+
+static void set_fence(const struct span *s, unsigned index)
+{
+    size_t bytes = sizeclass_bytes(s->cls);
+    size_t n = bits_min(bytes, FENCE_BYTES);
+    char *fence = block_at(s, index);
+
+    memset(fence, FENCE, n);
+    memset(fence + bytes - n, FENCE, n);
+}
+
+static bool is_fence(const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if ((unsigned char)p[i] != FENCE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Block k of a light slab is number 2 k + 1; even numbers are fences. */
+struct block *track_take(struct span *s, unsigned most, unsigned *ret_n)
+{
+    struct track *t = s->track;
+    unsigned first = s->carved / 2u;
+    unsigned n = (unsigned)bits_min(most, t->limit - first);
+
+    ASSERT(n > 0 && !t->is_hard);
+    if (first == 0) {
+        set_fence(s, 0);
+    }
+    for (unsigned k = first; k < first + n; k++) {
+        struct block *b = block_at(s, 2 * k + 1);
+
+        b->next = k + 1 < first + n ? block_at(s, 2 * k + 3) : NULL;
+        set_fence(s, 2 * k + 2);
+        store_relaxed(
+            &t->state[2 * k + 1], 1); /* who frees it got it from us, and this */
+    }
+    store_relaxed(&s->carved, (uint16_t)(2 * (first + n) + 1));
+    *ret_n = n;
+    return block_at(s, 2 * first + 1);
+}
+
+const char *track_before_free(const struct span *s, void *p)
+{
+    size_t bytes = sizeclass_bytes(s->cls);
+    size_t n = bits_min(bytes, FENCE_BYTES);
+    const char *found = NULL;
+
+    if (UNLIKELY(!is_fence((char *)p + bytes, n))) {
+        found = "overflow";
+    } else if (UNLIKELY(!is_fence((char *)p - n, n))) {
+        found = "underflow";
+    }
+    memset(p, 0, bytes);
+    return found;
+}
+
+void *track_take_one(struct span *s, unsigned random, uint16_t **ret_state)
+{
+    struct track *t = s->track;
+    unsigned turn = random % WORD_BITS;
+    uint64_t word = t->ready[t->cursor];
+    unsigned bit;
+
+    word = word >> turn | word << (WORD_BITS - turn) % WORD_BITS;
+    bit = ((unsigned)__builtin_ctzll(word) + turn) % WORD_BITS;
+    t->ready[t->cursor] &= ~((uint64_t)1 << bit);
+    bit += t->cursor * WORD_BITS;
+    *ret_state = &t->state[bit];
+    return block_at(s, bit);
+}
+
+void track_give_back(struct span *s, struct block *list)
+{
+    for (; list != NULL; list = list->next) {
+        store_relaxed(track_state(s, list), 0);
+    }
+}
+
+void track_check(const struct span *s, unsigned used)
+{
+    const struct track *t = s->track;
+    unsigned live = 0;
+
+    CHECK(s->carved <= state_count(t));
+    for (unsigned i = 0; i < state_count(t); i++) {
+        bool is_live = load_relaxed(&t->state[i]) != 0;
+
+        live += is_live;
+        CHECK(!is_live || i < s->carved); /* T2 */
+    }
+    CHECK(live <= used); /* T1, while others may be between the two */
+}
