@@ -7,6 +7,7 @@
 #ifndef OS_H
 #define OS_H
 
+#include "atomic.h"
 #include "attr.h"
 
 #include <stdbool.h>
@@ -85,8 +86,15 @@ void os_cancel_restore(int state);
  * The program is about to filter its system calls: from then on only memory is asked of
  * the kernel, and what else is done must first look whether that is so. For a child, too.
  */
-void os_note_sandbox(void);
-bool os_is_sandboxed(void);
+extern bool os_sandbox_noted; /* relaxed atomic */
+static inline void os_note_sandbox(void)
+{
+    store_relaxed(&os_sandbox_noted, true);
+}
+static inline bool os_is_sandboxed(void)
+{
+    return load_relaxed(&os_sandbox_noted);
+}
 int os_prctl(int option, const unsigned long argument[4]); /* sets errno */
 
 /* The inode of an open file, 0 when there is none. */

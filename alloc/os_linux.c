@@ -1,6 +1,5 @@
 #include "os.h"
 
-#include "atomic.h"
 #include "bits.h"
 #include "check.h"
 #include "config.h"
@@ -233,17 +232,7 @@ uint64_t os_inode(int fd)
     return inode;
 }
 
-static bool is_sandboxed; /* relaxed atomic */
-
-void os_note_sandbox(void)
-{
-    store_relaxed(&is_sandboxed, true);
-}
-
-bool os_is_sandboxed(void)
-{
-    return load_relaxed(&is_sandboxed);
-}
+bool os_sandbox_noted;
 
 int os_prctl(int option, const unsigned long argument[4])
 {
