@@ -16,7 +16,7 @@ def newest(folder):
         for line in log.read_text(errors="replace").splitlines():
             test = json.loads(line)
             suite, _, name = test["name"].partition(" / ")
-            if re.search(r"\b(programs|slow)\b", suite):
+            if re.search(r"\b(programs|slow)\b", suite) and test["result"] != "INTERRUPT":
                 tests[name.strip()] = test
     return tests
 
