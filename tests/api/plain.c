@@ -52,8 +52,8 @@ static const char *file_of(const void *p)
 }
 
 /*
- * F85: what is opened late serves who asks it by handle, and nobody else: neither the
- * program nor a plugin that comes later may get one half of it.
+ * F85: what is opened late serves who asks it by handle, with blocks that any free takes;
+ * neither the program nor a plugin that comes later may get one half of it.
  */
 static void open_late(const char *library, const char *plugin)
 {
@@ -72,9 +72,9 @@ static void open_late(const char *library, const char *plugin)
     *(void **)&its_usable = dlsym(handle, "malloc_usable_size");
     CHECK(strstr(file_of(*(void **)&its_malloc), "mpalloc") != NULL);
     p = its_malloc(5000);
-    CHECK(p != NULL && its_usable(p) >= 5000 && its_usable(before) == 0);
-    its_free(p);
-    free(before);
+    CHECK(p != NULL && its_usable(p) >= 5000 && its_usable(before) >= 100);
+    free(p);
+    its_free(before);
     run();
     handle = dlopen(plugin, RTLD_NOW);
     CHECK(handle != NULL);

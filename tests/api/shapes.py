@@ -106,7 +106,7 @@ class Shapes(unittest.TestCase):
         self.check_fine(run(STATIC, **WITH_LIBRARY))
 
     def test_f85_the_library_may_be_opened_late(self):
-        self.check_fine(run(PLAIN, "late", LIBRARY, PLUGIN))
+        self.check_fine(run(PLAIN, "late", LIBRARY, PLUGIN, MPALLOC_LOG="quiet"))
 
     def test_f88_bound_at_the_start(self):
         self.check_api(LD_BIND_NOW="1")
