@@ -3,6 +3,7 @@
 #include "arena.h"
 #include "counters.h"
 #include "heap.h"
+#include "hole.h"
 #include "housekeeper.h"
 #include "large.h"
 #include "publish.h"
@@ -13,35 +14,38 @@
 /* By rank; those of the heaps come between the two groups. */
 static struct lock *const before_heaps[] = {
     &counters_lock, &threads_lock, &component_lock};
-static struct lock *const after_heaps[] = {&huge_lock, &span_lock, &arena_lock};
-enum { GROUP = 3 };
+static struct lock *const after_heaps[] = {
+    &hole_lock, &huge_lock, &span_lock, &arena_lock};
+enum { BEFORE = 3, AFTER = 4 };
 
 static void prepare(void)
 {
-    for (unsigned i = 0; i < GROUP; i++) {
+    for (unsigned i = 0; i < BEFORE; i++) {
         lock_lock(before_heaps[i]);
     }
     heap_lock_all();
-    for (unsigned i = 0; i < GROUP; i++) {
+    for (unsigned i = 0; i < AFTER; i++) {
         lock_lock(after_heaps[i]);
     }
 }
 
 static void in_parent(void)
 {
-    for (unsigned i = GROUP; i-- > 0;) {
+    for (unsigned i = AFTER; i-- > 0;) {
         lock_unlock(after_heaps[i]);
     }
     heap_unlock_all();
-    for (unsigned i = GROUP; i-- > 0;) {
+    for (unsigned i = BEFORE; i-- > 0;) {
         lock_unlock(before_heaps[i]);
     }
 }
 
 static void in_child(void)
 {
-    for (unsigned i = GROUP; i-- > 0;) {
+    for (unsigned i = AFTER; i-- > 0;) {
         lock_reset(after_heaps[i]);
+    }
+    for (unsigned i = BEFORE; i-- > 0;) {
         lock_reset(before_heaps[i]);
     }
     heap_reset_all();

@@ -19,6 +19,7 @@ enum lock_rank {
     RANK_THREADS,     /* registry of threads */
     RANK_COMPONENTS,  /* table of names, orphan lists */
     RANK_HEAP,        /* one heap that no thread owns; at most one at a time */
+    RANK_HOLES,       /* pages given back inside slabs */
     RANK_HUGE,        /* table of huge blocks */
     RANK_SPANS,       /* free spans */
     RANK_ARENA,       /* memory of the allocator's own tables */

@@ -21,6 +21,7 @@ LADDER = [
     "arena pagemap region",
     "component span modules",
     "slab large",
+    "hole",
     "shelf",
     "heap",
     "counters",
