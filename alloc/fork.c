@@ -4,6 +4,7 @@
 #include "counters.h"
 #include "guard.h"
 #include "harden.h"
+#include "hole.h"
 #include "housekeeper.h"
 #include "large.h"
 #include "publish.h"
@@ -15,8 +16,8 @@
 /* By rank; those of the heaps come between the two groups. */
 static struct lock *const before_heaps[] = {
     &counters_lock, &threads_lock, &component_lock};
-static struct lock *const after_heaps[] = {
-    &confined_lock, &track_lock, &huge_lock, &span_lock, &arena_lock, &guard_lock};
+static struct lock *const after_heaps[] = {&confined_lock, &track_lock, &hole_lock,
+    &huge_lock, &span_lock, &arena_lock, &guard_lock};
 enum {
     BEFORE = sizeof(before_heaps) / sizeof(before_heaps[0]),
     AFTER = sizeof(after_heaps) / sizeof(after_heaps[0]),

@@ -136,6 +136,10 @@ static void adopt_slabs(struct heap *h, struct heap *orphan)
             slab_adopt(h, s);
             shelf_put(&h->shelf, s);
         }
+        while ((s = orphan->shelf.holed[cls]) != NULL) {
+            slab_adopt(h, s);
+            shelf_pass_holed(&orphan->shelf, &h->shelf, s);
+        }
     }
     while (orphan->shelf.full != NULL) {
         struct span *s = orphan->shelf.full;
@@ -242,7 +246,8 @@ void heap_detach_locked(struct heap *h)
     store_relaxed(&h->owner, 0);
     for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
         disown_ring(h->shelf.avail[cls]);
-        empty &= h->shelf.avail[cls] == NULL;
+        disown_ring(h->shelf.holed[cls]);
+        empty &= h->shelf.avail[cls] == NULL && h->shelf.holed[cls] == NULL;
         c->handed_gone[cls] += h->handed[cls];
         c->returned_gone[cls] += h->returned[cls];
         store_relaxed(&h->handed[cls], 0);
@@ -381,10 +386,10 @@ static bool has_any(struct span *s)
     return slab_is_tracked(s) ? track_has_any(s, slab_used(s)) : slab_free_count(s) > 0;
 }
 
-/* Make the oldest available slab the current one. */
-static bool switch_to_avail(struct heap *h, unsigned cls)
+/* Make the oldest available slab the current one; or one with holes, if that will do. */
+static bool switch_to_avail(struct heap *h, unsigned cls, bool holed)
 {
-    struct span *s = h->shelf.avail[cls];
+    struct span *s = holed ? h->shelf.holed[cls] : h->shelf.avail[cls];
 
     if (s == NULL) {
         return false;
@@ -423,16 +428,19 @@ static struct span *find_slab(struct heap *h, unsigned cls)
             return s;
         }
     }
-    if (switch_to_avail(h, cls)) {
+    if (switch_to_avail(h, cls, false)) {
         return h->shelf.current[cls];
     }
     if (s != NULL && !slab_is_tracked(s) && !slab_is_carved(s)) {
         return s;
     }
     for (unsigned i = 0; h->owner != 0 && i < ABSORB_MOST && heap_absorb(h); i++) {
-        if (switch_to_avail(h, cls)) {
+        if (switch_to_avail(h, cls, false)) {
             return h->shelf.current[cls];
         }
+    }
+    if (switch_to_avail(h, cls, true)) {
+        return h->shelf.current[cls];
     }
     s = start_slab(h, cls);
     if (s == NULL) { /* no memory: what little there is */
@@ -617,13 +625,21 @@ void heap_flush_locked(struct heap *h, uint32_t now_ms, uint32_t idle_ms)
     heap_notify_all(others);
 }
 
+bool heap_dig_locked(struct heap *h, bool is_flush, unsigned most)
+{
+    return shelf_dig(&h->shelf, most, is_flush);
+}
+
 static void ring_check(const struct heap *h, struct span *ring, enum slab_state state)
 {
     struct span *s = ring;
 
     if (s != NULL) {
         do {
-            CHECK(s->state == state && s->heap == h); /* H1 */
+            CHECK(s->state == state
+                  || (state == SLAB_AVAIL
+                      && (s->state == SLAB_IDLE || s->state >= SLAB_LOOKED_AT)));
+            CHECK(s->heap == h); /* H1 */
             CHECK(s->next->prev == s);
             slab_check(s);
             s = s->next;
@@ -644,6 +660,7 @@ void heap_check(struct heap *h)
             CHECK(span_find(b) == s); /* H2 */
         }
         ring_check(h, h->shelf.avail[cls], SLAB_AVAIL);
+        ring_check(h, h->shelf.holed[cls], SLAB_HOLED);
     }
     ring_check(h, h->shelf.full, SLAB_FULL);
 }

@@ -121,6 +121,12 @@ void heap_harden_locked(struct heap *h);
  */
 void heap_flush_locked(struct heap *h, uint32_t now_ms, uint32_t idle_ms);
 
+/*
+ * Give back free pages inside slabs that lay idle since the flush before; looks at
+ * `most` of them, false: there are more. Owner, publish lock held.
+ */
+bool heap_dig_locked(struct heap *h, bool is_flush, unsigned most);
+
 /* Around fork: nobody may be in the middle of a heap. In the child all are free again. */
 void heap_lock_all(void);
 void heap_unlock_all(void);

@@ -24,6 +24,7 @@ enum lock_rank {
     RANK_HEAP,        /* one heap that no thread owns; at most one at a time */
     RANK_CONFINED,    /* large blocks in confinement */
     RANK_TRACK,       /* unused structures of tracked slabs */
+    RANK_HOLES,       /* pages given back inside slabs */
     RANK_HUGE,        /* table of huge blocks */
     RANK_SPANS,       /* free spans */
     RANK_ARENA,       /* memory of the allocator's own tables */

@@ -2,6 +2,7 @@
 
 #include "arena.h"
 #include "counters.h"
+#include "hole.h"
 #include "large.h"
 #include "malloc.h"
 #include "modules.h"
@@ -368,6 +369,8 @@ COLD NOINLINE void probe_tick_slow(uint32_t now_ms)
     } else if (options.purge_delay_ms != PURGE_NEVER
                && thread_is_flush_due(now_ms, idle_ms)) {
         thread_flush_locked(now_ms, idle_ms);
+    } else if (options.purge_delay_ms != PURGE_NEVER) {
+        thread_dig_locked();
     }
     if (CONFIG_PROFILE && publish.is_started) {
         publish_step(now_ms);
@@ -424,7 +427,7 @@ void publish_now_locked(void)
 static bool locks_are_free(void)
 {
     static struct lock *const locks[] = {&counters_lock, &threads_lock, &component_lock,
-        &huge_lock, &span_lock, &arena_lock};
+        &hole_lock, &huge_lock, &span_lock, &arena_lock};
     bool are_free = true;
 
     for (size_t i = 0; i < sizeof(locks) / sizeof(locks[0]); i++) {

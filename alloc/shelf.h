@@ -14,14 +14,24 @@
 struct shelf {
     struct span *current[CLASS_SLAB_COUNT]; /* what refill takes from; may be NULL */
     struct span *avail[CLASS_SLAB_COUNT];   /* rings, oldest first */
+    struct span *holed[CLASS_SLAB_COUNT];   /* rings, of which pages were given back */
     struct span *full;                      /* ring of all classes */
 };
 
-/* Take a slab out of the list that it is in. */
+/*
+ * Give back free pages of slabs that lay idle from one flush to the next, all but a few of
+ * each class; looks at `most` of them. False: there are more.
+ */
+bool shelf_dig(struct shelf *f, unsigned most, bool is_flush);
+
+/* Take a slab out of the list that it is in; all its free blocks are on its list then. */
 void shelf_remove(struct shelf *f, struct span *s);
 
 /* Put a slab that is in no list into the one that fits what is free in it. */
 void shelf_put(struct shelf *f, struct span *s);
+
+/* Take over a slab with holes from another shelf's list. */
+void shelf_pass_holed(struct shelf *from, struct shelf *to, struct span *s);
 
 /* After `used` fell: to the right list, or back to the free spans. */
 void shelf_move(struct shelf *f, struct span *s);

@@ -263,7 +263,8 @@ void slab_check(const struct span *s)
         CHECK(slab_is_block(s, b));
         CHECK(++free_blocks <= s->carved);
     }
-    CHECK(free_blocks == slab_free_count(s));      /* S1 */
-    CHECK(slab_remote_count(s) <= slab_used(s));   /* S2 */
-    CHECK(s->base == 0 || s->state != SLAB_AVAIL); /* S4 */
+    CHECK(s->state == SLAB_HOLED ? free_blocks < slab_free_count(s)
+                                 : free_blocks == slab_free_count(s)); /* S1 */
+    CHECK(slab_remote_count(s) <= slab_used(s));                       /* S2 */
+    CHECK(s->base == 0 || s->state != SLAB_AVAIL);                     /* S4 */
 }

@@ -11,7 +11,8 @@
  *
  * Invariants, true whenever the owner is outside this module (slab_check walks them):
  *
- *     S1  |local| + used == carved <= capacity, used == base + left
+ *     S1  |local| + used == carved <= capacity, used == base + left; where pages were
+ *         given back (hole.h), the blocks that touch them are missing in local
  *     S2  |remote| <= used             a remote free still counts as used
  *     S3  blocks handed out to a heap's list count as used
  *     S4  base > 0 only in a full slab: free then takes the slow path after `left` frees,
@@ -26,7 +27,14 @@
 enum slab_state {
     SLAB_CURRENT, /* its heap hands out from it */
     SLAB_AVAIL,   /* in its heap's list of slabs worth taking from */
+    SLAB_IDLE,    /* there, too, and was so at the last flush */
+    SLAB_HOLED,   /* in its heap's list of slabs with pages given back: hole.h */
     SLAB_FULL,    /* in its heap's list of full slabs */
+    /*
+     * As SLAB_IDLE, but there were no pages to give back; plus a number that says how many
+     * of its blocks were in use then.
+     */
+    SLAB_LOOKED_AT = 16,
 };
 
 /*

@@ -13,6 +13,7 @@
 
 enum {
     BUCKETS = 256,
+    DIG_MOST = 64, /* slabs looked at for free pages in one tick: some 0.5 ms */
     /* TSan takes its own structure of a thread down in the last round. */
     LAST_ROUND = UNDER_TSAN ? 2 : PTHREAD_DESTRUCTOR_ITERATIONS,
 };
@@ -188,6 +189,7 @@ static struct thread *thread_start(void)
     t->pointer = thread_pointer();
     t->rounds = 0;
     t->is_armed = false;
+    t->is_digging = false;
     t->trims_seen = load_relaxed(&trim_requests);
     t->flushed_ms = os_coarse_ms();
     lock_lock(&threads_lock);
@@ -296,6 +298,30 @@ void thread_flush_locked(uint32_t now_ms, uint32_t idle_ms)
         for (size_t j = 0; t->directory[i] != NULL && j < DIRECTORY_PAGE; j++) {
             if (t->directory[i][j] != NULL) {
                 heap_flush_locked(t->directory[i][j], now_ms, idle_ms);
+                if (idle_ms == 0) { /* at once, and all of it */
+                    heap_dig_locked(t->directory[i][j], true, UINT_MAX);
+                    heap_dig_locked(t->directory[i][j], true, UINT_MAX);
+                } else {
+                    t->is_digging |=
+                        !heap_dig_locked(t->directory[i][j], true, DIG_MOST);
+                }
+            }
+        }
+    }
+}
+
+void thread_dig_locked(void)
+{
+    struct thread *t = thread_local_state.thread;
+
+    if (t == NULL || !t->is_digging) {
+        return;
+    }
+    t->is_digging = false;
+    for (size_t i = 0; i < sizeof(t->directory) / sizeof(t->directory[0]); i++) {
+        for (size_t j = 0; t->directory[i] != NULL && j < DIRECTORY_PAGE; j++) {
+            if (t->directory[i][j] != NULL && !t->is_digging) {
+                t->is_digging = !heap_dig_locked(t->directory[i][j], false, DIG_MOST);
             }
         }
     }

@@ -23,6 +23,7 @@ struct thread {
     uint32_t trims_seen; /* its thread */
     uint32_t flushed_ms;
     unsigned rounds; /* of destructors that passed */
+    bool is_digging; /* its thread: free pages inside slabs are left to give back */
     bool is_armed;   /* its end will be heard of */
     bool is_gone;    /* of a thread that did not survive fork */
 };
@@ -62,6 +63,9 @@ struct mp_component *thread_enter(struct mp_component *c);
  * Give back what idles in this thread's heaps (0: all that is free). Publish lock held.
  */
 void thread_flush_locked(uint32_t now_ms, uint32_t idle_ms);
+
+/* Go on with what a flush left to do; little at a time. Publish lock held. */
+void thread_dig_locked(void);
 
 /* Ask every thread to flush at its next tick; whether this one was asked. */
 void thread_request_trim(void);

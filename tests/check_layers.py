@@ -28,6 +28,7 @@ LADDER = [
     "component span",
     "track",
     "slab large guard",
+    "hole",
     "shelf",
     "heap",
     "heap_remote misuse",

@@ -172,6 +172,9 @@ static void *work(void *arg)
             break;
         case 3:
             thread_enter(components[(r >> 32) % COMPONENTS]);
+            if ((r >> 40) % 1024 == 0) {
+                malloc_trim_all(); /* pages inside slabs, too */
+            }
             break;
         default:
             drop(slots[slot]);

@@ -5,6 +5,7 @@
 #include "os.h"
 
 #include <criterion/criterion.h>
+#include <limits.h>
 #include <pthread.h>
 
 static struct heap *my_heap(void)
@@ -164,4 +165,46 @@ Test(heap, the_last_free_of_an_orphan_returns_its_slabs)
         malloc_free(blocks[i]);
     }
     cr_assert_eq(span_used(), before, "nobody adopted it, and yet nothing is left");
+}
+
+Test(heap, free_pages_inside_slabs_go_back_and_their_blocks_are_used_again)
+{
+    enum { COUNT = 20000, KEPT = 100 };
+    static int *blocks[COUNT];
+    struct heap *h = my_heap();
+
+    for (unsigned cls = 3; cls < CLASS_SLAB_COUNT; cls += 20) {
+        unsigned count = (unsigned)bits_min(COUNT, 64 * MIB / sizeclass_bytes(cls));
+        size_t used;
+
+        for (unsigned i = 0; i < count; i++) {
+            blocks[i] = heap_alloc(h, cls);
+            *blocks[i] = (int)i;
+        }
+        used = span_used();
+        for (unsigned i = 0; i < count; i++) {
+            if (i % KEPT != 0) {
+                malloc_free(blocks[i]);
+            }
+        }
+        lock_lock(&counters_lock);
+        heap_dig_locked(h, true, UINT_MAX); /* what is free now, at the next time */
+        heap_dig_locked(h, true, UINT_MAX);
+        lock_unlock(&counters_lock);
+        heap_check(h);
+        for (unsigned i = 0; i < count; i++) {
+            if (i % KEPT != 0) {
+                blocks[i] = heap_alloc(h, cls);
+                *blocks[i] = (int)i;
+            }
+        }
+        cr_assert_leq(span_used(), used + used / 10 + 4,
+            "class %u: %zu spans, then %zu", cls, used, span_used());
+        heap_check(h);
+        for (unsigned i = 0; i < count; i++) {
+            cr_assert_eq(*blocks[i], (int)i);
+            malloc_free(blocks[i]);
+        }
+        heap_check(h);
+    }
 }

@@ -75,6 +75,14 @@ static void light_activity(double time)
     }
 }
 
+/* Until so much is resident, or for long: a loaded machine may hold up the first second. */
+static void settle(double most_bytes, double time)
+{
+    for (int i = 0; i < 10 && (i == 0 || (double)resident() > most_bytes); i++) {
+        light_activity(time);
+    }
+}
+
 /* An array outside of the heap. */
 static void *outside(size_t bytes)
 {
@@ -165,10 +173,10 @@ static void pinned(double time)
 
         pages += to - from + 1; /* few share one */
     }
-    light_activity(time);
+    settle((double)(pages * 4096) * 2, time);
     say("pinned pages", mib(pages * 4096), "MiB", 0);
     say("resident", mib(resident()), "MiB", 0);
-    /* A slab that holds one block keeps its pages: 27 % of the slabs are such here. */
+    /* G107: the pinned pages and a tenth of the peak, which is 4.9 times as many. */
     say("resident for each pinned page", (double)resident() / (double)(pages * 4096),
         "", 16);
 }
@@ -256,10 +264,10 @@ static void robson(double time)
         length[count++] = 32 * KIB;
         live += 32 * KIB;
     }
-    light_activity(time);
+    settle(1.6 * (double)live, time);
     say("live", mib(live), "MiB", 0);
     /* Any allocator that moves nothing has half of log2 of the largest block at worst. */
-    say("fragmentation", (double)resident() / (double)live, "", 7.5);
+    say("fragmentation", (double)resident() / (double)live, "", 2);
 }
 
 /* D53: a block of 200 bytes in each of 4,000 threads that sleep; all of their memory. */
