@@ -21,7 +21,7 @@ def roundtrip(preload):
     packed = session.folder / f"{label}.tar.xz"
     back = session.folder / f"{label}.d"
     back.mkdir()
-    both = ("tar", "xz") if preload else ()
+    both = ("xz",) if preload else ()  # tar is too fast to be looked at
     session.expect(session.run(
         ["bash", "-o", "pipefail", "-c",
          f"tar --sort=name --mtime=@0 --owner=0 --group=0 -C data -c . "
