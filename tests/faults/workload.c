@@ -494,7 +494,8 @@ static size_t region_space(void)
     while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
         unsigned long start, end;
 
-        if ((strstr(line, "/mpalloc-") != NULL || strstr(line, "/memfd:mpalloc") != NULL)
+        if ((strstr(line, "/mpalloc-") != NULL
+                || strstr(line, "/memfd:mpalloc") != NULL)
             && sscanf(line, "%lx-%lx", &start, &end) == 2) {
             bytes += end - start;
         }
