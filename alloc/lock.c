@@ -143,6 +143,11 @@ bool lock_is_free(const struct lock *l)
     return load_relaxed(&l->word) == 0;
 }
 
+bool lock_is_mine(const struct lock *l)
+{
+    return (load_relaxed(&l->word) & ~SLEEPERS) == thread_pointer();
+}
+
 void lock_reset(struct lock *l)
 {
 #if DEBUG_CHECKS

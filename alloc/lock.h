@@ -50,6 +50,9 @@ void lock_unlock_one_of_many(struct lock *l);
 
 /* Whether nobody holds it now. */
 bool lock_is_free(const struct lock *l);
+
+/* Whether this thread holds it: then we are in a handler that interrupted the holder. */
+bool lock_is_mine(const struct lock *l);
 void lock_unlock(struct lock *l);
 
 /* In a forked child, for a lock that the parent's fork took or that a lost thread holds. */

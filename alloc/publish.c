@@ -2,6 +2,9 @@
 
 #include "arena.h"
 #include "counters.h"
+#include "guard.h"
+#include "harden.h"
+#include "heap.h"
 #include "hole.h"
 #include "large.h"
 #include "malloc.h"
@@ -11,6 +14,7 @@
 #include "probe.h"
 #include "region.h"
 #include "report.h"
+#include "track.h"
 
 #include <errno.h>
 #include <string.h>
@@ -424,16 +428,33 @@ void publish_now_locked(void)
     publish.cost_ns += os_monotonic_ns() - start_ns;
 }
 
+static struct lock *const locks[] = {&counters_lock, &threads_lock, &component_lock,
+    &confined_lock, &track_lock, &hole_lock, &huge_lock, &span_lock, &arena_lock,
+    &guard_lock};
+enum { LOCKS = sizeof(locks) / sizeof(locks[0]) };
+
 static bool locks_are_free(void)
 {
-    static struct lock *const locks[] = {&counters_lock, &threads_lock, &component_lock,
-        &hole_lock, &huge_lock, &span_lock, &arena_lock};
     bool are_free = true;
 
-    for (size_t i = 0; i < sizeof(locks) / sizeof(locks[0]); i++) {
+    for (size_t i = 0; i < LOCKS; i++) {
         are_free &= lock_is_free(locks[i]);
     }
     return are_free;
+}
+
+/* Whether a signal handler runs that interrupted this thread with one of our locks. */
+static bool has_interrupted_us(void)
+{
+    bool is_ours = false;
+
+    for (size_t i = 0; i < LOCKS; i++) {
+        is_ours |= lock_is_mine(locks[i]);
+    }
+    for (const struct heap *h = heap_first(); h != NULL; h = h->next_all) {
+        is_ours |= lock_is_mine(&h->lock);
+    }
+    return is_ours;
 }
 
 /* MPALLOC_KEEP: 1, or the number of this process. */
@@ -462,6 +483,10 @@ void publish_end(void)
     int cancel;
 
     if (!CONFIG_PROFILE) {
+        return;
+    }
+    if (has_interrupted_us()) { /* exit in a handler, as servers do: as by _exit */
+        publish_exit();
         return;
     }
     cancel = os_cancel_disable();

@@ -366,6 +366,30 @@ static void e79_handlers_of_the_end_may_allocate(void)
     expect_child(fault, CODE + 1);
 }
 
+/* As apache's children: exit, with its destructors, in a handler of SIGTERM. */
+static void exit_in_handler(int number)
+{
+    (void)number;
+    exit(CODE);
+}
+
+static void churn_large(void)
+{
+    every_us(50 + (int)(now_ms() * 37 % 400));
+    handle(SIGALRM, exit_in_handler, 0);
+    for (;;) {
+        free(malloc(100000));
+        mallinfo2(); /* which holds a lock for long */
+    }
+}
+
+static void e78_exit_in_handlers_ends(void)
+{
+    for (uint64_t end = now_ms() + (uint64_t)(seconds * 1000); now_ms() < end;) {
+        expect_child(churn_large, CODE);
+    }
+}
+
 int main(int argc, char **argv)
 {
     seconds = argc > 1 ? strtod(argv[1], NULL) : 1;
@@ -373,6 +397,7 @@ int main(int argc, char **argv)
     RUN(e71_fork_in_handlers_under_a_storm);
     RUN(e78_allocating_handlers_do_not_hang);
     RUN(e80_jumps_out_of_malloc_do_not_hang);
+    RUN(e78_exit_in_handlers_ends);
     RUN(e79_handlers_of_the_end_may_allocate);
     return 0;
 }
