@@ -66,6 +66,7 @@ def without_stack(done):
 def run(mode, **options):
     env = {k: v for k, v in os.environ.items() if not k.startswith("MPALLOC_")}
     env["MPALLOC_REGION"] = "off"  # the aborted would leave theirs behind
+    env["MPALLOC_HARDEN"] = "0"  # what the default mode says, in a hardened build, too
     env.update({"MPALLOC_" + k: v for k, v in options.items()})
     if preload:
         env["LD_PRELOAD"] = preload

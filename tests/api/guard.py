@@ -44,7 +44,7 @@ SOME = ["use_after_free_write", "overflow_in_page", "double_free", "in_a_forked_
 
 def run(mode, size=64, **options):
     env = {k: v for k, v in os.environ.items() if not k.startswith("MPALLOC_")}
-    env.update({"MPALLOC_REGION": "off", "MPALLOC_GUARD": "64"})
+    env.update({"MPALLOC_REGION": "off", "MPALLOC_GUARD": "64", "MPALLOC_HARDEN": "0"})
     env.update({"MPALLOC_" + k: v for k, v in options.items()})
     if preload:
         env["LD_PRELOAD"] = preload

@@ -158,7 +158,8 @@ static uint64_t find_rule(uintptr_t offset)
     return unwind_rule_pack(&r, &row, (uintptr_t)s.bytes + code + offset);
 }
 
-static void expect_rule(uint64_t rule, unsigned kind, intptr_t cfa, intptr_t fp)
+__attribute__((unused)) static void expect_rule(
+    uint64_t rule, unsigned kind, intptr_t cfa, intptr_t fp)
 {
     cr_assert_eq(unwind_rule_kind(rule), kind);
     cr_assert_eq(unwind_rule_cfa(rule), cfa);

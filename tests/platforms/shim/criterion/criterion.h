@@ -23,6 +23,7 @@ struct shim_test {
     struct shim_test *next;
     int signal; /* that must end it, 0: none */
     int exit_code;
+    double timeout; /* meson has one of its own */
     void (*init)(void);
     void (*fini)(void);
 };
