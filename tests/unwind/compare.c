@@ -38,6 +38,11 @@ static pid_t timer_of;
 static __thread unsigned steps_left;
 static __thread bool is_inside;
 
+static int is_syscall(const unsigned char *at)
+{
+    return at[0] == 0x0f && at[1] == 0x05;
+}
+
 static void say(const char *what, const struct trace *t, size_t from, size_t to)
 {
     for (size_t i = from; i < to && i < t->count; i++) {
@@ -141,6 +146,13 @@ static void on_signal(int number, siginfo_t *i, void *context)
             steps_left = STEPS;
         }
 #if defined(__x86_64__)
+        /*
+         * Not over a system call: the one that blocks all signals makes the next step one
+         * that kills, and what clone makes would step without us.
+         */
+        if (is_syscall((const unsigned char *)u->uc_mcontext.gregs[REG_RIP])) {
+            steps_left = 0;
+        }
         if (steps_left > 0) {
             u->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
         } else {
