@@ -16,7 +16,8 @@ def newest(folder):
         for line in log.read_text(errors="replace").splitlines():
             test = json.loads(line)
             suite, _, name = test["name"].partition(" / ")
-            if re.search(r"\b(programs|slow)\b", suite) and test["result"] != "INTERRUPT":
+            if (re.search(r"\b(programs|slow|long)\b", suite) and test["result"] != "INTERRUPT"
+                    and ": version " in test.get("stdout", "")):
                 tests[name.strip()] = test
     return tests
 
@@ -57,7 +58,7 @@ head = ("| program | version | compared | result | s without | s with |\n"
         "| --- | --- | --- | --- | --: | --: |\n")
 parts = ["# Real programs: results\n\n"
     "Made by `ninja -C BUILD results` from the logs of `meson test --suite programs` and\n"
-    "`--suite slow`; not written by hand. Each program ran without the library and with it\n"
+    "`--suite long`; not written by hand. Each program ran without the library and with it\n"
     "preloaded; seconds are of one run on a busy machine and no measure of speed.\n"]
 for title, part in (("Fast", fast), ("Slow: more to do, and the test suites of others", slow)):
     if part:
