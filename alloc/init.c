@@ -51,7 +51,6 @@ __attribute__((constructor(101))) static void begin(void)
     } else {
         guard_init();
     }
-    guard_init();
     at_quick_exit(end);
     publish_start();
     housekeeper_allow();
