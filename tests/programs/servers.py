@@ -165,12 +165,18 @@ Require all granted
     return facts
 
 
-def haproxy(preload):
-    port, back = free_port(), free_port()
-    origin = session.start([sys.executable, "-m", "http.server", back, "--bind", "127.0.0.1",
+def start_origin(port):
+    """The server behind a proxy or a cache, without the library."""
+    origin = session.start([sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1",
         "-d", session.folder / "www"], False, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL)
-    session.until("the origin listens", answers(back))
+    session.until("the origin listens", answers(port))
+    return origin
+
+
+def haproxy(preload):
+    port, back = free_port(), free_port()
+    origin = start_origin(back)
     (session.folder / "h.cfg").write_text(f"""
 global
   nbthread 2
@@ -201,10 +207,7 @@ backend b
 
 def varnish(preload):
     port, back = free_port(), free_port()
-    origin = session.start([sys.executable, "-m", "http.server", back, "--bind", "127.0.0.1",
-        "-d", session.folder / "www"], False, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL)
-    session.until("the origin listens", answers(back))
+    origin = start_origin(back)
     process, _ = begin(preload, ["varnishd", "-F", "-n", session.folder / f"v{preload:d}", "-a",
         f"127.0.0.1:{port}", "-b", f"127.0.0.1:{back}", "-s", "malloc,16m", "-j", "none"], port)
     session.until("it answers", lambda: len(get(port, "/p0.txt")) > 0)
