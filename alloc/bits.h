@@ -36,6 +36,15 @@ static inline unsigned bits_log2(size_t x)
     return 63u - (unsigned)__builtin_clzll(x);
 }
 
+/* How many bits are set. Not the compiler's: without an option for newer processors it calls. */
+static inline unsigned bits_count(uint64_t x)
+{
+    x -= x >> 1 & 0x5555555555555555u;
+    x = (x & 0x3333333333333333u) + (x >> 2 & 0x3333333333333333u);
+    x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+    return (unsigned)(x * 0x0101010101010101u >> 56);
+}
+
 /* The least power of two >= x; 0 when there is none. */
 static inline size_t bits_ceil_pow2(size_t x)
 {

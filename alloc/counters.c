@@ -201,7 +201,7 @@ static void sweep_returned(void)
     }
 }
 
-/* 3: blocks on the heaps' lists. */
+/* 3: blocks on the heaps' lists and in their hands. */
 static void sweep_lists(void)
 {
     sweep.guarded_bytes = 0;
@@ -209,6 +209,7 @@ static void sweep_lists(void)
     for (const struct heap *h = heap_first(); h != NULL; h = h->next_all) {
         const struct mp_component *c = load_acquire(&h->component);
         struct counters_row *row = c != NULL ? rows[c->row] : NULL;
+        const struct track_hand *hands = load_acquire(&h->hands); /* obtain_hands */
 
         if (row == NULL) {
             continue;
@@ -216,6 +217,9 @@ static void sweep_lists(void)
         for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
             if (load_relaxed(&h->head[cls]) != NULL) {
                 row->waiting[cls] += list_length(&h->head[cls]);
+            }
+            if (hands != NULL) {
+                row->waiting[cls] += bits_count(load_relaxed(&hands[cls].ready));
             }
         }
     }

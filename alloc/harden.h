@@ -1,18 +1,14 @@
 /*
  * harden - hardened mode: what surrounds and fills blocks, and what is checked when
  *
- * Owns: the layout of a hardened block; the checks at malloc and free; guard pages and the
- * confinement of large blocks. Does not own: which block is next (track.h).
+ * Owns: which class a request gets; what is done at malloc and free that takes longer than
+ * malloc_hard.h, and what is said there; guard pages and the confinement of large blocks
+ * (harden_large.c). Does not own: what surrounds a block (canary.h), which is next (track.h).
  *
- * MPALLOC_HARDEN=1, or -Dhardened=true. A small block of `bytes` for a request of `size`:
- *
- *     | size bytes | slack: canary bytes, checked up to 16 | tail: 8 bytes |
- *
- * The tail is the canary word in a block in use and zero in a free one, so whoever frees a
- * block can look at the tail of its left neighbour too, whoever has that. Free blocks are
- * zero; malloc finds what was written after free. Blocks of zero size lie in memory without
- * access. Large blocks have an inaccessible page behind them, and after free nobody can
- * touch them until 64 others were freed.
+ * MPALLOC_HARDEN=1, or -Dhardened=true. Small blocks are fenced by canaries; free ones are
+ * zero, and malloc finds what was written after free. Blocks of zero size lie in memory
+ * without access. Large blocks have an inaccessible page behind them, and after free nobody
+ * can touch them until 64 others were freed.
  *
  * Any thread, no locks but those of the modules below.
  */
@@ -42,18 +38,24 @@ static inline bool harden_is_slab(const struct span *s)
     return slab_is_tracked(s) && s->track->is_hard;
 }
 
-/* The request that block p, in use, was made for. */
-size_t harden_size(const struct span *s, const void *p);
+/* The request that block p was made for. False: it is not in use, or nobody can tell. */
+bool harden_find_size(const struct span *s, const void *p, size_t *ret_size);
 
 /*
- * Checks p, whose state is `slack`, and clears it before it is free.
+ * Checks p, the start of a block of a hard slab, and frees it; says what is wrong with it.
  * size: what the caller says it asked for, or SIZE_MAX.
  */
-void harden_before_free(struct span *s, void *p, unsigned slack, size_t size);
+void harden_free_block(struct span *s, void *p, size_t size);
 void harden_free_large(struct span *s, void *p, size_t size);
 
 /* The same block for a request of `size`. False: it does not fit. */
 bool harden_try_resize(struct span *s, void *p, size_t size);
+
+/* Dies when a size was said at free that is not what was asked for. */
+void harden_check_size(const void *p, size_t asked, size_t size);
+
+/* Block p, free until now, is not zero. Dies, or clears it. */
+void harden_say_used_after_free(void *p, size_t bytes) COLD;
 
 extern struct lock confined_lock;
 

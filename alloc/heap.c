@@ -18,12 +18,12 @@ enum {
     UNCLOCKED_MAX = 16,     /* blocks of a list for which the clock is too dear */
     TRUST_MAX = 15,         /* refills in a row without a look at the clock */
     COLD_BYTES = 2 * 1024,  /* the same for an idle one */
-    HARD_CLOCK = 64,        /* blocks of hard slabs between looks at the clock */
     ABSORB_MOST = 4,        /* orphans looked at in one refill */
     LIT_HEAPS = 8, /* heaps that begin with light slabs: bounds what they cost */
 };
 
-struct heap heap_empty;
+struct track_hand heap_no_hands[CLASS_SLAB_COUNT];
+struct heap heap_empty = {.hands = heap_no_hands};
 static struct heap *all_heaps; /* atomic: push only */
 static size_t heap_total;
 static struct heap *unused_heaps; /* component_lock */
@@ -54,11 +54,16 @@ void heap_on_left_zero(struct span *s)
 
 static struct heap *heap_create(void)
 {
-    struct heap *h = arena_alloc(sizeof(*h));
+    size_t hands_bytes = track_all ? sizeof(heap_no_hands) : 0;
+    struct heap *h = arena_alloc(sizeof(*h) + hands_bytes);
     struct heap *first;
 
     if (h == NULL) {
         return NULL;
+    }
+    if (track_all) {
+        h->hands = (struct track_hand *)(h + 1);
+        os_random(&h->random, sizeof(h->random));
     }
     lock_init(&h->lock, RANK_HEAP);
     h->pending = HEAP_ORPHAN;
@@ -178,27 +183,35 @@ static bool heap_absorb(struct heap *h)
     return true;
 }
 
-/* Put the list of a class back into its slab: nobody will pop it. Publish lock held. */
-static void return_head(struct heap *h, unsigned cls)
+/* Nobody will pop it. Publish lock held. */
+void heap_return_waiting(struct heap *h, unsigned cls)
 {
     struct block *list = h->head[cls];
     struct span *s = h->shelf.current[cls];
     unsigned n = 0;
 
-    if (list == NULL) {
+    if (h->hands != NULL && h->hands[cls].ready != 0) {
+        n = slab_give_back_hand(s, &h->hands[cls]);
+    }
+    if (list != NULL) {
+        unsigned listed = 0;
+
+        for (const struct block *b = list; b != NULL; b = b->next) {
+            listed++;
+        }
+        store_relaxed(&h->head[cls], NULL);
+        slab_give_back(s, list, listed);
+        n += listed;
+    }
+    if (n == 0) {
         return;
     }
-    for (const struct block *b = list; b != NULL; b = b->next) {
-        n++;
-    }
-    store_relaxed(&h->head[cls], NULL);
-    slab_give_back(s, list, n);
     /* release: a sweep that sees them returned sees the list empty. */
     store_release(&h->returned[cls], h->returned[cls] + n);
 }
 
-/* The current slab of a class leaves its place: filed, or released when empty. */
-static void retire_current(struct heap *h, unsigned cls)
+/* Filed, or released when empty. */
+void heap_retire_current(struct heap *h, unsigned cls)
 {
     struct span *s = h->shelf.current[cls];
 
@@ -235,10 +248,10 @@ void heap_detach_locked(struct heap *h)
     for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
         struct span *s = h->shelf.current[cls];
 
-        return_head(h, cls);
+        heap_return_waiting(h, cls);
         if (s != NULL) {
             slab_fold_remote(s, false);
-            retire_current(h, cls);
+            heap_retire_current(h, cls);
         }
         h->zeroed[cls] = false;
     }
@@ -304,7 +317,7 @@ void heap_reset_all(void)
  * counting happens at refill, so a slow class must come back often enough for its figures
  * to be fresh. A fast one is not held up: the quota doubles with each refill, from 1.
  */
-static unsigned quota(struct heap *h, unsigned cls, uint32_t now_ms)
+unsigned heap_quota(struct heap *h, unsigned cls, uint32_t now_ms)
 {
     uint32_t elapsed_ms = now_ms - h->stamp_ms[cls];
     uint64_t given = h->given[cls];
@@ -373,7 +386,7 @@ static struct span *start_slab(struct heap *h, unsigned cls)
     return s;
 }
 
-static bool has_batch(struct span *s)
+bool heap_has_batch(struct span *s)
 {
     if (UNLIKELY(s != NULL && slab_is_tracked(s))) {
         return track_has_block(s, slab_used(s));
@@ -395,13 +408,12 @@ static bool switch_to_avail(struct heap *h, unsigned cls, bool holed)
         return false;
     }
     shelf_remove(&h->shelf, s);
-    retire_current(h, cls);
+    heap_retire_current(h, cls);
     h->shelf.current[cls] = s;
     return true;
 }
 
-/* A current slab with at least one free block, or NULL: no memory. */
-static struct span *find_slab(struct heap *h, unsigned cls)
+struct span *heap_find_slab(struct heap *h, unsigned cls)
 {
     struct span *s = h->shelf.current[cls];
     struct span *others;
@@ -409,7 +421,7 @@ static struct span *find_slab(struct heap *h, unsigned cls)
     if (s != NULL && slab_remote_count(s) > 0) {
         slab_fold_remote(s, false);
     }
-    if (has_batch(s)) {
+    if (heap_has_batch(s)) {
         return s;
     }
     if ((load_relaxed(&h->pending) & ~HEAP_ORPHAN) != 0) {
@@ -424,7 +436,7 @@ static struct span *find_slab(struct heap *h, unsigned cls)
                 others = next;
             }
         }
-        if (has_batch(s)) {
+        if (heap_has_batch(s)) {
             return s;
         }
     }
@@ -447,9 +459,22 @@ static struct span *find_slab(struct heap *h, unsigned cls)
         s = h->shelf.current[cls];
         return s != NULL && has_any(s) ? s : NULL;
     }
-    retire_current(h, cls);
+    heap_retire_current(h, cls);
     h->shelf.current[cls] = s;
     return s;
+}
+
+void heap_count_handed(struct heap *h, unsigned cls, unsigned n)
+{
+    /* release: a sweep that sees these blocks handed out sees them waiting too. */
+    store_release(&h->handed[cls], h->handed[cls] + n); /* H3 */
+    add_owned(&h->refills, 1);
+    h->unreported_bytes += (size_t)n * sizeclass_bytes(cls);
+    if (h->unreported_bytes
+        >= PROBE_REPORT_BYTES) { /* a shared counter: not every time */
+        add_relaxed(&probe_handed_bytes, h->unreported_bytes);
+        h->unreported_bytes = 0;
+    }
 }
 
 /* Hand out from s, which has a free block: its first to the caller, the rest as list. */
@@ -460,15 +485,7 @@ static void *hand_out(struct heap *h, unsigned cls, struct span *s, unsigned mos
 
     h->given[cls] = (uint16_t)n;
     store_relaxed(&h->head[cls], list->next);
-    /* release: a sweep that sees these blocks handed out sees them on the list too. */
-    store_release(&h->handed[cls], h->handed[cls] + n); /* H3 */
-    add_owned(&h->refills, 1);
-    h->unreported_bytes += (size_t)n * sizeclass_bytes(cls);
-    if (h->unreported_bytes
-        >= PROBE_REPORT_BYTES) { /* a shared counter: not every time */
-        add_relaxed(&probe_handed_bytes, h->unreported_bytes);
-        h->unreported_bytes = 0;
-    }
+    heap_count_handed(h, cls, n);
     return list;
 }
 
@@ -477,8 +494,8 @@ static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
     uint32_t now_ms = os_coarse_ms();
     uint32_t elapsed_ms = now_ms - h->stamp_ms[cls];
     bool is_busy = elapsed_ms < BUSY_MS;
-    unsigned most = quota(h, cls, now_ms);
-    struct span *s = find_slab(h, cls);
+    unsigned most = heap_quota(h, cls, now_ms);
+    struct span *s = heap_find_slab(h, cls);
     void *p;
 
     if (s == NULL) {
@@ -514,7 +531,7 @@ void *heap_refill(struct heap *h, unsigned cls)
 {
     struct span *s = h->shelf.current[cls];
 
-    if (h->unclocked[cls] > 0 && h->given[cls] <= UNCLOCKED_MAX && has_batch(s)) {
+    if (h->unclocked[cls] > 0 && h->given[cls] <= UNCLOCKED_MAX && heap_has_batch(s)) {
         h->unclocked[cls]--;
         h->zeroed[cls] = false;
         return hand_out(h, cls, s, 2u * h->given[cls]);
@@ -522,59 +539,7 @@ void *heap_refill(struct heap *h, unsigned cls)
     return refill_slow(h, cls);
 }
 
-/* What was handed out counts, and now and then the clock is looked at. */
-static void count_one(struct heap *h, unsigned cls)
-{
-    /* release: as in hand_out */
-    store_release(&h->handed[cls], h->handed[cls] + 1); /* H3 */
-    add_owned(&h->refills, 1);
-    h->unreported_bytes += sizeclass_bytes(cls);
-    if (h->unreported_bytes >= PROBE_REPORT_BYTES) {
-        add_relaxed(&probe_handed_bytes, h->unreported_bytes);
-        h->unreported_bytes = 0;
-    }
-    if (h->refills % HARD_CLOCK == 0) {
-        h->stamp_ms[cls] = os_coarse_ms();
-        if (h->owner != 0) {
-            probe_tick(h->stamp_ms[cls]);
-        }
-    }
-}
-
-void *heap_alloc_hard(struct heap *h, unsigned cls, uint16_t **ret_state)
-{
-    struct span *s = h->shelf.current[cls];
-    void *p;
-
-    if (!has_batch(s)) {
-        s = find_slab(h, cls);
-        if (s == NULL || !track_has_any(s, slab_used(s))) {
-            return NULL;
-        }
-    }
-    h->random = h->random * 6364136223846793005u + (uintptr_t)s + 1;
-    p = slab_take_one(s, (unsigned)(h->random >> 33), ret_state);
-    count_one(h, cls); /* behind `used`: as in hand_out */
-    return p;
-}
-
-void heap_harden_locked(struct heap *h)
-{
-    for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
-        struct span *s;
-
-        return_head(h, cls);
-        retire_current(h, cls);
-        for (unsigned n = 0; (s = h->shelf.avail[cls]) != NULL; n++) {
-            shelf_remove(&h->shelf, s);
-            shelf_put(&h->shelf, s); /* to the full ones, as track_all is set */
-        }
-        h->zeroed[cls] = false;
-    }
-    os_random(&h->random, sizeof(h->random));
-}
-
-void *heap_alloc_shared(struct mp_component *c, unsigned cls, uint16_t **ret_state)
+void *heap_alloc_shared(struct mp_component *c, unsigned cls)
 {
     struct heap *h;
     void *p = NULL;
@@ -598,7 +563,7 @@ void *heap_alloc_shared(struct mp_component *c, unsigned cls, uint16_t **ret_sta
     }
     if (h != NULL) {
         lock_lock(&h->lock);
-        p = ret_state != NULL ? heap_alloc_hard(h, cls, ret_state) : heap_alloc(h, cls);
+        p = track_all ? heap_alloc_hard(h, cls) : heap_alloc(h, cls);
         lock_unlock(&h->lock);
     }
     return p;
@@ -612,11 +577,15 @@ void heap_flush_locked(struct heap *h, uint32_t now_ms, uint32_t idle_ms)
 
     for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
         struct span *s = h->shelf.current[cls];
+        struct span *kept = h->shelf.avail[cls];
 
+        if (kept != NULL && slab_is_tracked(kept) && slab_used(kept) == 0) {
+            shelf_move(&h->shelf, kept); /* of heap_free_tracked_slow */
+        }
         if (s == NULL || (idle_ms != 0 && now_ms - h->stamp_ms[cls] < idle_ms)) {
             continue;
         }
-        return_head(h, cls);
+        heap_return_waiting(h, cls);
         slab_fold_remote(s, false);
         if (slab_used(s) == 0 && shelf_try_release(s)) {
             h->shelf.current[cls] = NULL;

@@ -23,6 +23,7 @@
 #ifndef HEAP_H
 #define HEAP_H
 
+#include "arch.h"
 #include "component.h"
 #include "shelf.h"
 
@@ -39,10 +40,11 @@ struct heap {
     bool lit[CLASS_SLAB_COUNT];      /* owner: had its light slab, or gets none */
     uint8_t unclocked[CLASS_SLAB_COUNT]; /* owner: refills before the clock is due */
     uint64_t refills;                    /* owner; sweeps read */
-    uint64_t random;                     /* owner: which block of a hard slab is next */
+    uint64_t random;                     /* owner: which block of a hand is next */
     size_t unreported_bytes;        /* owner: handed out, not yet in probe_handed */
     uintptr_t owner;                /* thread pointer, 0: orphan; owner */
     uintptr_t pending;              /* atomic: slabs with remote frees, HEAP_ORPHAN */
+    struct track_hand *hands;       /* hardened: of each class, owner; sweeps read */
     struct mp_component *component; /* set while attached */
     struct heap *next_all;          /* const once visible: registry */
     struct heap *next_free;         /* component_lock: orphans, unused heaps */
@@ -53,6 +55,9 @@ struct heap {
 
 /* Has no blocks: what every thread starts with, so that malloc needs no check. */
 extern HIDDEN struct heap heap_empty;
+
+/* Hands without blocks: of heap_empty. */
+extern HIDDEN struct track_hand heap_no_hands[CLASS_SLAB_COUNT];
 
 /* All heaps that ever were; walk next_all. */
 struct heap *heap_first(void);
@@ -82,8 +87,8 @@ static inline void *heap_alloc(struct heap *h, unsigned cls)
     return b;
 }
 
-/* One block for a thread that can have no heap any more; a hard one where ret_state. */
-void *heap_alloc_shared(struct mp_component *c, unsigned cls, uint16_t **ret_state);
+/* One block for a thread that can have no heap any more; a hard one in hardened mode. */
+void *heap_alloc_shared(struct mp_component *c, unsigned cls);
 
 /* free's slow path for a local free that made left zero. Owner of s. */
 HIDDEN void heap_on_left_zero(struct span *s);
@@ -106,11 +111,62 @@ struct span *heap_drain(struct heap *h);
 /* Pass on what heap_drain returned; nearly always nothing. No heap's lock held. */
 void heap_notify_all(struct span *list);
 
-/* Counts a free into a tracked slab, whose state is cleared already. Any thread. */
-void heap_free_tracked(struct span *s);
+/* For heap_free_tracked: by another thread, or such that the slab may have to move. */
+void heap_free_tracked_remote(struct span *s);
+void heap_free_tracked_slow(struct heap *h, struct span *s, unsigned used);
 
-/* A block of a hard slab; the caller sets its state (track.h). Owner. */
-void *heap_alloc_hard(struct heap *h, unsigned cls, uint16_t **ret_state);
+/*
+ * A free into a tracked slab, of block number i, whose state is cleared already. Any thread:
+ * the owner counts by itself and files the slab where it belongs now, others leave a number.
+ * The owner is that of the heap: the slab's own field must match nobody.
+ */
+static ALWAYS_INLINE void heap_free_tracked(struct span *s, unsigned i, bool is_hard)
+{
+    struct heap *h = load_acquire(&s->heap); /* pairs with slab_adopt */
+    unsigned used;
+
+    if (load_relaxed(&h->owner) != thread_pointer()) {
+        if (is_hard) {
+            track_set_freed_remote(s->track, i);
+        }
+        heap_free_tracked_remote(s);
+        return;
+    }
+    if (is_hard) {
+        track_set_freed(s->track, i);
+    }
+    used = slab_count_free(s);
+    if (UNLIKELY(s->state != SLAB_CURRENT && (used == 0 || s->state == SLAB_FULL))) {
+        heap_free_tracked_slow(h, s, used);
+    }
+}
+
+/*
+ * For heap_hard.c. A current slab with at least one free block, or NULL: no memory; how many
+ * blocks may be handed out now; and the count of those that were (H3). Owner.
+ */
+struct span *heap_find_slab(struct heap *h, unsigned cls);
+unsigned heap_quota(struct heap *h, unsigned cls, uint32_t now_ms);
+void heap_count_handed(struct heap *h, unsigned cls, unsigned n);
+bool heap_has_batch(struct span *s);
+
+/* ... and: put back what waits to be popped; the current slab leaves its place. */
+void heap_return_waiting(struct heap *h, unsigned cls);
+void heap_retire_current(struct heap *h, unsigned cls);
+
+/* heap_alloc_hard when the hand is empty: NULL when there is no memory. */
+void *heap_refill_hard(struct heap *h, unsigned cls);
+
+/* A block of a hard slab, clear. Owner. */
+static ALWAYS_INLINE void *heap_alloc_hard(struct heap *h, unsigned cls)
+{
+    struct track_hand *hand = &h->hands[cls];
+
+    if (UNLIKELY(hand->ready == 0)) {
+        return heap_refill_hard(h, cls);
+    }
+    return track_pop(hand, sizeclass_bytes(cls), &h->random);
+}
 
 /* From now on h takes from hard slabs only; track_all is set. Owner, publish lock held. */
 void heap_harden_locked(struct heap *h);

@@ -77,25 +77,29 @@ void heap_free_remote(struct span *s, void *p)
     }
 }
 
-/*
- * The owner counts by itself and files the slab where it belongs now, others leave a
- * number. The owner is that of the heap: the slab's own field must match nobody.
- */
-void heap_free_tracked(struct span *s)
+void heap_free_tracked_remote(struct span *s)
 {
-    struct heap *h = load_acquire(&s->heap); /* pairs with slab_adopt */
-    unsigned used;
+    if (slab_count_remote_free(s)) {
+        heap_notify(s);
+    }
+}
 
-    if (load_relaxed(&h->owner) != thread_pointer()) {
-        if (slab_count_remote_free(s)) {
-            heap_notify(s);
-        }
+/* The only one of its class: soon wanted again, and its blocks are clear. A flush takes it. */
+static bool is_to_stay(const struct heap *h, const struct span *s)
+{
+    return s->track->is_hard && s->cls != 0 && s->state != SLAB_FULL
+           && h->shelf.avail[s->cls] == s && s->next == s;
+}
+
+void heap_free_tracked_slow(struct heap *h, struct span *s, unsigned used)
+{
+    if (used != 0 && !track_is_avail(s, used)) {
         return;
     }
-    used = slab_count_free(s);
-    if (s->state != SLAB_CURRENT
-        && (used == 0 || (s->state == SLAB_FULL && track_is_avail(s, used)))) {
-        shelf_move(&h->shelf, s);
-        probe_tick(os_coarse_ms());
+    if (used == 0 && is_to_stay(h, s)) {
+        track_on_end(s); /* looks for what was written after free, as if it went */
+        return;
     }
+    shelf_move(&h->shelf, s);
+    probe_tick(os_coarse_ms());
 }

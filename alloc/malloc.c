@@ -1,9 +1,10 @@
 #include "malloc.h"
 
 #include "aside.h"
+#include "canary.h"
 #include "guard.h"
-#include "harden.h"
 #include "large.h"
+#include "malloc_hard.h"
 #include "misuse.h"
 #include "os.h"
 #include "probe.h"
@@ -11,20 +12,13 @@
 #include <errno.h>
 #include <string.h>
 
-static COLD void *fail(void)
-{
-    add_relaxed(&probe_passes.allocation_failures, 1);
-    errno = ENOMEM;
-    return NULL;
-}
-
 /* ---- malloc ---- */
 
 static NOINLINE void *alloc_without_heap(struct mp_component *c, unsigned cls)
 {
-    void *p = heap_alloc_shared(c, cls, NULL);
+    void *p = heap_alloc_shared(c, cls);
 
-    return p != NULL ? p : fail();
+    return p != NULL ? p : malloc_fail();
 }
 
 static NOINLINE void *alloc_large(struct mp_component *c, size_t size, size_t alignment)
@@ -40,37 +34,10 @@ static NOINLINE void *alloc_large(struct mp_component *c, size_t size, size_t al
     if (thread_local_state.thread == NULL) {
         thread_install_heap(); /* so that the thread is known, and ticks for itself */
     }
-    return p != NULL ? p : fail();
+    return p != NULL ? p : malloc_fail();
 }
 
-/* A hardened block, or NULL and errno. */
-static COLD NOINLINE void *alloc_hard(
-    struct mp_component *c, size_t size, size_t alignment)
-{
-    unsigned cls = harden_class(size, alignment);
-    struct heap *h;
-    void *p;
-
-    if (cls == CLASS_COUNT) {
-        c = c != NULL ? c : thread_component();
-        p = harden_alloc_large(c, size, alignment);
-        if (thread_local_state.thread == NULL) {
-            thread_install_heap();
-        }
-        return p != NULL ? p : fail();
-    }
-    h = c == NULL ? thread_local_state.heap : thread_heap(c);
-    if (UNLIKELY(h == &heap_empty)) {
-        h = thread_install_heap();
-    }
-    if (c == NULL) {
-        c = thread_component();
-    }
-    p = harden_alloc_block(c, h, cls, size);
-    return p != NULL ? p : fail();
-}
-
-static ALWAYS_INLINE void *refill(size_t cls, size_t size)
+static NOINLINE void *refill(size_t cls, size_t size)
 {
     struct heap *h = thread_local_state.heap;
     void *p;
@@ -89,13 +56,13 @@ static ALWAYS_INLINE void *refill(size_t cls, size_t size)
         return p;
     }
     p = heap_alloc(h, (unsigned)cls);
-    return p != NULL ? p : fail();
+    return p != NULL ? p : malloc_fail();
 }
 
 void *malloc_slow(size_t size)
 {
     if (UNLIKELY(harden_is_on())) {
-        return alloc_hard(NULL, size, BLOCK_ALIGN);
+        return malloc_hard(size);
     }
     return refill(sizeclass_of_fast(size), size);
 }
@@ -108,7 +75,7 @@ void *malloc_refill(size_t cls)
 void *malloc_medium(size_t size)
 {
     if (UNLIKELY(harden_is_on())) {
-        return alloc_hard(NULL, size, BLOCK_ALIGN);
+        return malloc_hard(size);
     }
     if (UNLIKELY(size > SLAB_MAX)) {
         return alloc_large(thread_component(), size, BLOCK_ALIGN);
@@ -133,13 +100,14 @@ static void *alloc_class(struct mp_component *c, unsigned cls)
         return alloc_without_heap(c, cls);
     }
     p = heap_alloc(h, cls);
-    return p != NULL ? p : fail();
+    return p != NULL ? p : malloc_fail();
 }
 
 void *malloc_alloc(struct mp_component *c, size_t size)
 {
     if (UNLIKELY(harden_is_on())) {
-        return alloc_hard(c, size, BLOCK_ALIGN);
+        return c == NULL ? malloc_hard(size)
+                         : malloc_hard_aligned(c, size, BLOCK_ALIGN);
     }
     if (size <= SLAB_MAX) {
         return alloc_class(c, sizeclass_of(size));
@@ -167,12 +135,12 @@ void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
     void *p;
 
     if (__builtin_mul_overflow(count, size, &bytes)) {
-        return fail();
+        return malloc_fail();
     }
     if (UNLIKELY(harden_is_on())) {
-        p = alloc_hard(c, bytes, BLOCK_ALIGN);
-        if (p != NULL && bytes != 0 && span_find(p) != NULL) { /* a huge one is fresh */
-            memset(p, 0, bytes);
+        p = c == NULL ? malloc_hard(bytes) : malloc_hard_aligned(c, bytes, BLOCK_ALIGN);
+        if (bytes > CANARY_ZERO && p != NULL && span_find(p) != NULL) {
+            memset(p, 0, bytes); /* but for huge ones, which are fresh */
         }
         return p;
     }
@@ -195,7 +163,7 @@ void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
     }
     p = large_alloc(c != NULL ? c : thread_component(), bytes, 0, BLOCK_ALIGN, &zeroed);
     if (p == NULL) {
-        return fail();
+        return malloc_fail();
     }
     if (!zeroed) {
         memset(p, 0, bytes);
@@ -247,23 +215,23 @@ static void free_tracked(struct span *s, void *p, size_t size)
 {
     uint16_t *state = track_state(s, p);
 
+    if (s->track->is_hard) {
+        harden_free_block(s, p, size);
+        return;
+    }
     if (load_relaxed(state) == 0) {
         misuse_in_span(s, p, "invalid free");
         return;
     }
-    if (s->track->is_hard) {
-        harden_before_free(s, p, *state, size);
-    } else {
-        light_before_free(s, p, size);
-    }
+    light_before_free(s, p, size);
     if (track_clear(state)) {
-        heap_free_tracked(s);
+        heap_free_tracked(s, 0, false);
     } else { /* another thread was faster */
         misuse_in_span(s, p, "invalid free");
     }
 }
 
-void malloc_free_slow_sized(void *p, size_t size)
+void malloc_free_careful(void *p, size_t size)
 {
     unsigned kind;
     struct span *s;
@@ -293,6 +261,15 @@ void malloc_free_slow_sized(void *p, size_t size)
         harden_is_on() ? harden_free_large(s, p, size) : large_free(s, p);
     } else {
         misuse_in_span(s, p, "invalid free");
+    }
+}
+
+void malloc_free_slow_sized(void *p, size_t size)
+{
+    if (UNLIKELY(harden_is_on())) {
+        malloc_hard_free(p, size);
+    } else {
+        malloc_free_careful(p, size);
     }
 }
 
@@ -328,9 +305,12 @@ static size_t block_bytes(const void *p, struct span **ret_span)
     if (kind == SPAN_SLAB && slab_is_block(s, p)) {
         return sizeclass_bytes(load_relaxed(&s->cls));
     }
-    if (kind == SPAN_TRACKED && slab_is_block(s, p) && *track_state(s, p) != 0) {
-        return s->track->is_hard ? harden_size(s, p)
-                                 : sizeclass_bytes(load_relaxed(&s->cls));
+    if (kind == SPAN_TRACKED && slab_is_block(s, p)) {
+        if (s->track->is_hard) {
+            return harden_find_size(s, p, &bytes) ? bytes : NO_BLOCK;
+        }
+        return *track_state(s, p) != 0 ? sizeclass_bytes(load_relaxed(&s->cls))
+                                       : NO_BLOCK;
     }
     if (!large_is_block(s, p)) {
         return NO_BLOCK;
@@ -376,7 +356,7 @@ static void *resize_by_copy(struct mp_component *c, void *p, size_t bytes, size_
         q = large_alloc(
             c != NULL ? c : thread_component(), size, size / 8, BLOCK_ALIGN, &zeroed);
         if (q == NULL) {
-            fail();
+            malloc_fail();
         }
     } else {
         q = malloc_alloc(c, size);
@@ -440,10 +420,10 @@ void *malloc_resize(struct mp_component *c, void *p, size_t size)
         } else {
             misuse_outside(p, "invalid realloc");
         }
-        return fail();
+        return malloc_fail();
     }
     if (size > PTRDIFF_MAX) {
-        return fail();
+        return malloc_fail();
     }
     if (UNLIKELY(harden_is_on() && s != NULL)) {
         if (harden_try_resize(s, p, size)) {
@@ -477,7 +457,7 @@ void *malloc_aligned(struct mp_component *c, size_t alignment, size_t size)
         return aside.memalign(alignment, size);
     }
     if (UNLIKELY(harden_is_on())) {
-        return alloc_hard(c, size, alignment);
+        return malloc_hard_aligned(c, size, alignment);
     }
     cls = sizeclass_of_aligned(size, alignment);
     if (cls < CLASS_SLAB_COUNT) {

@@ -98,22 +98,6 @@ static void check_list(const struct span *s, const struct block *list, unsigned 
     }
 }
 
-/* `left` stays 0: nothing counts it down. */
-static void slab_set_used_tracked(struct span *s, unsigned used)
-{
-    struct span both = {.base = (uint16_t)used};
-
-    store_release(&s->left_base, both.left_base);
-}
-
-unsigned slab_count_free(struct span *s)
-{
-    unsigned used = slab_used(s) - 1;
-
-    slab_set_used_tracked(s, used);
-    return used;
-}
-
 bool slab_count_remote_free(struct span *s)
 {
     uint32_t word = load_relaxed(&s->remote);
@@ -191,10 +175,21 @@ struct block *slab_take(struct span *s, unsigned most, unsigned *ret_n)
     return list;
 }
 
-void *slab_take_one(struct span *s, unsigned random, uint16_t **ret_state)
+unsigned slab_take_hand(
+    struct span *s, struct track_hand *hand, unsigned most, uint64_t *random)
 {
-    slab_set_used_tracked(s, slab_used(s) + 1);
-    return track_take_one(s, random, ret_state);
+    unsigned n = track_take_hand(s, hand, most, random);
+
+    slab_set_used_tracked(s, slab_used(s) + n);
+    return n;
+}
+
+unsigned slab_give_back_hand(struct span *s, struct track_hand *hand)
+{
+    unsigned n = track_give_back_hand(s, hand);
+
+    slab_set_used_tracked(s, slab_used(s) - n);
+    return n;
 }
 
 void slab_give_back(struct span *s, struct block *list, unsigned n)

@@ -84,16 +84,28 @@ static inline bool slab_is_carved(const struct span *s)
 /* Frees in a current slab after which free looks at the clock: figures stay fresh. */
 enum { SLAB_FRESH = 128 };
 
+/*
+ * Both at once, so that a sweep never sees half of it. release: with it, the fold before it.
+ * In a register: halves that are put together in memory would not be forwarded to the load.
+ */
+static inline void slab_set_left_base(struct span *s, unsigned left, unsigned base)
+{
+    static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+        "left is the lower half of the word");
+    store_release(&s->left_base, left | base << 16);
+}
+
 /* Set used, and after how many frees the owner wants to hear of it (0: when all are). */
 static inline void slab_set_used(struct span *s, unsigned used, unsigned wait)
 {
-    struct span both;
-
     wait = wait == 0 || wait > used ? used : wait;
-    both.left = (uint16_t)wait;
-    both.base = (uint16_t)(used - wait);
-    /* At once: a sweep never sees half of it. release: with it, the fold before it. */
-    store_release(&s->left_base, both.left_base);
+    slab_set_left_base(s, wait, used - wait);
+}
+
+/* `left` stays 0: nothing counts it down. */
+static inline void slab_set_used_tracked(struct span *s, unsigned used)
+{
+    slab_set_left_base(s, 0, used);
 }
 
 /* Remote frees not yet folded. Any thread. */
@@ -125,8 +137,10 @@ unsigned slab_fold_remote(struct span *s, bool clear_queued);
  */
 struct block *slab_take(struct span *s, unsigned most, unsigned *ret_n);
 
-/* One block of a hard slab, track_take_one. Owner. */
-void *slab_take_one(struct span *s, unsigned random, uint16_t **ret_state);
+/* Blocks of a hard slab into an empty hand, as track_take_hand; and back. Owner. */
+unsigned slab_take_hand(
+    struct span *s, struct track_hand *hand, unsigned most, uint64_t *random);
+unsigned slab_give_back_hand(struct span *s, struct track_hand *hand);
 
 /* Put back a list of n blocks that slab_take gave and nobody used. Owner. */
 void slab_give_back(struct span *s, struct block *list, unsigned n);
@@ -142,7 +156,13 @@ bool slab_push_remote(struct span *s, void *p);
  * slab_count_free is for the owner; returns the blocks in use that are left.
  */
 bool slab_count_remote_free(struct span *s);
-unsigned slab_count_free(struct span *s);
+static inline unsigned slab_count_free(struct span *s)
+{
+    unsigned used = slab_used(s) - 1;
+
+    slab_set_used_tracked(s, used);
+    return used;
+}
 
 /* Whether p is the start of a block that was handed out at some time. Any thread. */
 bool slab_is_block(const struct span *s, const void *p);

@@ -13,7 +13,7 @@ enum {
     FENCE = 0xb1,           /* what a fence is full of */
     FENCE_BYTES = 32,       /* of each of its edges */
     FRONT_MIN = 8,          /* blocks in a hard slab whose first one is left free */
-    CARVE_LEAST = 16,       /* blocks that a hard slab cuts at once, at least */
+    CARVE_LEAST = 4,        /* blocks that a hard slab cuts at once, at least */
     CARVE_BYTES = 4 * 1024, /* and for so much */
 };
 
@@ -31,25 +31,34 @@ static unsigned light_limit(unsigned cls)
     return (unsigned)bits_min(blocks, (sizeclass_table[cls].capacity - 1u) / 2);
 }
 
-/* How many blocks have a state: of a light slab the fences, too. */
-static unsigned state_count(const struct track *t)
+/* Blocks of a slab: of a light one, the fences too. */
+static unsigned block_count(const struct track *t)
 {
     return t->is_hard ? t->limit : 2u * t->limit + 1;
+}
+
+/* How many of them have a state: hardened blocks say it themselves, but for those of no size. */
+static unsigned state_count(const struct track *t, unsigned cls)
+{
+    return t->is_hard && cls != 0 ? 0 : block_count(t);
 }
 
 static struct track *create(unsigned cls, bool is_hard)
 {
     unsigned limit = is_hard ? sizeclass_table[cls].capacity : light_limit(cls);
-    unsigned states = is_hard ? limit : 2 * limit + 1;
+    struct track like = {.limit = (uint16_t)limit, .is_hard = is_hard};
+    size_t state_bytes =
+        bits_round_up(state_count(&like, cls) * sizeof(uint16_t), sizeof(uint64_t));
     uint32_t words = is_hard ? (limit + WORD_BITS - 1) / WORD_BITS : 0;
-    size_t state_bytes = bits_round_up(states * sizeof(uint16_t), sizeof(uint64_t));
-    struct track *t = arena_alloc(sizeof(*t) + state_bytes + words * sizeof(uint64_t));
+    size_t start = bits_round_up(sizeof(like), sizeof(uint64_t));
+    struct track *t = arena_alloc(start + state_bytes + 3 * words * sizeof(uint64_t));
 
     if (t != NULL) {
-        t->limit = (uint16_t)limit;
-        t->is_hard = is_hard;
+        *t = like;
         t->words = words;
-        t->ready = (uint64_t *)((char *)t->state + state_bytes);
+        t->ready = (uint64_t *)((char *)t + start + state_bytes);
+        t->freed = t->ready + words;
+        t->freed_remote = t->freed + words;
     }
     return t;
 }
@@ -86,10 +95,10 @@ bool track_begin(struct span *s, bool is_hard)
         recycle(t, cls);
         return false;
     }
-    for (unsigned i = 0; i < state_count(t); i++) {
+    for (unsigned i = 0; i < state_count(t, cls); i++) {
         store_relaxed(&t->state[i], 0);
     }
-    memset(t->ready, 0, t->words * sizeof(t->ready[0]));
+    memset(t->ready, 0, 3 * t->words * sizeof(t->ready[0]));
     t->cursor = 0;
     store_relaxed(&s->track, t);
     store_release(&s->kind, (uint8_t)SPAN_TRACKED); /* pairs with the sweep */
@@ -142,11 +151,22 @@ static void carve(struct span *s)
     struct track *t = s->track;
     size_t bytes = sizeclass_bytes(s->cls);
     unsigned first = s->carved;
-    size_t more = bits_max(bits_max(CARVE_BYTES / bytes, CARVE_LEAST), first);
+    size_t more = bits_max(CARVE_BYTES / bytes, CARVE_LEAST);
 
     store_relaxed(&s->carved, (uint16_t)bits_min(first + more, t->limit));
     if (s->touched_before != 0 && s->cls != 0) { /* free blocks are zero */
         memset(block_at(s, first), 0, (s->carved - first) * bytes);
+    } else if (s->cls != 0) {
+        /*
+         * malloc looks at both ends. To read a fresh page first would be a fault more: the
+         * kernel shows the page of zeros, and replaces it at the first write.
+         */
+        for (unsigned i = first; i < s->carved; i++) {
+            char *p = block_at(s, i);
+
+            store_relaxed((uint64_t *)p, 0);
+            store_relaxed((uint64_t *)(p + bytes) - 1, 0);
+        }
     }
     for (unsigned i = (unsigned)bits_max(first, first_block(t)); i < s->carved; i++) {
         set_ready(t, i);
@@ -158,9 +178,12 @@ static void look_for_free(struct span *s)
 {
     struct track *t = s->track;
 
-    for (unsigned i = first_block(t); i < s->carved; i++) {
-        if (load_acquire(&t->state[i]) == 0) { /* pairs with track_clear */
-            set_ready(t, i);
+    for (unsigned i = 0; i < t->words; i++) {
+        t->ready[i] |= t->freed[i];
+        t->freed[i] = 0;
+        if (load_relaxed(&t->freed_remote[i]) != 0) {
+            /* acquire: pairs with track_set_freed_remote */
+            t->ready[i] |= swap_acquire(&t->freed_remote[i], 0);
         }
     }
 }
@@ -186,7 +209,7 @@ bool track_is_avail(const struct span *s, unsigned used)
 {
     const struct track *t = s->track;
 
-    return s->carved < state_count(t)
+    return s->carved < block_count(t)
            || (t->is_hard && count_free(s, used) >= sizeclass_table[s->cls].batch);
 }
 
@@ -195,7 +218,7 @@ bool track_has_block(struct span *s, unsigned used)
     struct track *t = s->track;
 
     if (!t->is_hard) {
-        return s->carved < state_count(t);
+        return s->carved < block_count(t);
     }
     if (find_ready(t)) {
         return true;
@@ -280,19 +303,38 @@ const char *track_before_free(const struct span *s, void *p)
     return found;
 }
 
-void *track_take_one(struct span *s, unsigned random, uint16_t **ret_state)
+unsigned track_take_hand(
+    struct span *s, struct track_hand *hand, unsigned most, uint64_t *random)
 {
     struct track *t = s->track;
-    unsigned turn = random % WORD_BITS;
+    unsigned first = t->cursor * WORD_BITS;
     uint64_t word = t->ready[t->cursor];
-    unsigned bit;
+    unsigned n = bits_count(word);
 
-    word = word >> turn | word << (WORD_BITS - turn) % WORD_BITS;
-    bit = ((unsigned)__builtin_ctzll(word) + turn) % WORD_BITS;
-    t->ready[t->cursor] &= ~((uint64_t)1 << bit);
-    bit += t->cursor * WORD_BITS;
-    *ret_state = &t->state[bit];
-    return block_at(s, bit);
+    if (n > most) { /* some of them, wherever */
+        uint64_t taken = 0;
+
+        for (n = 0; n < most; n++) {
+            taken |= (uint64_t)1 << track_bit_from(word & ~taken, track_random(random));
+        }
+        word = taken;
+    }
+    t->ready[t->cursor] &= ~word;
+    hand->start = block_at(s, first);
+    hand->word = t->cursor;
+    hand->next = track_bit_from(word, track_random(random));
+    store_relaxed(&hand->ready, word);
+    return n;
+}
+
+unsigned track_give_back_hand(struct span *s, struct track_hand *hand)
+{
+    struct track *t = s->track;
+    uint64_t word = hand->ready;
+
+    t->ready[hand->word] |= word;
+    store_relaxed(&hand->ready, 0);
+    return bits_count(word);
 }
 
 void track_give_back(struct span *s, struct block *list)
@@ -302,13 +344,29 @@ void track_give_back(struct span *s, struct block *list)
     }
 }
 
+static void check_hard(const struct span *s, unsigned used)
+{
+    const struct track *t = s->track;
+    unsigned free_blocks = 0;
+
+    for (unsigned i = 0; i < t->words; i++) {
+        CHECK((t->ready[i] & t->freed[i]) == 0); /* T3 */
+        free_blocks += bits_count(t->ready[i] | t->freed[i]);
+    }
+    CHECK(free_blocks + used <= s->carved); /* T3: others may be between two steps */
+}
+
 void track_check(const struct span *s, unsigned used)
 {
     const struct track *t = s->track;
     unsigned live = 0;
 
-    CHECK(s->carved <= state_count(t));
-    for (unsigned i = 0; i < state_count(t); i++) {
+    CHECK(s->carved <= block_count(t));
+    if (t->is_hard) {
+        check_hard(s, used);
+        return;
+    }
+    for (unsigned i = 0; i < block_count(t); i++) {
         bool is_live = load_relaxed(&t->state[i]) != 0;
 
         live += is_live;

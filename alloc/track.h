@@ -1,7 +1,7 @@
 /*
  * track - slabs that know, for each block, whether it is allocated
  *
- * Owns: a state for each block, out of band; which block of a hard slab is next.
+ * Owns: which blocks are free, out of band; which block of a hard slab is next.
  * Does not own: which slabs are tracked (heap.h), what a hardened block looks like
  * (harden.h), counts and remote frees, which are as in any slab (slab.h) but without lists.
  *
@@ -21,8 +21,10 @@
  *
  * Invariants (track_check):
  *
- *     T1  used == states that are not 0 + remote frees not folded
- *     T2  the state of a block at or behind `carved` is 0
+ *     T1  light: used == states that are not 0 + remote frees not folded
+ *     T2  light: the state of a block at or behind `carved` is 0
+ *     T3  hard: a block has a bit in one of ready, freed, freed_remote, or it is in use, in
+ *         the hand, at or behind `carved`, or the first one that is never handed out
  */
 #ifndef TRACK_H
 #define TRACK_H
@@ -30,18 +32,36 @@
 #include "sizeclass.h"
 #include "span.h"
 
-enum { TRACK_LIGHT = 128 }; /* blocks in a light slab, at most */
+enum {
+    TRACK_LIGHT = 128, /* blocks in a light slab, at most */
+    TRACK_WINDOW = 8, /* free blocks among which the next one of a hard slab is drawn */
+};
 
 struct track {
     struct track *next_unused; /* track_lock */
     char *start;               /* of the slab */
-    uint64_t *ready; /* hard, owner: bits of free blocks whose turn is still to come */
-    uint32_t words;  /* of ready */
-    uint32_t cursor; /* owner: the word that blocks are taken from */
-    uint16_t limit;  /* blocks that the slab has, carved or not */
+    /* Hard: bits of free blocks. Whose turn is to come, and what was freed since. */
+    uint64_t *ready;        /* owner */
+    uint64_t *freed;        /* owner */
+    uint64_t *freed_remote; /* atomic: any thread sets, the owner takes */
+    uint32_t words;         /* of each */
+    uint32_t cursor;        /* owner: the word that blocks are taken from */
+    uint16_t limit;         /* blocks that the slab has, carved or not */
     bool is_hard;
     uint16_t
-        state[]; /* atomic: 0: free; light: 1; hard: block bytes less the request */
+        state[]; /* atomic: 0: free; light: 1; hard: 1, of blocks of no size only */
+};
+
+/*
+ * Hard: what malloc takes from without a look at the slab: those of 64 blocks side by side
+ * that were free when the heap took them. They count as used.
+ */
+struct track_hand {
+    uint64_t
+        ready;     /* atomic: owner writes, sweeps read; bits of blocks that are left */
+    char *start;   /* of the first of the 64 */
+    uint32_t next; /* the bit to be taken next, if any is left */
+    uint32_t word; /* of the slab's bits */
 };
 
 extern struct lock track_lock;
@@ -80,10 +100,14 @@ bool track_has_any(struct span *s, unsigned used);
 struct block *track_take(struct span *s, unsigned most, unsigned *ret_n);
 
 /*
- * Hard: one block, and where its state is, to be set by the caller before the program has
- * it. Only where track_has_block. Owner, who counts it.
+ * Hard: fills an empty hand with up to `most` blocks; returns how many, 1 at least. Only
+ * where track_has_block. Owner, who counts them.
  */
-void *track_take_one(struct span *s, unsigned random, uint16_t **ret_state);
+unsigned track_take_hand(
+    struct span *s, struct track_hand *hand, unsigned most, uint64_t *random);
+
+/* What is left in the hand goes back; returns how many. Owner, who counts them. */
+unsigned track_give_back_hand(struct span *s, struct track_hand *hand);
 
 /* A list that track_take gave and nobody used. They are not handed out again. */
 void track_give_back(struct span *s, struct block *list);
@@ -94,21 +118,71 @@ void track_give_back(struct span *s, struct block *list);
  */
 const char *track_before_free(const struct span *s, void *p);
 
+/* The number of the block that starts at p. Any thread. */
+static inline unsigned track_index(const struct span *s, const void *p)
+{
+    const struct sizeclass *c = &sizeclass_table[load_relaxed(&s->cls)];
+    uint32_t offset = (uint32_t)((const char *)p - s->track->start);
+
+    return (unsigned)(((uint64_t)offset * c->reciprocal) >> 32);
+}
+
 /* The state of the block that starts at p. Any thread. */
 static inline uint16_t *track_state(const struct span *s, const void *p)
 {
-    struct track *t = s->track;
-    const struct sizeclass *c = &sizeclass_table[load_relaxed(&s->cls)];
-    uint32_t offset = (uint32_t)((const char *)p - t->start);
-
-    return &t->state[((uint64_t)offset * c->reciprocal) >> 32];
+    return &s->track->state[track_index(s, p)];
 }
 
 /* Free the block with this state. False: it is free already. Any thread. */
 static inline bool track_clear(uint16_t *state)
 {
-    /* release: the next user of the block sees our writes. Pairs with look_for_free. */
     return swap_acq_rel(state, 0) != 0;
+}
+
+/* A number below 64 from a state of 64 bits. */
+static inline unsigned track_random(uint64_t *random)
+{
+    *random = *random * 6364136223846793005u + 1442695040888963407u;
+    return (unsigned)(*random >> 58);
+}
+
+/* The first bit set at or behind `from`, in a circle. word is not 0. */
+static inline unsigned track_bit_from(uint64_t word, unsigned from)
+{
+    word = word >> from | word << (64 - from) % 64;
+    return ((unsigned)__builtin_ctzll(word) + from) % 64;
+}
+
+/*
+ * The next block of a hand that is not empty. What comes after it is drawn here, from the
+ * next few, so that its memory is on the way when it is wanted. Owner.
+ */
+static ALWAYS_INLINE void *track_pop(
+    struct track_hand *hand, size_t bytes, uint64_t *random)
+{
+    unsigned bit = hand->next;
+    uint64_t left = hand->ready & ~((uint64_t)1 << bit);
+
+    store_relaxed(&hand->ready, left);
+    if (LIKELY(left != 0)) {
+        hand->next = track_bit_from(left,
+            ((unsigned)__builtin_ctzll(left) + track_random(random) % TRACK_WINDOW)
+                % 64);
+        __builtin_prefetch(hand->start + hand->next * bytes, 1);
+    }
+    return hand->start + bit * bytes;
+}
+
+/* Hard: block number i, clear, is free from now on. The slab's owner, or any thread. */
+static ALWAYS_INLINE void track_set_freed(struct track *t, unsigned i)
+{
+    t->freed[i / 64] |= (uint64_t)1 << (i % 64);
+}
+
+static ALWAYS_INLINE void track_set_freed_remote(struct track *t, unsigned i)
+{
+    /* release: its next user sees it clear. Pairs with look_for_free. */
+    or_release(&t->freed_remote[i / 64], (uint64_t)1 << (i % 64));
 }
 
 void track_check(const struct span *s, unsigned used);

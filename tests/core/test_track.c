@@ -16,12 +16,18 @@ static struct span *new_tracked(unsigned cls, bool is_hard)
     return s;
 }
 
-static unsigned random_next(void)
-{
-    static uint64_t state = 1;
+static uint64_t random_state = 1;
+static struct track_hand hand;
 
-    state = state * 6364136223846793005u + 1;
-    return (unsigned)(state >> 33);
+/* Only where track_has_block or track_has_any, if the hand is empty. */
+static void *take_one(struct span *s)
+{
+    if (hand.ready == 0) {
+        unsigned n = slab_take_hand(s, &hand, 9, &random_state);
+
+        cr_assert(n >= 1 && n <= 9);
+    }
+    return track_pop(&hand, sizeclass_bytes(s->cls), &random_state);
 }
 
 static void ignore(const struct span *s)
@@ -78,16 +84,16 @@ Test(track, hard_slab_uses_no_block_again_before_the_free_ones)
 
     track_on_end = ignore;
     for (unsigned i = 0; i < 10 * capacity; i++) {
-        uint16_t *state;
         void *p;
 
-        cr_assert(track_has_block(s, slab_used(s)));
-        p = slab_take_one(s, random_next(), &state);
-        cr_assert_eq(*state, 0);
-        cr_assert_eq(state, track_state(s, p));
+        cr_assert(hand.ready != 0 || track_has_block(s, slab_used(s)));
+        p = take_one(s);
         at_once += p == last; /* where one look follows the other */
-        *state = 9;
-        cr_assert(track_clear(state));
+        if (i % 3 == 0) {
+            track_set_freed_remote(s->track, track_index(s, p));
+        } else {
+            track_set_freed(s->track, track_index(s, p));
+        }
         slab_count_free(s);
         last = p;
     }
@@ -101,16 +107,39 @@ Test(track, hard_slab_fills_to_the_last_block_but_the_first)
         struct span *s = new_tracked(cls, true);
         unsigned n = 0;
 
-        while (track_has_any(s, slab_used(s))) {
-            uint16_t *state;
-            char *p = slab_take_one(s, random_next(), &state);
+        while (hand.ready != 0 || track_has_any(s, slab_used(s))) {
+            char *p = take_one(s);
 
             cr_assert_gt(p, span_address(s));
-            cr_assert_eq(*state, 0);
-            *state = 8;
+            cr_assert_eq((p - span_address(s)) % sizeclass_bytes(cls), 0);
             n++;
         }
         cr_assert_eq(n, slab_capacity(s) - 1);
+        slab_check(s);
+    }
+}
+
+Test(track, a_hand_that_is_given_back_is_as_if_never_taken)
+{
+    struct span *s = new_tracked(sizeclass_of(64), true);
+    uint64_t seen[SLAB_BLOCKS_MAX / 64] = {0};
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < 40; i++) { /* takes four, uses one, gives three back */
+        unsigned used = slab_used(s);
+        size_t index;
+        void *p;
+
+        cr_assert(track_has_block(s, used));
+        n = slab_take_hand(s, &hand, 4, &random_state);
+        cr_assert_eq(slab_used(s), used + n);
+        p = track_pop(&hand, sizeclass_bytes(s->cls), &random_state);
+        index = track_index(s, p);
+        cr_assert_eq(seen[index / 64] >> (index % 64) & 1, 0, "handed out twice");
+        seen[index / 64] |= (uint64_t)1 << (index % 64);
+        cr_assert_eq(slab_give_back_hand(s, &hand), n - 1);
+        cr_assert_eq(hand.ready, 0);
+        cr_assert_eq(slab_used(s), used + 1);
         slab_check(s);
     }
 }
