@@ -7,6 +7,7 @@
  * nothing lives.
  */
 #include "counters.h"
+#include "harden.h"
 #include "large.h"
 #include "malloc.h"
 #include "os.h"
@@ -216,10 +217,13 @@ static void expect_nothing_lives(void)
 
 int main(int argc, char **argv)
 {
-    uint64_t seconds = argc == 3 ? strtoull(argv[2], NULL, 10) : 2;
+    uint64_t seconds = argc >= 3 ? strtoull(argv[2], NULL, 10) : 2;
     uint64_t end_ns = os_monotonic_ns() + seconds * 1000000000u;
     uintptr_t serial = 0;
 
+    if (argc == 4 && strcmp(argv[3], "--hardened") == 0) {
+        harden_start();
+    }
     for (unsigned i = 1; i < COMPONENTS; i++) {
         char name[16];
 
