@@ -9,7 +9,10 @@
 
 #define SLEEPERS ((uintptr_t)1) /* in the word; thread pointers are aligned */
 
-enum { SPINS = 100 }; /* then sleep: a holder that lost its processor is not spun on */
+enum {
+    SPINS = 100,   /* then sleep: a holder that lost its processor is not spun on */
+    SLEEP_MS = 50, /* and look again: a filter of system calls may refuse to wake us */
+};
 
 #if DEBUG_CHECKS
 static __thread uint32_t held_ranks INITIAL_EXEC;
@@ -93,7 +96,7 @@ static COLD NOINLINE void lock_slow(struct lock *l)
         if (word != 0
             && ((word & SLEEPERS) != 0
                 || cas_acquire(&l->word, &word, word | SLEEPERS))) {
-            os_futex_wait(futex_of(l), (uint32_t)(word | SLEEPERS));
+            os_futex_wait_ms(futex_of(l), (uint32_t)(word | SLEEPERS), SLEEP_MS);
         }
     }
 }

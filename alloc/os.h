@@ -106,8 +106,7 @@ int os_duplicate(int fd);
 /* Fill with unpredictable bytes; never blocks, never fails. */
 void os_random(void *buffer, size_t bytes);
 
-/* Wait while *word == value (spurious returns happen); wake all who wait. */
-void os_futex_wait(uint32_t *word, uint32_t value);
+/* Wait while *word == value, so long at most (spurious returns happen); wake all who wait. */
 void os_futex_wait_ms(uint32_t *word, uint32_t value, uint32_t most_ms);
 void os_futex_wake_all(uint32_t *word);
 

@@ -289,14 +289,6 @@ void os_random(void *buffer, size_t bytes)
     errno = saved;
 }
 
-void os_futex_wait(uint32_t *word, uint32_t value)
-{
-    int saved = errno;
-
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
-    errno = saved;
-}
-
 void os_futex_wait_ms(uint32_t *word, uint32_t value, uint32_t most_ms)
 {
     struct timespec most = {most_ms / 1000, (long)(most_ms % 1000) * 1000000};

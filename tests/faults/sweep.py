@@ -32,6 +32,7 @@ PLANS = {
     "no getrandom": "getrandom:1+",
     "no prctl": "prctl:1+",
     "no key of threads": "key:1+",
+    "nobody is woken": "futex:2+",
     "a kernel of 2016": "populate:1+,wipeonfork:1+,memfd_create:1+,getrandom:1+",
     "seccomp: nothing but memory": ",".join(f"{name}:1+=1" for name in sorted(FIGURES)),
     "everything fails": ",".join(f"{name}:1+" for name in (
