@@ -84,7 +84,7 @@ static void mixed(struct worker *w)
     }
 }
 
-#define ONE_THREAD .threads = 1, .at_least = 1
+#define ONE_THREAD .groups = "batches", .threads = 1, .at_least = 1
 
 const struct workload batch_workloads[] = {
     {"batch-fifo", "512 blocks of 32 B, freed in order", ONE_THREAD, .ops = 200000000,

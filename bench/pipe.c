@@ -117,7 +117,9 @@ static void work(struct worker *w)
     }
 }
 
-#define PIPE .at_least = 2, .begin = begin, .work = work, .end = end
+#define PIPE                                                                           \
+    .groups = "producer_consumer", .at_least = 2, .begin = begin, .work = work,        \
+    .end = end
 
 const struct workload pipe_workloads[] = {
     {"pipe-1-1", "1 producer, 1 consumer, 8 to 256 B", .threads = 2, .ops = 30000000,
