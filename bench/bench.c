@@ -22,7 +22,11 @@ enum { THREADS_MAX = 256 };
 
 static const struct workload *const families[] = {sizes_workloads, batch_workloads,
     larson_workloads, pipe_workloads, lifetime_workloads, realloc_workloads,
-    calloc_workloads, large_workloads, aligned_workloads};
+    calloc_workloads, large_workloads, aligned_workloads, strings_workloads,
+    vectors_workloads, tables_workloads, nodes_workloads, requests_workloads,
+    pools_workloads, leaks_workloads, drops_workloads, bignum_workloads,
+    covers_workloads, exchange_workloads, stress_workloads, orders_workloads,
+    sharing_workloads, churn_workloads, phases_workloads};
 enum { FAMILIES = sizeof(families) / sizeof(families[0]) };
 
 void bench_fail(const char *format, ...)
