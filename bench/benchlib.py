@@ -314,8 +314,8 @@ def seconds_text(s):
 
 def bytes_text(n):
     for unit in ("B", "KiB", "MiB"):
-        if n < 1024:
-            return f"{n:.3g} {unit}"
+        if abs(n) < 1024:
+            return f"{n:.0f} {unit}" if abs(n) >= 100 else f"{n:.3g} {unit}"
         n /= 1024
     return f"{n:.3g} GiB"
 

@@ -1,14 +1,14 @@
 """charts - line charts on logarithmic axes, several side by side
 
 Owns: the drawing. A panel has a title, a label below, ticks, and a line a name: points of
-(x, y, or (y, least, most)). Colours are those of compare_svg.py.
+(x, y). Colours are those of compare_svg.py.
 """
 import math
 from xml.sax.saxutils import escape
 
 from compare_svg import COLOURS, text
 
-WIDTH, HEIGHT, LEFT, TOP, GAP, FOOT = 420, 280, 64, 64, 70, 66
+WIDTH, HEIGHT, LEFT, TOP, GAP, FOOT = 420, 280, 78, 64, 70, 66
 
 
 class Axis:
@@ -33,7 +33,8 @@ class Axis:
 
 
 def draw_panel(at, panel, colours):
-    """panel: title, xlabel, ylabel, lines {name: [(x, y)]}, xticks [(x, text)]."""
+    """panel: title, xlabel, ylabel, lines {name: [(x, y)]}, xticks [(x, text)],
+    and as they like ytext, which writes a value of y, and dots."""
     points = [p for line in panel["lines"].values() for p in line]
     left, right, bottom = at + LEFT, at + LEFT + WIDTH, TOP + HEIGHT
     out = [text(left, TOP - 10, panel["title"], size=12, extra=' font-weight="bold"')]
@@ -45,7 +46,8 @@ def draw_panel(at, panel, colours):
         at_y = y.place(tick)
         out.append(f'<line x1="{left}" y1="{at_y:.1f}" x2="{right}" y2="{at_y:.1f}" '
             'stroke="#ddd"/>')
-        out.append(text(left - 6, at_y + 4, f"{tick:,.10g}", "end", 10))
+        label = panel["ytext"](tick) if "ytext" in panel else f"{tick:,.10g}"
+        out.append(text(left - 6, at_y + 4, label, "end", 10))
     for value, label in panel["xticks"]:
         if x.low <= value <= x.high:
             at_x = x.place(value)
