@@ -13,6 +13,7 @@ import os
 import pathlib
 import platform
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -382,7 +383,7 @@ def run_tool(name, work, args):
         return 1
     except KeyboardInterrupt:
         resume = getattr(args, "resume", None)
-        how = " ".join([sys.argv[0]] + sys.argv[1:])
+        how = shlex.join(sys.argv)
         print(f"\n{name}: interrupted" + (f"; go on with {how}" if resume else ""),
             file=sys.stderr)
         return 130
