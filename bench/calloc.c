@@ -106,9 +106,9 @@ static void large(struct worker *w)
 
 const struct workload calloc_workloads[] = {
     {"calloc-mix", "256 slots of zeroed blocks, 16 B to 64 KiB", .groups = "calloc",
-        .threads = 1, .at_least = 1, .ops = 10000000, .work = work},
+        .threads = 1, .at_least = 1, .ops = 6000000, .work = work},
     {"calloc-large", "16 tables of 64 KiB to 4 MiB, every fourth page written",
-        .groups = "calloc,large_blocks", .threads = 1, .at_least = 1, .ops = 16000,
+        .groups = "calloc,large_blocks", .threads = 1, .at_least = 1, .ops = 10000,
         .work = large},
     {0},
 };

@@ -120,6 +120,6 @@ const struct workload drops_workloads[] = {
     {"drop-remote", "the same in order by another thread", DROPS, .ops = 10000000,
         .work = drop_remote},
     {"drop-large", "frees of 32 blocks of 128 KiB to 4 MiB, all written", DROPS,
-        .ops = 8000, .work = drop_large},
+        .ops = 4000, .work = drop_large},
     {0},
 };

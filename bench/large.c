@@ -71,13 +71,13 @@ static void huge(struct worker *w)
 
 const struct workload large_workloads[] = {
     {"large-1m", "16 blocks of 64 KiB to 1 MiB, all pages written",
-        .groups = "large_blocks", .threads = 1, .at_least = 1, .ops = 500000,
+        .groups = "large_blocks", .threads = 1, .at_least = 1, .ops = 200000,
         .size = MIB, .work = work},
     {"large-8m", "16 blocks of 64 KiB to 8 MiB, all pages written",
-        .groups = "large_blocks", .threads = 1, .at_least = 1, .ops = 100000,
+        .groups = "large_blocks", .threads = 1, .at_least = 1, .ops = 40000,
         .size = 8 * MIB, .work = work},
     {"large-25m", "16 blocks of 5 to 25 MiB replaced at random, one in four written",
-        .groups = "large_blocks", .threads = 1, .at_least = 1, .ops = 1000,
+        .groups = "large_blocks", .threads = 1, .at_least = 1, .ops = 500,
         .size = 25 * MIB, .work = huge},
     {0},
 };

@@ -81,13 +81,13 @@ static void sweep(struct worker *w)
     }
 
 const struct workload sizes_workloads[] = {
-    PAIR("8", 8, 120000000),
-    PAIR("64", 64, 100000000),
+    PAIR("8", 8, 80000000),
+    PAIR("64", 64, 80000000),
     PAIR("512", 512, 80000000),
     PAIR("2k", 2 * KIB, 60000000),
     PAIR("16k", 16 * KIB, 50000000),
-    PAIR("128k", 128 * KIB, 6000000),
-    PAIR("1m", MIB, 700000),
+    PAIR("128k", 128 * KIB, 4000000),
+    PAIR("1m", MIB, 400000),
     {.name = "sweep",
         .what = "16 live blocks of 8 B to 1 MiB, every doubling as likely",
         .groups = "allocation_sizes",

@@ -220,7 +220,7 @@ const struct workload stress_workloads[] = {
     {"stress-mix", "4 lines of threads: lists, swaps, blocks of up to 2 MiB", STRESS,
         .ops = 12000000, .begin = cells_begin, .work = mix, .end = cells_end},
     {"stress-realloc", "4 threads: slots replaced, resized, handed over, to 32 KiB",
-        STRESS, .ops = 5000000, .begin = inboxes_begin, .work = resize,
+        STRESS, .ops = 3000000, .begin = inboxes_begin, .work = resize,
         .end = inboxes_end},
     {0},
 };
