@@ -49,7 +49,8 @@ static void work(struct worker *w)
 }
 
 const struct workload aligned_workloads[] = {
-    {"aligned", "512 slots, three in four aligned to 32 B to 4 KiB", .threads = 1,
-        .at_least = 1, .ops = 20000000, .work = work},
+    {"aligned", "512 slots, three in four aligned to 32 B to 4 KiB",
+        .groups = "aligned,allocation_sizes", .threads = 1, .at_least = 1,
+        .ops = 20000000, .work = work},
     {0},
 };

@@ -84,20 +84,20 @@ static void mixed(struct worker *w)
     }
 }
 
-#define ONE_THREAD .threads = 1, .at_least = 1
+#define ONE_THREAD .groups = "batches", .threads = 1, .at_least = 1
 
 const struct workload batch_workloads[] = {
-    {"batch-fifo", "512 blocks of 32 B, freed in order", ONE_THREAD, .ops = 200000000,
+    {"batch-fifo", "512 blocks of 32 B, freed in order", ONE_THREAD, .ops = 100000000,
         .size = 32, .work = in_order},
-    {"batch-lifo", "512 blocks of 32 B, freed in reverse", ONE_THREAD, .ops = 200000000,
+    {"batch-lifo", "512 blocks of 32 B, freed in reverse", ONE_THREAD, .ops = 100000000,
         .size = 32, .work = reverse},
     {"batch-shuffled", "512 blocks of 32 B, freed shuffled", ONE_THREAD,
-        .ops = 200000000, .size = 32, .work = shuffled},
-    {"batch-2000", "512 blocks of 2,000 B, freed shuffled", ONE_THREAD, .ops = 20000000,
+        .ops = 100000000, .size = 32, .work = shuffled},
+    {"batch-2000", "512 blocks of 2,000 B, freed shuffled", ONE_THREAD, .ops = 8000000,
         .size = 2000, .work = shuffled},
     {"batch-mixed", "512 blocks of 16 to 527 B, freed shuffled", ONE_THREAD,
-        .ops = 120000000, .work = mixed},
+        .ops = 80000000, .work = mixed},
     {"batch-burst", "bursts of 4,096 blocks of 24 KiB, freed in reverse", ONE_THREAD,
-        .ops = 4000000, .size = 24 * KIB, .work = burst},
+        .ops = 1000000, .size = 24 * KIB, .work = burst},
     {0},
 };

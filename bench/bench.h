@@ -10,6 +10,7 @@
 #ifndef BENCH_H
 #define BENCH_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,18 +35,20 @@ struct plan {
 struct worker {
     struct plan *plan;
     unsigned index;
-    uint64_t random; /* state of the generator; a function of seed and index */
-    uint64_t ops;    /* done so far, counted by the workload */
-    uint64_t quota;  /* this worker's share of the plan's ops */
+    uint64_t random;   /* state of the generator; a function of seed and index */
+    uint64_t ops;      /* done so far, counted by the workload */
+    uint64_t quota;    /* this worker's share of the plan's ops */
+    uint64_t timed_ns; /* of a workload that times a part of itself; else 0 */
 };
 
 struct workload {
     const char *name;
     const char *what;
-    unsigned threads;  /* unless --threads says otherwise */
-    unsigned at_least; /* fewer threads make no sense */
-    uint64_t ops;      /* unless --ops or --seconds: about one second */
-    size_t size;       /* argument of the family: a block size or the like */
+    const char *groups; /* those that --group chooses it by, with commas between */
+    unsigned threads;   /* unless --threads says otherwise */
+    unsigned at_least;  /* fewer threads make no sense */
+    uint64_t ops;       /* unless --ops or --seconds: about one second */
+    size_t size;        /* argument of the family: a block size or the like */
     void (*begin)(struct plan *plan);
     void (*work)(struct worker *w);
     void (*end)(struct plan *plan);
@@ -61,6 +64,22 @@ extern const struct workload realloc_workloads[];
 extern const struct workload calloc_workloads[];
 extern const struct workload large_workloads[];
 extern const struct workload aligned_workloads[];
+extern const struct workload strings_workloads[];
+extern const struct workload vectors_workloads[];
+extern const struct workload tables_workloads[];
+extern const struct workload nodes_workloads[];
+extern const struct workload requests_workloads[];
+extern const struct workload pools_workloads[];
+extern const struct workload leaks_workloads[];
+extern const struct workload drops_workloads[];
+extern const struct workload bignum_workloads[];
+extern const struct workload covers_workloads[];
+extern const struct workload exchange_workloads[];
+extern const struct workload stress_workloads[];
+extern const struct workload orders_workloads[];
+extern const struct workload sharing_workloads[];
+extern const struct workload churn_workloads[];
+extern const struct workload phases_workloads[];
 
 /* A check failed: say so and end with code 1. A run that fails has no number. */
 void bench_fail(const char *format, ...)
@@ -71,6 +90,9 @@ uint64_t bench_now_ns(void);
 /* Zeroed memory for the harness, never from malloc. */
 void *array_map(size_t bytes);
 void array_unmap(void *array, size_t bytes);
+
+/* A worker that is not the plan's own thread: a helper that a workload starts itself. */
+void bench_thread(pthread_t *ret, void *(*run)(void *), void *arg);
 
 /* More work to do? Called once for a batch of operations: it may read the clock. */
 bool worker_more(const struct worker *w);
@@ -147,6 +169,7 @@ static inline void *block_new(size_t size)
 static inline void block_delete(void *p, size_t size)
 {
     block_check(p, size);
+    *(uint64_t *)p = 0; /* a second owner of the block would find that */
     free(p);
 }
 

@@ -5,8 +5,11 @@ Owns: the drawing. Does not own: the figures; it takes the document that --json 
 import math
 from xml.sax.saxutils import escape
 
-ROW, TOP, LEFT, PANEL, GAP = 18, 74, 150, 330, 40
-COLOURS = ("#0b6e99", "#d1495b", "#edae49", "#66a182", "#5b5f97", "#8d6a4f", "#2e4057")
+from benchlib import is_ours
+
+TOP, LEFT, PANEL, GAP = 74, 150, 300, 36
+COLOURS = ("#0b6e99", "#d1495b", "#edae49", "#66a182", "#5b5f97", "#8d6a4f", "#2e4057",
+    "#e377c2", "#9a9a00", "#17a2a2", "#7f7f7f", "#a05195")
 LEAST, MOST = 0.2, 5.0  # what lies beyond is drawn at the edge
 TICKS = (0.25, 0.5, 1, 2, 4)
 
@@ -22,9 +25,46 @@ def text(x, y, what, anchor="start", size=11, extra=""):
         f'{extra}>{escape(what)}</text>')
 
 
-def draw_panel(left, title, metric, document, names, colours):
-    summary = document["summary"]
-    bottom = TOP + ROW * len(summary)
+def ratios_of(document, names):
+    """The panels: (title, {workload: {name: (ratio, interval)}}, {name: mean})."""
+    base, envelope = document["baseline"], document["envelope"]
+    panels = []
+    for metric, what in (("time", "time"), ("rss", "peak RSS")):
+        rows = {w: {n: (r[n][metric + "_ratio"], r[n][metric + "_interval"])
+            for n in names if metric + "_ratio" in r[n]}
+            for w, r in document["summary"].items()}
+        means = {n: m[metric]["mean"] for n, m in document["means"].items() if n in names}
+        panels.append((f"{what} / {base}, less is better", rows, means))
+    ours = [n for n in envelope["time"] if is_ours(n)]
+    for metric, what in (("time", "time / the best peer"), ("rss", "RSS / the leanest peer")):
+        if ours and len(document["peers"][metric]) > 1:
+            each = {n: envelope[metric][n] for n in ours if n in envelope[metric]}
+            rows = {w: {n: (e["workloads"][w]["ratio"], e["workloads"][w]["interval"])
+                for n, e in each.items() if w in e["workloads"]}
+                for w in document["summary"]}
+            panels.append((what, rows, {n: e["mean"] for n, e in each.items()}))
+    return panels
+
+
+def draw_row(left, y, row, found, names, colours):
+    out = []
+    for shift, name in enumerate(names):
+        if name not in found:
+            continue
+        ratio, between = found[name]
+        at_y = y + row * (shift + 1) / (len(names) + 1)
+        if between:
+            out.append(f'<line x1="{left + place(between[0]):.1f}" y1="{at_y:.1f}" '
+                f'x2="{left + place(between[1]):.1f}" y2="{at_y:.1f}" '
+                f'stroke="{colours[name]}" stroke-width="1.5"/>')
+        out.append(f'<circle cx="{left + place(ratio):.1f}" cy="{at_y:.1f}" r="2.8" '
+            f'fill="{colours[name]}"><title>{escape(name)} {ratio:.3f}</title></circle>')
+    return out
+
+
+def draw_panel(left, panel, row, names, colours):
+    title, rows, means = panel
+    bottom = TOP + row * (len(rows) + 1)
     out = [text(left, TOP - 24, title, size=12, extra=' font-weight="bold"')]
     for tick in TICKS:
         x = left + place(tick)
@@ -32,28 +72,21 @@ def draw_panel(left, title, metric, document, names, colours):
         out.append(f'<line x1="{x:.1f}" y1="{TOP - 4}" x2="{x:.1f}" y2="{bottom}" '
             f'stroke="{colour}" stroke-width="{width}"/>')
         out.append(text(x, TOP - 8, f"{tick:g}", "middle", 10))
-    for at, rows in enumerate(summary.values()):
-        for shift, name in enumerate(names):
-            row = rows[name]
-            if metric + "_ratio" not in row:
-                continue
-            y = TOP + ROW * at + ROW * (shift + 1) / (len(names) + 1)
-            x, between = left + place(row[metric + "_ratio"]), row[metric + "_interval"]
-            if between:
-                out.append(f'<line x1="{left + place(between[0]):.1f}" y1="{y:.1f}" '
-                    f'x2="{left + place(between[1]):.1f}" y2="{y:.1f}" '
-                    f'stroke="{colours[name]}" stroke-width="1.5"/>')
-            out.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.8" fill="{colours[name]}">'
-                f'<title>{escape(name)} {row[metric + "_ratio"]:.3f}</title></circle>')
-    return out
+    shown = [n for n in names if any(n in found for found in rows.values())]
+    for at, found in enumerate(rows.values()):
+        out += draw_row(left, TOP + row * at, row, found, shown, colours)
+    return out + draw_row(left, bottom - row, row, {n: (m, None) for n, m in means.items()},
+        shown, colours)
 
 
 def draw(document):
     summary, baseline = document["summary"], document["baseline"]
     names = [n for n in document["allocators"] if n != baseline]
     colours = {n: COLOURS[i % len(COLOURS)] for i, n in enumerate(names)}
-    width = LEFT + 2 * PANEL + GAP + 20
-    height = TOP + ROW * len(summary) + 30
+    panels = ratios_of(document, names)
+    row = max(18, 5 * len(names) + 4)
+    width = LEFT + len(panels) * (PANEL + GAP)
+    height = TOP + row * (len(summary) + 1) + 30
     machine = document["machine"]
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" font-family="sans-serif" fill="#222">',
@@ -63,16 +96,15 @@ def draw(document):
         out.append(f'<circle cx="{x}" cy="20" r="4" fill="{colours[name]}"/>')
         out.append(text(x + 9, 24, name, size=12))
         x += 30 + 8 * len(name)
-    for at, name in enumerate(summary):
-        y = TOP + ROW * at
+    for at, name in enumerate([*summary, "geometric mean"]):
+        y = TOP + row * at
         if at % 2 == 0:
-            out.append(f'<rect x="0" y="{y}" width="{width}" height="{ROW}" '
+            out.append(f'<rect x="0" y="{y}" width="{width}" height="{row}" '
                 'fill="#f5f5f5"/>')
-        out.append(text(LEFT - 10, y + ROW * 0.7, name, "end"))
-    out += draw_panel(LEFT, f"time / {baseline}, less is better", "time", document, names,
-        colours)
-    out += draw_panel(LEFT + PANEL + GAP, f"peak RSS / {baseline}, less is better", "rss",
-        document, names, colours)
-    out.append(text(LEFT, height - 10, f"{document['rounds']} runs, median of ratios, "
+        out.append(text(LEFT - 10, y + row / 2 + 4, name, "end",
+            extra=' font-weight="bold"' if at == len(summary) else ""))
+    for at, panel in enumerate(panels):
+        out += draw_panel(LEFT + at * (PANEL + GAP), panel, row, names, colours)
+    out.append(text(LEFT, height - 10, f"median ratio of {document['rounds']} runs, "
         f"95 % interval; {machine['cpu']}, {machine['cores']} cores", size=10))
     return "\n".join(out) + "\n</svg>\n"

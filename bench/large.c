@@ -1,5 +1,5 @@
 /*
- * large - blocks of 64 KiB to 8 MiB come and go, all pages written
+ * large - blocks of 64 KiB to 25 MiB come and go, all pages written
  */
 #include "bench.h"
 
@@ -42,10 +42,42 @@ static void work(struct worker *w)
     }
 }
 
+/* 5 to 25 MiB, all sizes alike; the pages are written once in four lives. */
+static void huge(struct worker *w)
+{
+    void *block[SLOTS] = {NULL};
+    size_t size[SLOTS] = {0}, most = w->plan->workload->size;
+
+    while (worker_more(w)) {
+        size_t at = random_below(&w->random, SLOTS);
+
+        if (block[at] != NULL) {
+            block_delete(block[at], size[at]);
+        }
+        size[at] = most / 5 + random_below(&w->random, most - most / 5);
+        block[at] = checked(malloc(size[at]), size[at]);
+        if (random_below(&w->random, 4) == 0) {
+            block_touch(block[at], size[at]);
+        }
+        block_mark(block[at], size[at]);
+        w->ops++;
+    }
+    for (unsigned i = 0; i < SLOTS; i++) {
+        if (block[i] != NULL) {
+            block_delete(block[i], size[i]);
+        }
+    }
+}
+
 const struct workload large_workloads[] = {
-    {"large-1m", "16 blocks of 64 KiB to 1 MiB, all pages written", .threads = 1,
-        .at_least = 1, .ops = 500000, .size = MIB, .work = work},
-    {"large-8m", "16 blocks of 64 KiB to 8 MiB, all pages written", .threads = 1,
-        .at_least = 1, .ops = 100000, .size = 8 * MIB, .work = work},
+    {"large-1m", "16 blocks of 64 KiB to 1 MiB, all pages written",
+        .groups = "large_blocks", .threads = 1, .at_least = 1, .ops = 200000,
+        .size = MIB, .work = work},
+    {"large-8m", "16 blocks of 64 KiB to 8 MiB, all pages written",
+        .groups = "large_blocks", .threads = 1, .at_least = 1, .ops = 40000,
+        .size = 8 * MIB, .work = work},
+    {"large-25m", "16 blocks of 5 to 25 MiB replaced at random, one in four written",
+        .groups = "large_blocks", .threads = 1, .at_least = 1, .ops = 500,
+        .size = 25 * MIB, .work = huge},
     {0},
 };

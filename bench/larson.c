@@ -69,8 +69,10 @@ static void work(struct worker *w)
 
 const struct workload larson_workloads[] = {
     {"larson-small", "4 lines of threads, 5,000 slots each of 8 to 128 B, handed on",
-        .threads = 4, .at_least = 1, .ops = 80000000, .size = 128, .work = work},
+        .groups = "random_lifetimes", .threads = 4, .at_least = 1, .ops = 30000000,
+        .size = 128, .work = work},
     {"larson-mix", "4 lines of threads, 5,000 slots each of 8 B to 1 KiB, handed on",
-        .threads = 4, .at_least = 1, .ops = 40000000, .size = 1024, .work = work},
+        .groups = "random_lifetimes", .threads = 4, .at_least = 1, .ops = 16000000,
+        .size = 1024, .work = work},
     {0},
 };

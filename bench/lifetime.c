@@ -75,11 +75,13 @@ static void work(struct worker *w)
 }
 
 const struct workload lifetime_workloads[] = {
-    {"lifetime-small", "1,000 slots, sizes near lognormal", .threads = 1, .at_least = 1,
-        .ops = 80000000, .size = 1000, .work = work},
-    {"lifetime-big", "50,000 slots, sizes near lognormal", .threads = 1, .at_least = 1,
-        .ops = 20000000, .size = 50000, .work = work},
+    {"lifetime-small", "1,000 slots, sizes near lognormal",
+        .groups = "random_lifetimes", .threads = 1, .at_least = 1, .ops = 60000000,
+        .size = 1000, .work = work},
+    {"lifetime-big", "50,000 slots, sizes near lognormal", .groups = "random_lifetimes",
+        .threads = 1, .at_least = 1, .ops = 10000000, .size = 50000, .work = work},
     {"lifetime-threads", "4 threads with 5,000 slots each, sizes near lognormal",
-        .threads = 4, .at_least = 1, .ops = 100000000, .size = 5000, .work = work},
+        .groups = "random_lifetimes", .threads = 4, .at_least = 1, .ops = 40000000,
+        .size = 5000, .work = work},
     {0},
 };

@@ -1,11 +1,15 @@
 /*
  * pairs - the loops whose calls `instructions` counts; nothing but malloc and free
  *
- *     pairs SIZE BATCH COUNT [shuffled]
+ *     pairs SIZE BATCH COUNT [shuffled] [threaded]
+ *
+ * `threaded`: a second thread sleeps meanwhile.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { BATCH_MAX = 512 };
 
@@ -27,6 +31,14 @@ static void shuffle(unsigned n)
     }
 }
 
+static void *sleep_on(void *arg)
+{
+    for (;;) {
+        pause();
+    }
+    return arg;
+}
+
 int main(int argc, char **argv)
 {
     size_t size;
@@ -34,7 +46,7 @@ int main(int argc, char **argv)
     unsigned long count;
 
     if (argc < 4) {
-        fputs("usage: pairs SIZE BATCH COUNT [shuffled]\n", stderr);
+        fputs("usage: pairs SIZE BATCH COUNT [shuffled] [threaded]\n", stderr);
         return 2;
     }
     size = strtoul(argv[1], NULL, 10);
@@ -46,8 +58,14 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < batch; i++) {
         order[i] = i;
     }
-    if (argc > 4 && strcmp(argv[4], "shuffled") == 0) {
-        shuffle(batch);
+    for (int i = 4; i < argc; i++) {
+        pthread_t thread;
+
+        if (strcmp(argv[i], "shuffled") == 0) {
+            shuffle(batch);
+        } else if (strcmp(argv[i], "threaded") == 0) {
+            pthread_create(&thread, NULL, sleep_on, NULL);
+        }
     }
     for (unsigned long done = 0; done < count; done += batch) {
         for (unsigned i = 0; i < batch; i++) {

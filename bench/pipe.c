@@ -117,12 +117,14 @@ static void work(struct worker *w)
     }
 }
 
-#define PIPE .at_least = 2, .begin = begin, .work = work, .end = end
+#define PIPE                                                                           \
+    .groups = "producer_consumer", .at_least = 2, .begin = begin, .work = work,        \
+    .end = end
 
 const struct workload pipe_workloads[] = {
-    {"pipe-1-1", "1 producer, 1 consumer, 8 to 256 B", .threads = 2, .ops = 30000000,
+    {"pipe-1-1", "1 producer, 1 consumer, 8 to 256 B", .threads = 2, .ops = 16000000,
         .size = 256, PIPE},
-    {"pipe-3-1", "3 producers, 1 consumer, 8 to 256 B", .threads = 4, .ops = 20000000,
+    {"pipe-3-1", "3 producers, 1 consumer, 8 to 256 B", .threads = 4, .ops = 10000000,
         .size = 256, PIPE},
     {"pipe-1-1-16k", "1 producer, 1 consumer, 8 B to 16 KiB", .threads = 2,
         .ops = 4000000, .size = 16 * KIB, PIPE},

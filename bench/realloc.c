@@ -106,11 +106,13 @@ static void strings(struct worker *w)
 #define ONE_THREAD .threads = 1, .at_least = 1
 
 const struct workload realloc_workloads[] = {
-    {"realloc-vector", "4 vectors that double from 8 B to 1 MiB", ONE_THREAD,
-        .ops = 80000, .size = MIB, .work = vector},
-    {"realloc-append", "a buffer of up to 8 MiB that gains 4 KiB at a time", ONE_THREAD,
-        .ops = 400000, .size = 8 * MIB, .work = append},
-    {"realloc-string", "64 strings that gain 1 to 24 B at a time", ONE_THREAD,
-        .ops = 32000000, .work = strings},
+    {"realloc-vector", "4 vectors that double from 8 B to 1 MiB",
+        .groups = "vec_allocations", ONE_THREAD, .ops = 80000, .size = MIB,
+        .work = vector},
+    {"realloc-append", "a buffer of up to 8 MiB that gains 4 KiB at a time",
+        .groups = "vec_allocations", ONE_THREAD, .ops = 400000, .size = 8 * MIB,
+        .work = append},
+    {"realloc-string", "64 strings that gain 1 to 24 B at a time",
+        .groups = "string_allocations", ONE_THREAD, .ops = 32000000, .work = strings},
     {0},
 };

@@ -33,6 +33,21 @@ static size_t sweep_size(uint64_t *random)
     return ((size_t)1 << shift) + random_below(random, (size_t)1 << shift);
 }
 
+/* 8 B to 64 MiB, each doubling as often as the others: nothing but the ends is written. */
+static void sweep_far(struct worker *w)
+{
+    while (worker_more(w)) {
+        for (unsigned i = 0; i < BATCH; i++) {
+            unsigned shift = 3 + (unsigned)random_below(&w->random, 23);
+            size_t size =
+                ((size_t)1 << shift) + random_below(&w->random, (size_t)1 << shift);
+
+            block_delete(block_new(size), size);
+        }
+        w->ops += BATCH;
+    }
+}
+
 /* A window of 16 live blocks, so that neighbouring sizes meet. */
 static void sweep(struct worker *w)
 {
@@ -60,23 +75,32 @@ static void sweep(struct worker *w)
 
 #define PAIR(label, bytes, count)                                                      \
     {                                                                                  \
-        .name = "pair-" label, .what = "malloc, free of " label, .threads = 1,         \
-        .at_least = 1, .ops = (count), .size = (bytes), .work = pairs                  \
+        .name = "pair-" label, .what = "malloc, free of " label,                       \
+        .groups = "allocation_sizes,short_lived", .threads = 1, .at_least = 1,         \
+        .ops = (count), .size = (bytes), .work = pairs                                 \
     }
 
 const struct workload sizes_workloads[] = {
-    PAIR("8", 8, 120000000),
-    PAIR("64", 64, 100000000),
+    PAIR("8", 8, 80000000),
+    PAIR("64", 64, 80000000),
     PAIR("512", 512, 80000000),
     PAIR("2k", 2 * KIB, 60000000),
     PAIR("16k", 16 * KIB, 50000000),
-    PAIR("128k", 128 * KIB, 6000000),
-    PAIR("1m", MIB, 700000),
+    PAIR("128k", 128 * KIB, 4000000),
+    PAIR("1m", MIB, 400000),
     {.name = "sweep",
         .what = "16 live blocks of 8 B to 1 MiB, every doubling as likely",
+        .groups = "allocation_sizes",
         .threads = 1,
         .at_least = 1,
         .ops = 3000000,
         .work = sweep},
+    {.name = "sweep-64m",
+        .what = "one block of 8 B to 64 MiB, every doubling as likely",
+        .groups = "allocation_sizes",
+        .threads = 1,
+        .at_least = 1,
+        .ops = 300000,
+        .work = sweep_far},
     {0},
 };
