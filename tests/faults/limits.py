@@ -42,12 +42,12 @@ class Limits(unittest.TestCase):
         self.regions = tempfile.mkdtemp(prefix="mpalloc-limits-", dir="/dev/shm")
         self.addCleanup(shutil.rmtree, self.regions, ignore_errors=True)
 
-    def run_in(self, words, limits=(), env=None, code=0, **more):
+    def run_in(self, words, limits=(), env=None, code=0, timeout=120, **more):
         def limit():
             for what, value in limits:
                 resource.setrlimit(what, (value, value))
-        done = subprocess.run(words, preexec_fn=limit if limits else None, text=True, timeout=120,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        done = subprocess.run(words, preexec_fn=limit if limits else None, text=True,
+                              timeout=timeout, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               env={**os.environ, "MPALLOC_DIR": self.regions, **(env or {})},
                               **more)
         self.assertEqual(done.returncode, code, f"{words}\n{done.stdout}\n{done.stderr}")
@@ -288,7 +288,7 @@ except MemoryError:
         path, limit, events = found
         (path / limit).write_text(str(256 * MIB))
         done = self.run_in(["sh", "-c", f'echo $$ >"{path}/cgroup.procs" && exec "$0" cycle 200 '
-                            f'{seconds}', WORKER])
+                            f'{seconds}', WORKER], timeout=seconds + 120)
         self.assertGreater(int(done.stdout.split()[1]), 0)
         for line in (path / events).read_text().splitlines():
             if line.startswith("oom_kill "):
