@@ -107,8 +107,8 @@ static RACY_READER void sweep_slab(const struct span *s)
 /* How many entries to go on by: over runs at once. */
 static RACY_READER size_t entry_length(const struct span *s, unsigned kind)
 {
-    if (kind != SPAN_LARGE && kind != SPAN_CONFINED && kind != SPAN_FREE_DIRTY
-        && kind != SPAN_FREE_CLEAN) {
+    if (kind != SPAN_LARGE && kind != SPAN_CONFINED && kind != SPAN_POCKETED
+        && kind != SPAN_FREE_DIRTY && kind != SPAN_FREE_CLEAN) {
         return 1;
     }
     return bits_max(load_relaxed(&s->run), 1);

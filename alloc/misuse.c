@@ -56,6 +56,7 @@ void misuse_in_span(const struct span *s, const void *p, const char *what)
     case SPAN_LARGE:
         misuse_found(p, what, "inside a large block");
         break;
+    case SPAN_POCKETED:
     case SPAN_FREE_DIRTY:
     case SPAN_FREE_CLEAN:
     case SPAN_PURGING:

@@ -12,11 +12,13 @@
  *     P2  no two free runs of one kind touch
  *     P3  every free run is in the bin of its kind and length; every dirty run also in the
  *         age list, oldest first
+ *     P4  pocket[n - 1] is NULL or a run of n spans of kind SPAN_POCKETED, in no list
  */
 
 enum {
     BINS_EXACT = 32, /* runs of 1 to 32 spans: one bin each */
     BINS = 64,       /* then four to each doubling */
+    POCKETS = 32,    /* lengths of runs that are pocketed */
 };
 
 struct bins {
@@ -31,6 +33,9 @@ static struct bins dirty;
 static struct bins clean;
 static struct span *oldest, *newest; /* dirty runs by age */
 static struct span *purging;         /* runs on their way to the kernel */
+static struct span *pocket[POCKETS]; /* by length */
+static uint32_t pocketed;            /* a bit for each length that is there */
+static size_t pocket_spans, pocket_parts;
 static size_t used_spans;
 static size_t purged_bytes;
 static size_t purges;
@@ -244,6 +249,53 @@ static void run_merge(
     run_insert(s, run, kind, stamp_ms, touched);
 }
 
+/* ---- the pocket ---- */
+
+static void pocket_remove(struct span *s)
+{
+    size_t run = s->run;
+
+    pocket[run - 1] = NULL;
+    pocketed &= ~((uint32_t)1 << (run - 1));
+    pocket_spans -= run;
+    pocket_parts -= s->touched;
+    store_relaxed(&s->kind, SPAN_NONE);
+}
+
+/* To the free runs. */
+static void pocket_empty(struct span *s)
+{
+    pocket_remove(s);
+    run_merge(s, s->run, SPAN_FREE_DIRTY, s->stamp_ms, s->touched);
+}
+
+static void pocket_empty_all(void)
+{
+    while (pocketed != 0) {
+        pocket_empty(pocket[__builtin_ctz(pocketed)]);
+    }
+}
+
+static void pocket_put(struct span *s, size_t run, size_t touched, uint32_t now_ms)
+{
+    struct span *before = pocket[run - 1];
+
+    if (before != NULL) {
+        pocket_empty(before);
+    }
+    s->owner = 0;
+    s->run = (uint32_t)run;
+    s->stamp_ms = now_ms;
+    store_relaxed(&s->touched, (uint32_t)parts_within(touched, run));
+    store_relaxed(&s->kind, SPAN_POCKETED); /* sweeps read it without the lock */
+    pocket[run - 1] = s;
+    pocketed |= (uint32_t)1 << (run - 1);
+    pocket_spans += run;
+    pocket_parts += s->touched;
+}
+
+/* ---- acquire, release ---- */
+
 /* Cut [s + skip, count) out of a free run that was removed, and give back the rest. */
 static struct span *run_cut(struct span *s, size_t run, size_t skip, size_t count,
     enum span_kind kind, uint32_t stamp_ms)
@@ -290,7 +342,18 @@ struct span *span_acquire_locked(size_t count, size_t align, bool *ret_clean)
     struct span *s;
 
     *ret_clean = false;
+    if (count <= POCKETS && align == 1 && pocket[count - 1] != NULL) {
+        s = pocket[count - 1];
+        pocket_remove(s);
+        store_relaxed(&used_spans, used_spans + count);
+        probe_note_spans(used_spans);
+        return s;
+    }
     s = acquire_from(&dirty, count, align);
+    if (s == NULL && pocketed != 0) {
+        pocket_empty_all();
+        s = acquire_from(&dirty, count, align);
+    }
     if (s == NULL) {
         *ret_clean = true;
         s = acquire_from(&clean, count, align);
@@ -325,7 +388,11 @@ struct span *span_acquire(size_t count, size_t align, bool *ret_clean)
 void span_release_locked(struct span *s, size_t count, size_t touched, uint32_t now_ms)
 {
     store_relaxed(&used_spans, used_spans - count);
-    run_merge(s, count, SPAN_FREE_DIRTY, now_ms, touched);
+    if (count <= POCKETS) {
+        pocket_put(s, count, touched, now_ms);
+    } else {
+        run_merge(s, count, SPAN_FREE_DIRTY, now_ms, touched);
+    }
 }
 
 void span_release(struct span *s, size_t count, size_t touched)
@@ -345,6 +412,9 @@ bool span_extend(struct span *s, size_t count, size_t wanted, bool *ret_clean)
     bool done = false;
 
     lock_lock(&span_lock);
+    if (after < entry_end(r) && kind_of(after) == SPAN_POCKETED) {
+        pocket_empty(after);
+    }
     if (after == entry_end(r)) {
         /* The frontier: new spans come right behind, if they come from this range. */
         struct span *fresh =
@@ -423,6 +493,7 @@ size_t span_purge(uint32_t now_ms, uint32_t age_ms, size_t most)
     size_t done_bytes = 0;
 
     lock_lock(&span_lock);
+    pocket_empty_all();
     while (done_bytes < most) {
         struct span *s = purge_begin_locked(now_ms, age_ms);
         size_t bytes;
@@ -457,9 +528,9 @@ struct span_totals span_totals(void)
 
     lock_lock(&span_lock);
     t = (struct span_totals){
-        .dirty_bytes = dirty.parts << SPAN_PART_SHIFT,
-        .retained_bytes = ((clean.spans + dirty.spans) << SPAN_SHIFT)
-                          - (dirty.parts << SPAN_PART_SHIFT),
+        .dirty_bytes = (dirty.parts + pocket_parts) << SPAN_PART_SHIFT,
+        .retained_bytes = ((clean.spans + dirty.spans + pocket_spans) << SPAN_SHIFT)
+                          - ((dirty.parts + pocket_parts) << SPAN_PART_SHIFT),
         .used_spans = used_spans,
         .purged_bytes = purged_bytes,
         .purges = purges,

@@ -7,7 +7,8 @@
  *
  * All metadata is out of band: entries lie in tables of their own (pagemap.h), so that an
  * overflow of a block reaches no metadata. Free runs are dirty (may hold pages) or clean
- * (read as zeros); only runs alike are merged.
+ * (read as zeros); only runs alike are merged. The run of each length that was released last
+ * is in the pocket: the next request of that length gets it without a look at the free runs.
  */
 #ifndef SPAN_H
 #define SPAN_H
@@ -47,7 +48,8 @@ enum span_kind {
     SPAN_PURGING,   /* first span of a run that is on its way to the kernel */
     SPAN_SLAB_PART, /* a wide slab's span but the first: run = spans from that */
     SPAN_TRACKED,   /* a slab with a bit for each block, track.h */
-    SPAN_CONFINED,  /* a freed large block that nobody may touch yet, confine.h */
+    SPAN_CONFINED,  /* a freed large block that nobody may touch yet, harden.h */
+    SPAN_POCKETED, /* first span of a run that was released and waits to be wanted again */
 };
 
 /*

@@ -69,6 +69,36 @@ Test(span, released_neighbours_merge_and_serve_a_longer_run)
     cr_assert_eq(acquire(6), a);
 }
 
+Test(span, the_last_released_run_of_a_length_comes_back_first)
+{
+    struct span *a = acquire(3);
+    struct span *b = acquire(3);
+    struct span *c = acquire(5);
+
+    acquire(1); /* keeps the frontier away */
+    span_release(a, 3, 0);
+    span_release(b, 3, 0); /* a goes to the free runs */
+    span_release(c, 5, 0);
+    cr_assert_eq(acquire(3), b);
+    cr_assert_eq(acquire(3), a);
+    cr_assert_eq(acquire(5), c);
+}
+
+Test(span, what_is_pocketed_is_found_by_longer_requests_and_by_purge)
+{
+    struct span *a = acquire(3);
+    struct span *b = acquire(5);
+
+    acquire(1); /* keeps the frontier away */
+    span_release(a, 3, 3 * SPAN_PARTS);
+    span_release(b, 5, 5 * SPAN_PARTS);
+    cr_assert_eq(span_totals().dirty_bytes, 8 * SPAN_BYTES);
+    cr_assert_eq(acquire(8), a);
+    span_release(a, 8, 8 * SPAN_PARTS);
+    cr_assert_eq(span_purge(os_coarse_ms(), 0, SIZE_MAX), 8 * SPAN_BYTES);
+    cr_assert_eq(span_totals().dirty_bytes, 0);
+}
+
 Test(span, fresh_and_purged_memory_is_clean_used_is_not)
 {
     bool clean;
