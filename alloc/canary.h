@@ -142,8 +142,8 @@ static ALWAYS_INLINE bool canary_is_left_intact(
 /* Take a block with this tail out of use. False: another thread was faster. */
 static ALWAYS_INLINE bool canary_take(void *p, size_t bytes, uint32_t tail)
 {
-    /* An atomic swap waits for all stores before it. */
-    return os_is_single_threaded() || swap_acq_rel(canary_tail(p, bytes), 0) == tail;
+    /* Alone, nobody can be: an atomic operation waits for all stores before it. */
+    return os_is_single_threaded() || cas_acquire(canary_tail(p, bytes), &tail, 0);
 }
 
 /* Whether the block is zero, as far as malloc looks. */

@@ -90,12 +90,13 @@ static RACY_READER void sweep_slab(const struct span *s)
     uint64_t carved = load_relaxed(&s->carved);
     struct counters_row *row;
 
-    if (cls >= CLASS_SLAB_COUNT || row_number >= component_count() || used > carved) {
+    if (cls >= CLASS_SLAB_COUNT || row_number >= component_count()) {
         return;
     }
     row = rows[row_number];
     if (row != NULL) {
-        row->used[cls] += used - bits_min(remote, used);
+        /* More than there are: of a hard slab, of which a remote free is still to be counted. */
+        row->used[cls] += bits_min(used - bits_min(remote, used), carved);
     }
     sweep.seen.slab_bytes += (uint64_t)sizeclass_table[cls].spans * SPAN_BYTES;
     sweep.seen.slab_touched_bytes += bits_round_up(

@@ -89,15 +89,20 @@ void *harden_alloc_block(
 bool harden_find_size(const struct span *s, const void *p, size_t *ret_size)
 {
     size_t bytes = sizeclass_bytes(s->cls);
+    uint32_t tail;
     size_t slack;
 
     if (s->cls == 0) {
         *ret_size = 0;
         return load_relaxed(track_state(s, p)) != 0;
     }
-    slack = canary_slack(p, load_relaxed(canary_tail(p, bytes)));
+    tail = load_relaxed(canary_tail(p, bytes));
+    slack = canary_slack(p, tail);
+    if (slack - CANARY_BYTES > bytes - CANARY_BYTES) {
+        slack = CANARY_BYTES; /* written to: whoever frees it hears of it */
+    }
     *ret_size = bytes - slack;
-    return slack <= bytes;
+    return tail != 0;
 }
 
 void harden_check_size(const void *p, size_t asked, size_t size)
@@ -133,11 +138,14 @@ void harden_free_block(struct span *s, void *p, size_t size)
     }
     tail = load_relaxed(canary_tail(p, bytes));
     slack = canary_slack(p, tail);
-    if (tail == 0) {
+    if (tail == 0
+        && (track_is_free(s->track, track_index(s, p)) || canary_is_zero(p, bytes))) {
         misuse_in_span(s, p, "invalid free");
         return;
     }
-    if (slack > bytes) { /* nobody knows whether it is in use: it stays what it is */
+    if (slack - CANARY_BYTES
+        > bytes
+              - CANARY_BYTES) { /* nobody knows whether it is in use: it stays what it is */
         misuse_of_block(s, p, "overflow", "written to behind its end");
         return;
     }

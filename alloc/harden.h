@@ -38,7 +38,10 @@ static inline bool harden_is_slab(const struct span *s)
     return slab_is_tracked(s) && s->track->is_hard;
 }
 
-/* The request that block p was made for. False: it is not in use, or nobody can tell. */
+/*
+ * The request that block p was made for; the most that it can have been where somebody wrote
+ * behind its end. False: it is not in use.
+ */
 bool harden_find_size(const struct span *s, const void *p, size_t *ret_size);
 
 /*

@@ -256,6 +256,9 @@ void heap_detach_locked(struct heap *h)
         h->zeroed[cls] = false;
     }
     others = heap_drain(h);
+    for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
+        shelf_release_kept(&h->shelf, cls);
+    }
     store_relaxed(&h->owner, 0);
     for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
         disown_ring(h->shelf.avail[cls]);
@@ -386,7 +389,7 @@ static struct span *start_slab(struct heap *h, unsigned cls)
     return s;
 }
 
-bool heap_has_batch(struct span *s)
+static bool has_batch(struct span *s)
 {
     if (UNLIKELY(s != NULL && slab_is_tracked(s))) {
         return track_has_block(s, slab_used(s));
@@ -421,7 +424,7 @@ struct span *heap_find_slab(struct heap *h, unsigned cls)
     if (s != NULL && slab_remote_count(s) > 0) {
         slab_fold_remote(s, false);
     }
-    if (heap_has_batch(s)) {
+    if (has_batch(s)) {
         return s;
     }
     if ((load_relaxed(&h->pending) & ~HEAP_ORPHAN) != 0) {
@@ -436,7 +439,7 @@ struct span *heap_find_slab(struct heap *h, unsigned cls)
                 others = next;
             }
         }
-        if (heap_has_batch(s)) {
+        if (has_batch(s)) {
             return s;
         }
     }
@@ -531,7 +534,7 @@ void *heap_refill(struct heap *h, unsigned cls)
 {
     struct span *s = h->shelf.current[cls];
 
-    if (h->unclocked[cls] > 0 && h->given[cls] <= UNCLOCKED_MAX && heap_has_batch(s)) {
+    if (h->unclocked[cls] > 0 && h->given[cls] <= UNCLOCKED_MAX && has_batch(s)) {
         h->unclocked[cls]--;
         h->zeroed[cls] = false;
         return hand_out(h, cls, s, 2u * h->given[cls]);
@@ -577,11 +580,8 @@ void heap_flush_locked(struct heap *h, uint32_t now_ms, uint32_t idle_ms)
 
     for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
         struct span *s = h->shelf.current[cls];
-        struct span *kept = h->shelf.avail[cls];
 
-        if (kept != NULL && slab_is_tracked(kept) && slab_used(kept) == 0) {
-            shelf_move(&h->shelf, kept); /* of heap_free_tracked_slow */
-        }
+        shelf_release_kept(&h->shelf, cls);
         if (s == NULL || (idle_ms != 0 && now_ms - h->stamp_ms[cls] < idle_ms)) {
             continue;
         }

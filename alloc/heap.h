@@ -148,7 +148,6 @@ static ALWAYS_INLINE void heap_free_tracked(struct span *s, unsigned i, bool is_
 struct span *heap_find_slab(struct heap *h, unsigned cls);
 unsigned heap_quota(struct heap *h, unsigned cls, uint32_t now_ms);
 void heap_count_handed(struct heap *h, unsigned cls, unsigned n);
-bool heap_has_batch(struct span *s);
 
 /* ... and: put back what waits to be popped; the current slab leaves its place. */
 void heap_return_waiting(struct heap *h, unsigned cls);

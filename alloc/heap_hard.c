@@ -23,18 +23,16 @@ void *heap_refill_hard(struct heap *h, unsigned cls)
 {
     uint32_t now_ms = os_coarse_ms();
     unsigned most = heap_quota(h, cls, now_ms);
-    struct span *s = h->shelf.current[cls];
+    struct span *s;
     unsigned n;
     void *p;
 
     if (h->hands == heap_no_hands && !obtain_hands(h)) {
         return NULL;
     }
-    if (!heap_has_batch(s)) {
-        s = heap_find_slab(h, cls);
-        if (s == NULL || !track_has_any(s, slab_used(s))) {
-            return NULL;
-        }
+    s = heap_find_slab(h, cls); /* folds remote frees before it looks for their bits */
+    if (s == NULL || !track_has_any(s, slab_used(s))) {
+        return NULL;
     }
     n = slab_take_hand(s, &h->hands[cls], most, &h->random);
     h->given[cls] = (uint16_t)n;
@@ -53,7 +51,7 @@ void heap_harden_locked(struct heap *h)
 
         heap_return_waiting(h, cls);
         heap_retire_current(h, cls);
-        for (unsigned n = 0; (s = h->shelf.avail[cls]) != NULL; n++) {
+        while ((s = h->shelf.avail[cls]) != NULL) {
             shelf_remove(&h->shelf, s);
             shelf_put(&h->shelf, s); /* to the full ones, as track_all is set */
         }

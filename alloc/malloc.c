@@ -130,6 +130,7 @@ static bool list_is_zeroed(struct mp_component *c, unsigned cls)
 
 void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
 {
+    struct span *s;
     size_t bytes;
     bool zeroed;
     void *p;
@@ -139,8 +140,10 @@ void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
     }
     if (UNLIKELY(harden_is_on())) {
         p = c == NULL ? malloc_hard(bytes) : malloc_hard_aligned(c, bytes, BLOCK_ALIGN);
-        if (bytes > CANARY_ZERO && p != NULL && span_find(p) != NULL) {
-            memset(p, 0, bytes); /* but for huge ones, which are fresh */
+        s = p != NULL ? span_find(p) : NULL;
+        if (bytes > CANARY_ZERO && s != NULL && harden_is_slab(s)) {
+            memset(
+                p, 0, bytes); /* large ones are cleared, of others malloc saw so much */
         }
         return p;
     }

@@ -80,6 +80,9 @@ void malloc_hard_free(void *p, size_t size)
         return;
     }
     s = pagemap_entry_fast(index);
+    if (UNLIKELY(load_relaxed(&s->kind) == SPAN_SLAB_PART)) {
+        s -= load_relaxed(&s->run) % WIDE_SPANS;
+    }
     cls = load_relaxed(&s->cls);
     if (UNLIKELY(load_relaxed(&s->kind) != SPAN_TRACKED || cls == 0)) {
         malloc_free_careful(p, size);
@@ -96,7 +99,8 @@ void malloc_hard_free(void *p, size_t size)
     }
     tail = load_relaxed(canary_tail(p, c->bytes));
     slack = canary_slack(p, tail);
-    if (UNLIKELY(slack > c->bytes || (size != c->bytes - slack && size != SIZE_MAX)
+    if (UNLIKELY(slack - CANARY_BYTES > c->bytes - CANARY_BYTES
+                 || (size != c->bytes - slack && size != SIZE_MAX)
                  || !canary_is_fenced(p, c->bytes - slack, tail)
                  || !canary_is_left_intact(t->start, p, c->bytes)
                  || !canary_take(p, c->bytes, tail))) {

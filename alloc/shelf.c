@@ -219,3 +219,25 @@ void shelf_move(struct shelf *f, struct span *s)
         shelf_put(f, s);
     }
 }
+
+void shelf_release_kept(struct shelf *f, unsigned cls)
+{
+    struct span *s = f->avail[cls];
+    unsigned most = 0;
+
+    if (s == NULL || !track_all) {
+        return;
+    }
+    do {
+        most++;
+        s = s->next;
+    } while (s != f->avail[cls]);
+    for (; most > 0; most--) {
+        struct span *next = s->next;
+
+        if (slab_is_tracked(s) && slab_used(s) == 0) {
+            shelf_move(f, s);
+        }
+        s = next;
+    }
+}

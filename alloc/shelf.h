@@ -33,6 +33,9 @@ void shelf_put(struct shelf *f, struct span *s);
 /* Take over a slab with holes from another shelf's list. */
 void shelf_pass_holed(struct shelf *from, struct shelf *to, struct span *s);
 
+/* Hard slabs that were left here empty, since they were the only ones, go (heap_remote.c). */
+void shelf_release_kept(struct shelf *f, unsigned cls);
+
 /* After `used` fell: to the right list, or back to the free spans. */
 void shelf_move(struct shelf *f, struct span *s);
 

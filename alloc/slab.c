@@ -247,12 +247,12 @@ void slab_check(const struct span *s)
 
     CHECK(s->cls < CLASS_SLAB_COUNT);
     CHECK(s->carved <= slab_capacity(s));
-    CHECK(slab_used(s) <= s->carved);
     if (slab_is_tracked(s)) {
         CHECK(s->left == 0);
-        track_check(s, slab_used(s));
+        track_check(s, slab_used(s), slab_remote_count(s));
         return;
     }
+    CHECK(slab_used(s) <= s->carved);
     CHECK(s->kind == SPAN_SLAB);
     for (const struct block *b = s->local; b != NULL; b = b->next) {
         CHECK(slab_is_block(s, b));

@@ -412,8 +412,10 @@ bool span_extend(struct span *s, size_t count, size_t wanted, bool *ret_clean)
     bool done = false;
 
     lock_lock(&span_lock);
-    if (after < entry_end(r) && kind_of(after) == SPAN_POCKETED) {
-        pocket_empty(after);
+    if (after < entry_end(r)
+        && (kind_of(after) == SPAN_POCKETED
+            || (kind_of(after) == SPAN_FREE_DIRTY && after->run < more))) {
+        pocket_empty_all(); /* what is behind may be longer then */
     }
     if (after == entry_end(r)) {
         /* The frontier: new spans come right behind, if they come from this range. */

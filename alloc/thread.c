@@ -100,6 +100,11 @@ static void thread_exit(void *arg)
  */
 static void forget_owner(uintptr_t pointer)
 {
+    for (struct heap *h = heap_first(); h != NULL; h = h->next_all) {
+        if (load_relaxed(&h->owner) == pointer) {
+            store_relaxed(&h->owner, 0); /* that of tracked slabs */
+        }
+    }
     for (size_t i = 0; i < pagemap_range_count(); i++) {
         const struct range *r = &pagemap_ranges[i];
         struct span *s = (struct span *)r->table;

@@ -185,6 +185,10 @@ static ALWAYS_INLINE void track_set_freed_remote(struct track *t, unsigned i)
     or_release(&t->freed_remote[i / 64], (uint64_t)1 << (i % 64));
 }
 
-void track_check(const struct span *s, unsigned used);
+/* Hard: whether block i has a bit, so that it is free; those in a hand have none. Racy. */
+bool track_is_free(const struct track *t, unsigned i);
+
+/* remote: frees by others that are counted and not yet folded. */
+void track_check(const struct span *s, unsigned used, unsigned remote);
 
 #endif

@@ -1,9 +1,13 @@
 #include "track.h"
 
 #include "arch.h"
+#include "harden.h"
+#include "malloc.h"
 #include "thread.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
+#include <string.h>
 
 static struct span *new_tracked(unsigned cls, bool is_hard)
 {
@@ -174,4 +178,64 @@ Test(track, first_slabs_of_a_heap_are_light_then_fast)
     cr_assert_geq(light, 3);
     cr_assert_eq(span_find(p)->owner, thread_pointer());
     heap_check(h);
+}
+
+static void *use_and_free_many(void *arg)
+{
+    enum { MOST = 20000 };
+    static void *block[MOST];
+    size_t n = 0;
+
+    for (size_t size = 20; size < 28000; size += size / 4) {
+        size_t count = 3u * sizeclass_table[sizeclass_of(size + 4)].capacity;
+
+        for (size_t i = 0; i < count && n < MOST; i++) {
+            block[n] = malloc_fast(size);
+            memset(block[n++], 1, 8);
+        }
+    }
+    while (n > 0) {
+        free_fast(block[--n]);
+    }
+    return arg;
+}
+
+Test(track, hard_slabs_without_a_block_go_with_their_thread)
+{
+    pthread_t thread;
+    size_t before;
+
+    harden_start();
+    free_fast(malloc_fast(1)); /* what this thread itself needs */
+    malloc_trim_all();
+    before = span_used();
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(pthread_create(&thread, NULL, use_and_free_many, NULL), 0);
+        cr_assert_eq(pthread_join(thread, NULL), 0);
+    }
+    malloc_trim_all();
+    cr_assert_leq(
+        span_used(), before + 1, "%zu spans before, %zu now", before, span_used());
+}
+
+Test(track, frees_of_others_are_counted_before_their_blocks_come_back)
+{
+    struct heap *h;
+    unsigned cls = sizeclass_of(100 + 4);
+
+    harden_start();
+    h = thread_install_heap();
+    for (unsigned i = 0; i < 20000; i++) {
+        char *p = malloc_fast(100);
+        struct span *s = span_find(p);
+
+        cr_assert_not_null(s);
+        /* As another thread would: the bit, then the count. */
+        memset(p, 0, sizeclass_bytes(cls));
+        track_set_freed_remote(s->track, track_index(s, p));
+        heap_free_tracked_remote(s);
+        cr_assert_leq(slab_used(s), s->carved + slab_remote_count(s));
+        cr_assert_leq(slab_used(s), slab_capacity(s));
+        heap_check(h);
+    }
 }
