@@ -9,12 +9,15 @@
 
 enum { CONFINED_BLOCKS = 64 };
 #define CONFINED_BYTES (64 * MIB)
+#define KEPT_BYTES     (8 * MIB) /* of them, whose pages are kept: to fault again is slow */
+#define KEPT_MOST      (1 * MIB) /* of one of these */
 
 /* Freed large blocks, oldest first, which nobody can touch. span_lock is not held. */
 struct lock confined_lock = LOCK_INIT(RANK_CONFINED);
 static struct span *confined[CONFINED_BLOCKS];
 static unsigned confined_at;
 static size_t confined_bytes;
+static size_t kept_bytes;
 
 /* Out of confinement. */
 static void release(struct span *s)
@@ -23,6 +26,37 @@ static void release(struct span *s)
         return; /* lost to the program, as it must stay inaccessible */
     }
     large_release(s, s->touched);
+}
+
+/* Nobody can write to it any more: its pages go, or are cleared by who gets them next. */
+static void purge(struct span *s, bool is_protected)
+{
+    size_t bytes = s->large_bytes;
+    bool is_kept;
+
+    lock_lock(&confined_lock);
+    is_kept = bytes <= KEPT_MOST && kept_bytes + bytes <= KEPT_BYTES;
+    kept_bytes += is_kept ? bytes : 0;
+    lock_unlock(&confined_lock);
+    if (is_kept) {
+        s->touched += (uint32_t)span_parts_of(bytes);
+    } else if (os_purge(span_address(s), bytes) && is_protected) {
+        s->touched = 0;
+    } else {
+        s->touched = s->run * SPAN_PARTS;
+    }
+    s->asked = is_kept ? bytes : 0; /* what leaves with it */
+}
+
+/* The block leaves its place; under the lock. */
+static struct span *take_locked(unsigned at)
+{
+    struct span *s = confined[at];
+
+    confined[at] = NULL;
+    confined_bytes -= (size_t)s->run << SPAN_SHIFT;
+    kept_bytes -= s->asked;
+    return s;
 }
 
 static void confine(struct span *s)
@@ -36,9 +70,7 @@ static void confine(struct span *s)
         unsigned at = (confined_at + i) % CONFINED_BLOCKS;
 
         if (confined[at] != NULL && (i == 0 || confined_bytes > CONFINED_BYTES)) {
-            confined_bytes -= (size_t)confined[at]->run << SPAN_SHIFT;
-            old[n++] = confined[at];
-            confined[at] = NULL;
+            old[n++] = take_locked(at);
         }
     }
     confined[confined_at] = s;
@@ -58,11 +90,9 @@ static bool release_all(void)
     lock_lock(&confined_lock);
     for (unsigned i = 0; i < CONFINED_BLOCKS; i++) {
         if (confined[i] != NULL) {
-            old[n++] = confined[i];
-            confined[i] = NULL;
+            old[n++] = take_locked(i);
         }
     }
-    confined_bytes = 0;
     lock_unlock(&confined_lock);
     for (unsigned i = 0; i < n; i++) {
         release(old[i]);
@@ -103,7 +133,6 @@ void *harden_alloc_large(struct mp_component *c, size_t size, size_t alignment)
 void harden_free_large(struct span *s, void *p, size_t size)
 {
     size_t bytes = s->large_bytes;
-    bool is_clean;
 
     if (s->asked == 0) { /* of the time before */
         large_free(s, p);
@@ -115,8 +144,6 @@ void harden_free_large(struct span *s, void *p, size_t size)
     }
     large_confine(s, p);
     /* In this order: what is written between the two would not be cleared. */
-    is_clean = os_protect(p, (size_t)s->run << SPAN_SHIFT, false);
-    is_clean = os_purge(p, bytes) && is_clean;
-    s->touched = is_clean ? 0 : s->run * SPAN_PARTS;
+    purge(s, os_protect(p, (size_t)s->run << SPAN_SHIFT, false));
     confine(s);
 }
