@@ -12,7 +12,6 @@
 #include "rss.h"
 
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -24,23 +23,9 @@ struct block {
     size_t size;
 };
 
-void bench_fail(const char *format, ...)
-{
-    va_list ap;
-
-    va_start(ap, format);
-    vfprintf(stderr, format, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-    _exit(1);
-}
-
 static double now(void)
 {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+    return (double)bench_now_ns() * 1e-9;
 }
 
 /* Three blocks in four are small, yet most of the bytes lie in the others. */

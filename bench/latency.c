@@ -11,7 +11,6 @@
 #include "bench.h"
 
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,33 +49,10 @@ struct tester {
 static uint64_t deadline_ns;
 static uint64_t overhead; /* ticks of an interval with nothing in it */
 
-void bench_fail(const char *format, ...)
-{
-    va_list ap;
-
-    va_start(ap, format);
-    vfprintf(stderr, format, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-    _exit(1);
-}
-
-uint64_t bench_now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static void *map(size_t bytes)
 {
-    void *p =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *p = array_map(bytes);
 
-    if (p == MAP_FAILED) {
-        bench_fail("no memory for the harness");
-    }
     memset(p, 0, bytes); /* no page fault of ours within an interval */
     return p;
 }

@@ -12,44 +12,11 @@
 
 #include <dlfcn.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <sys/mman.h>
-#include <time.h>
 
 enum { BATCH = 256, SLOTS = 1000, WINDOW = 4, THREADS_MAX = 256, COMPONENTS_MAX = 256 };
 
 static uint64_t deadline_ns;
-
-void bench_fail(const char *format, ...)
-{
-    va_list ap;
-
-    va_start(ap, format);
-    vfprintf(stderr, format, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-    _exit(1);
-}
-
-uint64_t bench_now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void *map(size_t bytes)
-{
-    void *p =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    if (p == MAP_FAILED) {
-        bench_fail("no memory for the harness");
-    }
-    return p;
-}
 
 /* ---- blocks that know their size ---- */
 
@@ -90,7 +57,7 @@ static uint64_t sweep_heap(
     size_t bytes, double seconds, uint64_t random, uint64_t *ret_ns)
 {
     size_t most = bytes / 64 + 1, count = 0, live = 0;
-    void **block = map(most * sizeof(void *));
+    void **block = array_map(most * sizeof(void *));
     uint64_t ops = 0, began;
 
     while (live < bytes && count < most) {
