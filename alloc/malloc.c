@@ -202,6 +202,15 @@ static void free_local(struct span *s, struct block *b)
     }
 }
 
+static ALWAYS_INLINE void free_in_slab(struct span *s, void *p)
+{
+    if (load_relaxed(&s->owner) == thread_pointer()) {
+        free_local(s, p);
+    } else {
+        heap_free_remote(s, p);
+    }
+}
+
 static void light_before_free(struct span *s, void *p, size_t size)
 {
     const char *what = track_before_free(s, p);
@@ -253,11 +262,7 @@ void malloc_free_careful(void *p, size_t size)
     }
     kind = load_relaxed(&s->kind);
     if (kind == SPAN_SLAB && slab_is_block(s, p)) {
-        if (load_relaxed(&s->owner) == thread_pointer()) {
-            free_local(s, p);
-            return;
-        }
-        heap_free_remote(s, p);
+        free_in_slab(s, p);
     } else if (kind == SPAN_TRACKED && slab_is_block(s, p)) {
         free_tracked(s, p, size);
     } else if (large_is_block(s, p)) {
@@ -267,11 +272,34 @@ void malloc_free_careful(void *p, size_t size)
     }
 }
 
+/*
+ * As most that come here are: a block of another thread's slab, or one of a wide slab, whose
+ * first span alone says whose it is. False: look closer.
+ */
+static ALWAYS_INLINE bool try_free_in_slab(void *p)
+{
+    uintptr_t index = pagemap_index_fast(p);
+    struct span *s;
+
+    if (UNLIKELY(!pagemap_has_fast(index))) {
+        return false;
+    }
+    s = pagemap_entry_fast(index);
+    if (load_relaxed(&s->kind) == SPAN_SLAB_PART) {
+        s -= load_relaxed(&s->run) % WIDE_SPANS;
+    }
+    if (UNLIKELY(load_relaxed(&s->kind) != SPAN_SLAB || !slab_is_block(s, p))) {
+        return false;
+    }
+    free_in_slab(s, p);
+    return true;
+}
+
 void malloc_free_slow_sized(void *p, size_t size)
 {
     if (UNLIKELY(harden_is_on())) {
         malloc_hard_free(p, size);
-    } else {
+    } else if (UNLIKELY(!try_free_in_slab(p))) {
         malloc_free_careful(p, size);
     }
 }

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+static_assert(
+    1 << UNIT_SHIFT == BLOCK_ALIGN && 1 << WIDE_UNIT_SHIFT == WIDE_UNIT, "units");
 static_assert(SLAB_BLOCKS_MAX <= UINT16_MAX, "struct span counts blocks in 16 bits");
 
 #define SLAB_BYTES(b) ((b) > WIDE_MIN ? WIDE_SPANS * SPAN_BYTES : SPAN_BYTES)
@@ -11,7 +13,7 @@ static_assert(SLAB_BLOCKS_MAX <= UINT16_MAX, "struct span counts blocks in 16 bi
     {                                                                                  \
         .bytes = (b), .reciprocal = (uint32_t)((((uint64_t)1 << 32) + (b)-1) / (b)),   \
         .capacity = SLAB_BYTES(b) / (b), .spans = SLAB_BYTES(b) / SPAN_BYTES,          \
-        .unit = (b) > WIDE_MIN ? WIDE_UNIT : BLOCK_ALIGN,                              \
+        .unit_shift = (b) > WIDE_MIN ? WIDE_UNIT_SHIFT : UNIT_SHIFT,                   \
         .batch = SLAB_BYTES(b) / (b) >= 16 ? SLAB_BYTES(b) / (b) / 8 : 1               \
     }
 /* The eight classes of a doubling that starts above b. */

@@ -23,6 +23,8 @@ enum {
     SLAB_BLOCKS_MAX = SPAN_BYTES / BLOCK_ALIGN,
     WIDE_MIN = 8 * 1024, /* blocks above come from slabs of several spans */
     WIDE_SPANS = 4,
+    UNIT_SHIFT = 4,                       /* log2 BLOCK_ALIGN */
+    WIDE_UNIT_SHIFT = UNIT_SHIFT + 2,     /* and of BLOCK_ALIGN * WIDE_SPANS */
     WIDE_UNIT = BLOCK_ALIGN * WIDE_SPANS, /* all their sizes are multiples of it */
 };
 
@@ -33,8 +35,9 @@ struct sizeclass {
     uint32_t reciprocal;
     uint16_t capacity; /* blocks in a slab */
     uint16_t spans;    /* of a slab */
-    uint16_t unit;     /* of an offset in a slab: it fits 12 bits in these */
-    uint16_t batch;    /* free blocks that make a full slab worth taking from again */
+    uint16_t
+        unit_shift; /* log2 of the unit of an offset in a slab: it fits 12 bits in these */
+    uint16_t batch; /* free blocks that make a full slab worth taking from again */
 };
 
 extern HIDDEN const struct sizeclass sizeclass_table[CLASS_SLAB_COUNT];

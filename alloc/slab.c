@@ -57,15 +57,6 @@ void slab_carve(struct span *s, size_t bytes)
     store_relaxed(&s->carved, (uint16_t)(s->carved + n));
 }
 
-/* Where the slab begins that p lies in: most often its span. */
-static uintptr_t slab_start(const struct span *s, const void *p)
-{
-    if (sizeclass_table[load_relaxed(&s->cls)].spans == 1) {
-        return (uintptr_t)p & ~(uintptr_t)(SPAN_BYTES - 1);
-    }
-    return (uintptr_t)span_address(s);
-}
-
 static struct block *list_last(struct block *b)
 {
     while (b->next != NULL) {
@@ -127,9 +118,9 @@ unsigned slab_fold_remote(struct span *s, bool clear_queued)
         slab_set_used_tracked(s, slab_used(s) - n);
         return n;
     }
-    list =
-        (struct block *)(span_address(s)
-                         + (word & SLAB_REMOTE_INDEX) * sizeclass_table[s->cls].unit);
+    list = (struct block *)(span_address(s)
+                            + ((size_t)(word & SLAB_REMOTE_INDEX)
+                                << sizeclass_table[s->cls].unit_shift));
     check_list(s, list, n);
     if (s->local == NULL) {
         s->local = list;
@@ -207,9 +198,9 @@ void slab_give_back(struct span *s, struct block *list, unsigned n)
 bool slab_push_remote(struct span *s, void *p)
 {
     struct block *b = p;
-    uint32_t unit = sizeclass_table[s->cls].unit;
+    unsigned shift = sizeclass_table[s->cls].unit_shift;
     uintptr_t start = slab_start(s, p);
-    uint32_t index = (uint32_t)(((uintptr_t)p - start) / unit);
+    uint32_t index = (uint32_t)(((uintptr_t)p - start) >> shift);
     uint32_t word = load_relaxed(&s->remote);
     uint32_t count;
 
@@ -224,21 +215,14 @@ bool slab_push_remote(struct span *s, void *p)
         if (UNLIKELY(count >= load_relaxed(&s->carved))) {
             check_die("double free of %p (class %u)", p, sizeclass_table[s->cls].bytes);
         }
-        b->next = count == 0
-                      ? NULL
-                      : (struct block *)(start + (word & SLAB_REMOTE_INDEX) * unit);
+        b->next =
+            count == 0
+                ? NULL
+                : (struct block *)(start
+                                   + ((size_t)(word & SLAB_REMOTE_INDEX) << shift));
     } while (!cas_weak_acq_rel(&s->remote, &word,
         index | (count + 1) << SLAB_REMOTE_SHIFT | SLAB_REMOTE_QUEUED));
     return (word & SLAB_REMOTE_QUEUED) == 0;
-}
-
-bool slab_is_block(const struct span *s, const void *p)
-{
-    const struct sizeclass *c = &sizeclass_table[load_relaxed(&s->cls)];
-    uint32_t offset = (uint32_t)((uintptr_t)p - slab_start(s, p));
-    uint32_t index = (uint32_t)(((uint64_t)offset * c->reciprocal) >> 32);
-
-    return index * c->bytes == offset && index < load_relaxed(&s->carved);
 }
 
 void slab_check(const struct span *s)

@@ -164,8 +164,24 @@ static inline unsigned slab_count_free(struct span *s)
     return used;
 }
 
+/* Where the slab begins that p lies in: most often its span. */
+static inline uintptr_t slab_start(const struct span *s, const void *p)
+{
+    if (sizeclass_table[load_relaxed(&s->cls)].spans == 1) {
+        return (uintptr_t)p & ~(uintptr_t)(SPAN_BYTES - 1);
+    }
+    return (uintptr_t)span_address(s);
+}
+
 /* Whether p is the start of a block that was handed out at some time. Any thread. */
-bool slab_is_block(const struct span *s, const void *p);
+static inline bool slab_is_block(const struct span *s, const void *p)
+{
+    const struct sizeclass *c = &sizeclass_table[load_relaxed(&s->cls)];
+    uint32_t offset = (uint32_t)((uintptr_t)p - slab_start(s, p));
+    uint32_t index = (uint32_t)(((uint64_t)offset * c->reciprocal) >> 32);
+
+    return index * c->bytes == offset && index < load_relaxed(&s->carved);
+}
 
 /* Walk the invariants; aborts when one does not hold. Owner. */
 void slab_check(const struct span *s);
