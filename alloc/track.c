@@ -376,6 +376,7 @@ void track_check(const struct span *s, unsigned used, unsigned remote)
         check_hard(s, used, remote);
         return;
     }
+    CHECK(used <= s->carved);
     for (unsigned i = 0; i < block_count(t); i++) {
         bool is_live = load_relaxed(&t->state[i]) != 0;
 
