@@ -41,6 +41,21 @@ const struct sizeclass sizeclass_table[CLASS_SLAB_COUNT] = {
     DOUBLING(16384),
 };
 
+/* The eight classes of a doubling, the first of them cls; its unit is `n` times 128 bytes. */
+#define SAME(n, i, cls) [(n)*8 + (n) * (i)...(n) * 8 + (n) * (i) + (n)-1] = (cls) + (i)
+#define MEDIUM(n, cls)                                                                 \
+    SAME(n, 0, cls), SAME(n, 1, cls), SAME(n, 2, cls), SAME(n, 3, cls),                \
+        SAME(n, 4, cls), SAME(n, 5, cls), SAME(n, 6, cls), SAME(n, 7, cls)
+
+const uint8_t sizeclass_medium[SLAB_MAX >> MEDIUM_SHIFT] = {
+    MEDIUM(1, CLASS_FAST_COUNT),
+    MEDIUM(2, CLASS_FAST_COUNT + 8),
+    MEDIUM(4, CLASS_FAST_COUNT + 16),
+    MEDIUM(8, CLASS_FAST_COUNT + 24),
+    MEDIUM(16, CLASS_FAST_COUNT + 32),
+};
+static_assert(FAST_MAX == 8 << MEDIUM_SHIFT, "where the first doubling begins");
+
 unsigned sizeclass_of_aligned(size_t size, size_t alignment)
 {
     size_t rounded;
@@ -54,7 +69,7 @@ unsigned sizeclass_of_aligned(size_t size, size_t alignment)
         return CLASS_COUNT;
     }
     for (unsigned cls = sizeclass_of(rounded); cls < CLASS_SLAB_COUNT; cls++) {
-        if (sizeclass_table[cls].bytes % alignment == 0) {
+        if ((sizeclass_table[cls].bytes & (alignment - 1)) == 0) {
             return cls;
         }
     }
