@@ -13,10 +13,10 @@ enum {
     CARVE_FIRST = 4 * 1024, /* bytes cut from a new slab, then doubling */
     CARVE_MAX = 8 * 1024,   /* what is cut is handed out from the first-level cache */
     BUSY_BLOCKS = 16,       /* free blocks that a busy class should find */
-    BUSY_BYTES = 32 * 1024, /* and at most so much */
-    BUSY_CARVE = 4,         /* blocks that a busy class cuts at least */
+    BUSY_BYTES = 32 * 1024, /* and at most so much, for each span of a slab */
+    BUSY_CARVE = 8,         /* blocks that a busy class cuts at least */
     UNCLOCKED_MAX = 16,     /* blocks of a list for which the clock is too dear */
-    TRUST_MAX = 15,         /* refills in a row without a look at the clock */
+    TRUST_MAX = 31,         /* refills and the like in a row without the clock */
     COLD_BYTES = 2 * 1024,  /* the same for an idle one */
     ABSORB_MOST = 4,        /* orphans looked at in one refill */
     LIT_HEAPS = 8, /* heaps that begin with light slabs: bounds what they cost */
@@ -43,7 +43,13 @@ size_t heap_count(void)
 void heap_on_left_zero(struct span *s)
 {
     if (s->state == SLAB_CURRENT) { /* refill looks at it */
+        uint8_t *unclocked = &s->heap->unclocked[s->cls];
+
         slab_set_used(s, slab_used(s), SLAB_FRESH);
+        if (*unclocked > 0) { /* refill was here a moment ago */
+            --*unclocked;
+            return;
+        }
     } else {
         shelf_move(&s->heap->shelf, s);
     }
@@ -344,7 +350,7 @@ static bool wants_carving(const struct span *s, bool is_busy)
 
     if (is_busy) {
         wanted = bits_min(bits_max(c->batch, BUSY_BLOCKS), c->capacity / 2u);
-        wanted = bits_min(wanted, BUSY_BYTES / c->bytes);
+        wanted = bits_min(wanted, (size_t)BUSY_BYTES * c->spans / c->bytes);
     } else {
         wanted = bits_min(c->batch, COLD_BYTES / c->bytes);
     }
@@ -397,6 +403,22 @@ static bool has_batch(struct span *s)
     return s != NULL && slab_free_count(s) >= sizeclass_table[s->cls].batch;
 }
 
+/* What others freed is left to them while there is enough: to join two lists walks one. */
+static void fold_current(struct span *s)
+{
+    if (s != NULL && slab_remote_count(s) > 0
+        && (slab_is_tracked(s) || !has_batch(s))) {
+        slab_fold_remote(s, false);
+    }
+}
+
+/* Has room for blocks that were never cut, and no remote frees that would do. */
+static bool can_cut(const struct span *s)
+{
+    return s != NULL && !slab_is_carved(s) && slab_remote_count(s) == 0
+           && !slab_is_tracked(s);
+}
+
 static bool has_any(struct span *s)
 {
     return slab_is_tracked(s) ? track_has_any(s, slab_used(s)) : slab_free_count(s) > 0;
@@ -421,13 +443,12 @@ struct span *heap_find_slab(struct heap *h, unsigned cls)
     struct span *s = h->shelf.current[cls];
     struct span *others;
 
-    if (s != NULL && slab_remote_count(s) > 0) {
-        slab_fold_remote(s, false);
-    }
+    fold_current(s);
     if (has_batch(s)) {
         return s;
     }
-    if ((load_relaxed(&h->pending) & ~HEAP_ORPHAN) != 0) {
+    if (h->shelf.avail[cls] == NULL
+        && (load_relaxed(&h->pending) & ~HEAP_ORPHAN) != 0) {
         others = heap_drain(h);
         if (h->owner != 0) {
             heap_notify_all(others);
@@ -504,8 +525,8 @@ static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
     if (s == NULL) {
         return NULL;
     }
-    if (slab_remote_count(s) > 0) {
-        slab_fold_remote(s, false);
+    if (slab_remote_count(s) > 0 && (!has_batch(s) || wants_carving(s, is_busy))) {
+        slab_fold_remote(s, false); /* before more is cut */
     }
     h->zeroed[cls] = false;
     if (UNLIKELY(slab_is_tracked(s))) {
@@ -527,19 +548,26 @@ static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
 }
 
 /*
- * A busy class whose slab has blocks waiting takes them without a look at the clock,
- * several times in a row.
+ * A busy class whose current slab has blocks, or room to cut some, takes them without a look
+ * at the clock, several times in a row.
  */
 void *heap_refill(struct heap *h, unsigned cls)
 {
     struct span *s = h->shelf.current[cls];
 
-    if (h->unclocked[cls] > 0 && h->given[cls] <= UNCLOCKED_MAX && has_batch(s)) {
-        h->unclocked[cls]--;
-        h->zeroed[cls] = false;
-        return hand_out(h, cls, s, 2u * h->given[cls]);
+    if (h->unclocked[cls] == 0 || h->given[cls] > UNCLOCKED_MAX) {
+        return refill_slow(h, cls);
     }
-    return refill_slow(h, cls);
+    if (has_batch(s)) {
+        h->zeroed[cls] = false;
+    } else if (can_cut(s)) {
+        h->zeroed[cls] = s->touched_before == 0 && slab_free_count(s) == 0;
+        carve_more(s, true);
+    } else {
+        return refill_slow(h, cls);
+    }
+    h->unclocked[cls]--;
+    return hand_out(h, cls, s, 2u * h->given[cls]);
 }
 
 void *heap_alloc_shared(struct mp_component *c, unsigned cls)

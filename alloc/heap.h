@@ -108,6 +108,9 @@ bool heap_push_pending(struct heap *h, struct span *s);
  */
 struct span *heap_drain(struct heap *h);
 
+/* Queue a slab, whose QUEUED this thread set, at its heap. No heap's lock held. */
+HIDDEN void heap_notify(struct span *s);
+
 /* Pass on what heap_drain returned; nearly always nothing. No heap's lock held. */
 void heap_notify_all(struct span *list);
 

@@ -43,8 +43,7 @@ struct span *heap_drain(struct heap *h)
     return others;
 }
 
-/* Queue a slab, whose QUEUED this thread set, at its heap. No heap's lock held. */
-static void heap_notify(struct span *s)
+void heap_notify(struct span *s)
 {
     struct heap *h = load_acquire(&s->heap); /* pairs with slab_adopt */
     struct span *others = NULL;
@@ -72,7 +71,7 @@ void heap_notify_all(struct span *list)
 
 void heap_free_remote(struct span *s, void *p)
 {
-    if (slab_push_remote(s, p)) {
+    if (slab_push_remote_at(s, p, (uint32_t)((uintptr_t)p - slab_start(s, p)))) {
         heap_notify(s);
     }
 }

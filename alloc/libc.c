@@ -24,12 +24,12 @@ EXPORT void free(void *p)
 
 EXPORT void *calloc(size_t count, size_t size)
 {
-    return malloc_zeroed(NULL, count, size);
+    return malloc_calloc(count, size);
 }
 
 EXPORT void *realloc(void *p, size_t size)
 {
-    return malloc_resize(NULL, p, size);
+    return malloc_realloc(p, size);
 }
 
 EXPORT void *reallocarray(void *p, size_t count, size_t size)
@@ -40,7 +40,7 @@ EXPORT void *reallocarray(void *p, size_t count, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    return malloc_resize(NULL, p, bytes);
+    return malloc_realloc(p, bytes);
 }
 
 /* C23: for blocks of malloc, calloc and realloc, with the size that was asked for. */

@@ -72,15 +72,33 @@ void *malloc_refill(size_t cls)
     return refill(cls, sizeclass_bytes((unsigned)cls));
 }
 
-void *malloc_medium(size_t size)
+static NOINLINE void *medium_slow(size_t size)
 {
     if (UNLIKELY(harden_is_on())) {
         return malloc_hard(size);
     }
-    if (UNLIKELY(size > SLAB_MAX)) {
+    if (size > SLAB_MAX) {
         return alloc_large(thread_component(), size, BLOCK_ALIGN);
     }
-    return malloc_pop(sizeclass_of_medium(size));
+    return refill(sizeclass_of_medium(size), size);
+}
+
+void *malloc_medium(size_t size)
+{
+    struct block **head;
+    struct block *b;
+
+    if (UNLIKELY(size > SLAB_MAX)) {
+        return medium_slow(size);
+    }
+    head = &thread_local_state.heap->head[sizeclass_of_medium(size)];
+    PLAIN_ADDRESS(head);
+    b = *head;
+    if (UNLIKELY(b == NULL)) { /* hardened: always */
+        return medium_slow(size);
+    }
+    store_relaxed(head, b->next);
+    return b;
 }
 
 /* A block of a class for a component that need not be the current one. */
@@ -126,6 +144,32 @@ static bool list_is_zeroed(struct mp_component *c, unsigned cls)
         return false; /* rare: clear it all */
     }
     return h->zeroed[cls];
+}
+
+void *malloc_calloc(size_t count, size_t size)
+{
+    struct heap *h = thread_local_state.heap;
+    struct block **head;
+    struct block *b;
+    unsigned cls;
+    size_t bytes;
+
+    if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes) || bytes > SLAB_MAX)) {
+        return malloc_zeroed(NULL, count, size);
+    }
+    cls = sizeclass_of(bytes);
+    head = &h->head[cls];
+    b = *head;
+    if (UNLIKELY(b == NULL)) { /* hardened: always */
+        return malloc_zeroed(NULL, count, size);
+    }
+    store_relaxed(head, b->next);
+    if (bytes > FAST_MAX && h->zeroed[cls]) {
+        b->next = NULL; /* fresh pages stay untouched */
+    } else {
+        memset(b, 0, bytes);
+    }
+    return b;
 }
 
 void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
@@ -202,7 +246,7 @@ static void free_local(struct span *s, struct block *b)
     }
 }
 
-static ALWAYS_INLINE void free_in_slab(struct span *s, void *p)
+static void free_in_slab(struct span *s, void *p)
 {
     if (load_relaxed(&s->owner) == thread_pointer()) {
         free_local(s, p);
@@ -279,6 +323,7 @@ void malloc_free_careful(void *p, size_t size)
 static ALWAYS_INLINE bool try_free_in_slab(void *p)
 {
     uintptr_t index = pagemap_index_fast(p);
+    uint32_t offset = (uint32_t)(uintptr_t)p & (SPAN_BYTES - 1);
     struct span *s;
 
     if (UNLIKELY(!pagemap_has_fast(index))) {
@@ -286,12 +331,24 @@ static ALWAYS_INLINE bool try_free_in_slab(void *p)
     }
     s = pagemap_entry_fast(index);
     if (load_relaxed(&s->kind) == SPAN_SLAB_PART) {
-        s -= load_relaxed(&s->run) % WIDE_SPANS;
+        unsigned part = load_relaxed(&s->run) % WIDE_SPANS;
+
+        s -= part;
+        if (LIKELY(load_relaxed(&s->owner) == thread_pointer())) {
+            free_local(s, p); /* trusted, as in the fast path */
+            return true;
+        }
+        offset += part << SPAN_SHIFT;
     }
-    if (UNLIKELY(load_relaxed(&s->kind) != SPAN_SLAB || !slab_is_block(s, p))) {
+    if (UNLIKELY(
+            load_relaxed(&s->kind) != SPAN_SLAB || !slab_has_block_at(s, offset))) {
         return false;
     }
-    free_in_slab(s, p);
+    if (UNLIKELY(load_relaxed(&s->owner) == thread_pointer())) {
+        free_local(s, p); /* the block that was freed last */
+    } else if (slab_push_remote_at(s, p, offset)) {
+        heap_notify(s);
+    }
     return true;
 }
 
@@ -367,6 +424,15 @@ static bool fits_in_place(size_t bytes, size_t size)
 }
 
 /*
+ * A block that grows once grows again: by an eighth at least, so that a string that gains a
+ * few bytes at a time is not copied from class to class.
+ */
+static size_t room_for(size_t bytes, size_t size)
+{
+    return size > bytes ? bits_min(bits_max(size, bytes + bytes / 8), SLAB_MAX) : size;
+}
+
+/*
  * What shrinks fits where it is: that there was no memory for less is no failure, though
  * the search for it took it for one.
  */
@@ -390,7 +456,7 @@ static void *resize_by_copy(struct mp_component *c, void *p, size_t bytes, size_
             malloc_fail();
         }
     } else {
-        q = malloc_alloc(c, size);
+        q = malloc_alloc(c, harden_is_on() ? size : room_for(bytes, size));
     }
     if (q == NULL) {
         return size <= bytes ? keep_in_place(p) : NULL;
@@ -413,6 +479,17 @@ static struct span *find_own_slab(const void *p)
     return load_fast(&s->owner) == thread_pointer() ? s : NULL;
 }
 
+void *malloc_realloc(void *p, size_t size)
+{
+    struct span *s = find_own_slab(p);
+
+    if (LIKELY(
+            s != NULL && size != 0 && fits_in_place(sizeclass_bytes(s->cls), size))) {
+        return p;
+    }
+    return malloc_resize(NULL, p, size);
+}
+
 void *malloc_resize(struct mp_component *c, void *p, size_t size)
 {
     struct span *s = find_own_slab(p);
@@ -425,7 +502,7 @@ void *malloc_resize(struct mp_component *c, void *p, size_t size)
         if (fits_in_place(bytes, size)) {
             return p;
         }
-        cls = sizeclass_of(size);
+        cls = sizeclass_of(room_for(bytes, size));
         if (UNLIKELY(thread_local_state.heap->head[cls] == NULL)) {
             return resize_by_copy(NULL, p, bytes, size);
         }

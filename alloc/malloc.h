@@ -106,7 +106,10 @@ static ALWAYS_INLINE void free_fast(void *p)
 /* As in C, for component c (NULL: the current one). */
 void *malloc_alloc(struct mp_component *c, size_t size);
 void *malloc_zeroed(struct mp_component *c, size_t count, size_t size);
+void *malloc_calloc(size_t count, size_t size); /* for the current one, as calloc */
 void *malloc_resize(struct mp_component *c, void *p, size_t size);
+void *malloc_realloc(
+    void *p, size_t size); /* the same for the current one, as realloc */
 /* alignment: a power of two */
 void *malloc_aligned(struct mp_component *c, size_t alignment, size_t size);
 size_t malloc_usable(const void *p); /* 0 for NULL and what is not ours */

@@ -93,7 +93,7 @@ bool slab_count_remote_free(struct span *s)
 {
     uint32_t word = load_relaxed(&s->remote);
 
-    /* acq_rel: as slab_push_remote */
+    /* acq_rel: as slab_push_remote_at */
     while (!cas_weak_acq_rel(
         &s->remote, &word, (word + (1u << SLAB_REMOTE_SHIFT)) | SLAB_REMOTE_QUEUED)) {
     }
@@ -104,7 +104,7 @@ unsigned slab_fold_remote(struct span *s, bool clear_queued)
 {
     /*
      * acquire: we see the links and the last writes of those who pushed. Pairs with
-     * cas_weak_acq_rel in slab_push_remote. The whole list is taken: no ABA.
+     * cas_weak_acq_rel in slab_push_remote_at. The whole list is taken: no ABA.
      */
     uint32_t word =
         and_acq_rel(&s->remote, clear_queued ? 0 : (uint32_t)SLAB_REMOTE_QUEUED);
@@ -195,34 +195,10 @@ void slab_give_back(struct span *s, struct block *list, unsigned n)
     slab_set_used(s, slab_used(s) - n, 0);
 }
 
-bool slab_push_remote(struct span *s, void *p)
+void slab_die_of_double_free(const struct span *s, const void *p)
 {
-    struct block *b = p;
-    unsigned shift = sizeclass_table[s->cls].unit_shift;
-    uintptr_t start = slab_start(s, p);
-    uint32_t index = (uint32_t)(((uintptr_t)p - start) >> shift);
-    uint32_t word = load_relaxed(&s->remote);
-    uint32_t count;
-
-    /*
-     * release: the owner must see b->next, and this thread's last writes to the block,
-     * before it sees b. acquire: if the slab was not queued, whoever dequeued it is done
-     * with pending_next, which we write next. Both pair with and_acq_rel in
-     * slab_fold_remote. No ABA: nobody pops one block, the owner takes the whole list.
-     */
-    do {
-        count = (word & SLAB_REMOTE_COUNT) >> SLAB_REMOTE_SHIFT;
-        if (UNLIKELY(count >= load_relaxed(&s->carved))) {
-            check_die("double free of %p (class %u)", p, sizeclass_table[s->cls].bytes);
-        }
-        b->next =
-            count == 0
-                ? NULL
-                : (struct block *)(start
-                                   + ((size_t)(word & SLAB_REMOTE_INDEX) << shift));
-    } while (!cas_weak_acq_rel(&s->remote, &word,
-        index | (count + 1) << SLAB_REMOTE_SHIFT | SLAB_REMOTE_QUEUED));
-    return (word & SLAB_REMOTE_QUEUED) == 0;
+    check_die("double free of %p (class %u)", (void *)(uintptr_t)p,
+        sizeclass_table[s->cls].bytes);
 }
 
 void slab_check(const struct span *s)

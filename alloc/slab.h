@@ -146,12 +146,6 @@ unsigned slab_give_back_hand(struct span *s, struct track_hand *hand);
 void slab_give_back(struct span *s, struct block *list, unsigned n);
 
 /*
- * Free from a thread that does not own the slab. True: the caller must now queue the slab
- * at its heap (heap_notify).
- */
-bool slab_push_remote(struct span *s, void *p);
-
-/*
  * The same for a tracked slab, where the block's state is cleared already: counts only.
  * slab_count_free is for the owner; returns the blocks in use that are left.
  */
@@ -173,14 +167,54 @@ static inline uintptr_t slab_start(const struct span *s, const void *p)
     return (uintptr_t)span_address(s);
 }
 
-/* Whether p is the start of a block that was handed out at some time. Any thread. */
-static inline bool slab_is_block(const struct span *s, const void *p)
+/* Whether a block begins so far in a slab that was handed out at some time. Any thread. */
+static ALWAYS_INLINE bool slab_has_block_at(const struct span *s, uint32_t offset)
 {
     const struct sizeclass *c = &sizeclass_table[load_relaxed(&s->cls)];
-    uint32_t offset = (uint32_t)((uintptr_t)p - slab_start(s, p));
     uint32_t index = (uint32_t)(((uint64_t)offset * c->reciprocal) >> 32);
 
     return index * c->bytes == offset && index < load_relaxed(&s->carved);
+}
+
+/* Whether p is the start of a block that was handed out at some time. Any thread. */
+static inline bool slab_is_block(const struct span *s, const void *p)
+{
+    return slab_has_block_at(s, (uint32_t)((uintptr_t)p - slab_start(s, p)));
+}
+
+COLD NORETURN void slab_die_of_double_free(const struct span *s, const void *p);
+
+/*
+ * Free the block p, which begins so far in the slab, from a thread that does not own it.
+ * True: the caller must now queue the slab at its heap (heap_notify).
+ */
+static ALWAYS_INLINE bool slab_push_remote_at(struct span *s, void *p, uint32_t offset)
+{
+    struct block *b = p;
+    unsigned shift = sizeclass_table[load_relaxed(&s->cls)].unit_shift;
+    char *start = (char *)p - offset;
+    uint32_t word = load_relaxed(&s->remote);
+    uint32_t count;
+
+    /*
+     * release: the owner must see b->next, and this thread's last writes to the block,
+     * before it sees b. acquire: if the slab was not queued, whoever dequeued it is done
+     * with pending_next, which we write next. Both pair with and_acq_rel in
+     * slab_fold_remote. No ABA: nobody pops one block, the owner takes the whole list.
+     */
+    do {
+        count = word & SLAB_REMOTE_COUNT;
+        if (UNLIKELY(count >> SLAB_REMOTE_SHIFT >= load_relaxed(&s->carved))) {
+            slab_die_of_double_free(s, p);
+        }
+        b->next =
+            count == 0
+                ? NULL
+                : (struct block *)(start
+                                   + ((size_t)(word & SLAB_REMOTE_INDEX) << shift));
+    } while (!cas_weak_acq_rel(&s->remote, &word,
+        (offset >> shift | count | SLAB_REMOTE_QUEUED) + (1u << SLAB_REMOTE_SHIFT)));
+    return (word & SLAB_REMOTE_QUEUED) == 0;
 }
 
 /* Walk the invariants; aborts when one does not hold. Owner. */

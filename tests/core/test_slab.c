@@ -3,6 +3,11 @@
 #include <criterion/criterion.h>
 #include <signal.h>
 
+static bool push_remote(struct span *s, void *p)
+{
+    return slab_push_remote_at(s, p, (uint32_t)((uintptr_t)p - slab_start(s, p)));
+}
+
 static struct span *make_slab(unsigned cls)
 {
     bool clean;
@@ -67,7 +72,7 @@ Test(slab, fold_moves_every_remote_block_to_local)
         while (list != NULL) {
             struct block *next = list->next;
 
-            slab_push_remote(s, list);
+            push_remote(s, list);
             list = next;
         }
         cr_assert_eq(slab_remote_count(s), n);
@@ -100,11 +105,11 @@ Test(slab, only_the_first_push_asks_to_queue_until_folded_out_of_the_queue)
 
     slab_carve(s, 4096);
     list = slab_take(s, 3, &n);
-    cr_assert(slab_push_remote(s, (char *)span_address(s) + 64));
-    cr_assert_not(slab_push_remote(s, (char *)span_address(s) + 32));
+    cr_assert(push_remote(s, (char *)span_address(s) + 64));
+    cr_assert_not(push_remote(s, (char *)span_address(s) + 32));
     cr_assert_eq(slab_fold_remote(s, false), 2);
     cr_assert(slab_is_queued(s), "folding alone does not dequeue");
-    cr_assert_not(slab_push_remote(s, span_address(s)));
+    cr_assert_not(push_remote(s, span_address(s)));
     slab_fold_remote(s, true);
     cr_assert_not(slab_is_queued(s));
     (void)list;
@@ -130,6 +135,6 @@ Test(slab, one_remote_free_too_many_aborts, .signal = SIGABRT)
 
     slab_carve(s, 4096);
     slab_take(s, 1, &n);
-    slab_push_remote(s, span_address(s));
-    slab_push_remote(s, span_address(s));
+    push_remote(s, span_address(s));
+    push_remote(s, span_address(s));
 }
