@@ -99,10 +99,10 @@ static RACY_READER void sweep_slab(const struct span *s)
         row->used[cls] += bits_min(used - bits_min(remote, used), carved);
     }
     sweep.seen.slab_bytes += (uint64_t)sizeclass_table[cls].spans * SPAN_BYTES;
-    sweep.seen.slab_touched_bytes += bits_round_up(
-        bits_max(carved * sizeclass_bytes(cls),
-            (uint64_t)load_relaxed(&s->touched_before) << SPAN_PART_SHIFT),
-        os_page_bytes());
+    sweep.seen.slab_touched_bytes +=
+        bits_round_up(bits_max(carved * sizeclass_bytes(cls),
+                          (uint64_t)slab_touched_before(s) << SPAN_PART_SHIFT),
+            os_page_bytes());
 }
 
 /* How many entries to go on by: over runs at once. */

@@ -530,9 +530,9 @@ static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
     }
     h->zeroed[cls] = false;
     if (UNLIKELY(slab_is_tracked(s))) {
-        h->zeroed[cls] = s->touched_before == 0; /* each block once */
+        h->zeroed[cls] = slab_is_clean(s); /* each block once */
     } else if (wants_carving(s, is_busy)) {
-        h->zeroed[cls] = s->touched_before == 0 && slab_free_count(s) == 0;
+        h->zeroed[cls] = slab_is_clean(s) && slab_free_count(s) == 0;
         carve_more(s, is_busy);
     }
     /* Trusted with as many refills as it had in less than 10 ms, and one. */
@@ -561,7 +561,7 @@ void *heap_refill(struct heap *h, unsigned cls)
     if (has_batch(s)) {
         h->zeroed[cls] = false;
     } else if (can_cut(s)) {
-        h->zeroed[cls] = s->touched_before == 0 && slab_free_count(s) == 0;
+        h->zeroed[cls] = slab_is_clean(s) && slab_free_count(s) == 0;
         carve_more(s, true);
     } else {
         return refill_slow(h, cls);

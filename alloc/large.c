@@ -4,11 +4,15 @@
 #include "check.h"
 #include "os.h"
 #include "probe.h"
+#include "thp.h"
 
 enum {
     BUCKETS = 256,
     RECENT = 64, /* freed huge blocks that are remembered */
 };
+
+/* The state of a large block's entry. */
+enum { LARGE_PLAIN, LARGE_ADVISED /* it may have huge pages */ };
 
 struct huge {
     uintptr_t start;
@@ -177,7 +181,11 @@ static void *huge_alloc(
     if (h == NULL) {
         return NULL;
     }
-    *ret_zeroed = h->is_zeroed;
+    if (ret_zeroed != NULL) {
+        *ret_zeroed = h->is_zeroed;
+    } else {
+        thp_advise_mapping(h->map, h->map_bytes);
+    }
     lock_lock(&huge_lock);
     h->start = bits_round_up((uintptr_t)h->map, align);
     h->bytes = bytes;
@@ -297,6 +305,8 @@ void *large_alloc(
     size_t align_spans = align > SPAN_BYTES ? align >> SPAN_SHIFT : 1;
     size_t spans;
     struct span *s;
+    bool is_clean;
+    bool is_advised;
 
     if (size > PTRDIFF_MAX - 2 * MIB || align > PTRDIFF_MAX / 2) {
         return NULL;
@@ -307,13 +317,15 @@ void *large_alloc(
     }
     spans = spans_for(bytes + bits_min(spare, HUGE_MIN));
     lock_lock(&span_lock);
-    s = span_acquire_locked(spans, align_spans, ret_zeroed);
+    s = span_acquire_locked(spans, align_spans, &is_clean);
     if (s == NULL) {
         lock_unlock(&span_lock);
         return NULL;
     }
     s->owner = 0;
     s->asked = 0;
+    is_advised = ret_zeroed == NULL && is_clean && thp_is_wanted(bytes, span_used());
+    s->state = is_advised ? LARGE_ADVISED : LARGE_PLAIN;
     s->large_bytes = bytes;
     s->row = c->row;
     s->run = (uint32_t)spans;
@@ -323,7 +335,13 @@ void *large_alloc(
     add_owned(&probe_large_bytes, bytes);
     component_count_large_locked(c, bytes, false);
     lock_unlock(&span_lock);
-    if (*ret_zeroed) { /* reused memory was freed: free looked at the clock */
+    if (is_advised) {
+        thp_advise(span_address(s), bytes, true);
+    }
+    if (ret_zeroed != NULL) {
+        *ret_zeroed = is_clean;
+    }
+    if (is_clean) { /* reused memory was freed: free looked at the clock */
         probe_tick(os_coarse_ms());
     }
     return span_address(s);
@@ -357,6 +375,12 @@ void large_free(struct span *s, void *p)
     uint32_t now_ms = os_coarse_ms();
     bool is_block;
 
+    if (s->state == LARGE_ADVISED) { /* by us: a huge page never comes back into less */
+        large_confine(s, p);
+        thp_advise(p, s->large_bytes, false);
+        large_release(s, s->touched + span_parts_of(s->large_bytes));
+        return;
+    }
     lock_lock(&span_lock);
     is_block = retire_locked(s, SPAN_NONE);
     if (is_block) {
@@ -412,6 +436,10 @@ bool large_try_resize(struct span *s, size_t size)
     }
     s->run = (uint32_t)bits_max(spans, old_spans);
     lock_lock(&span_lock);
+    if (bytes < old_bytes && s->state == LARGE_ADVISED) {
+        thp_advise(span_address(s), old_bytes, false);
+        s->state = LARGE_PLAIN;
+    }
     if (bytes < old_bytes && spans < old_spans) { /* growing keeps its spare room */
         s->run = (uint32_t)spans;
         span_release_locked(

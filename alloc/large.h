@@ -18,7 +18,7 @@
 /*
  * A block of `size` bytes at least, aligned to `align` (a power of two), with address
  * space for `spare` bytes more kept behind it if it is not huge. NULL: no memory.
- * ret_zeroed: all of it reads as zeros.
+ * ret_zeroed: all of it reads as zeros. NULL: nobody asks, for it will be filled.
  */
 void *large_alloc(
     struct mp_component *c, size_t size, size_t spare, size_t align, bool *ret_zeroed);

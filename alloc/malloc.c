@@ -23,14 +23,13 @@ static NOINLINE void *alloc_without_heap(struct mp_component *c, unsigned cls)
 
 static NOINLINE void *alloc_large(struct mp_component *c, size_t size, size_t alignment)
 {
-    bool zeroed;
     void *p;
 
     if (aside_is_on()) {
         return alignment > BLOCK_ALIGN ? aside.memalign(alignment, size)
                                        : aside.malloc(size);
     }
-    p = large_alloc(c, size, 0, alignment, &zeroed);
+    p = large_alloc(c, size, 0, alignment, NULL);
     if (thread_local_state.thread == NULL) {
         thread_install_heap(); /* so that the thread is known, and ticks for itself */
     }
@@ -448,10 +447,8 @@ static void *resize_by_copy(struct mp_component *c, void *p, size_t bytes, size_
 
     if (size > SLAB_MAX && size > bytes && !harden_is_on()) {
         /* A block that grows once grows again: leave room behind it to grow in place. */
-        bool zeroed;
-
         q = large_alloc(
-            c != NULL ? c : thread_component(), size, size / 8, BLOCK_ALIGN, &zeroed);
+            c != NULL ? c : thread_component(), size, size / 8, BLOCK_ALIGN, NULL);
         if (q == NULL) {
             malloc_fail();
         }

@@ -10,6 +10,7 @@ struct options options = {
     .region = REGION_FILE,
     .log = LOG_WARN,
     .deepbind = DEEPBIND_STRIP,
+    .huge_pages = HUGE_PAGES_AUTO,
     .keep = 0,
     .abort = true,
     .harden = CONFIG_HARDENED,
@@ -210,6 +211,18 @@ static bool parse_deepbind(const char *text)
     return true;
 }
 
+static bool parse_huge_pages(const char *text)
+{
+    static const char *const words[] = {"auto", "off", NULL};
+    unsigned i;
+
+    if (!parse_choice(text, words, &i)) {
+        return false;
+    }
+    options.huge_pages = (enum option_huge_pages)i;
+    return true;
+}
+
 static bool parse_report(const char *text)
 {
     bool is_flag = text[0] == '1' && text[1] == '\0';
@@ -232,6 +245,8 @@ static bool option_set(enum id id, const char *text)
         return strlen(text) <= 95 && parse_text(text, false, options.service);
     case ID_purge_delay:
         return parse_time(text, &options.purge_delay_ms);
+    case ID_huge_pages:
+        return parse_huge_pages(text);
     case ID_guard:
         return parse_guard(text, &options.guard_bytes);
     case ID_abort:

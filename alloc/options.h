@@ -17,6 +17,7 @@ enum { OPTION_TEXT_MAX = 256 };
 enum option_region { REGION_FILE, REGION_MEMFD, REGION_OFF };
 enum option_log { LOG_QUIET, LOG_WARN, LOG_DEBUG };
 enum option_deepbind { DEEPBIND_STRIP, DEEPBIND_KEEP };
+enum option_huge_pages { HUGE_PAGES_AUTO, HUGE_PAGES_OFF };
 enum option_origin { ORIGIN_DEFAULT, ORIGIN_ENVIRONMENT, ORIGIN_REFUSED };
 
 #define PURGE_NEVER UINT32_MAX
@@ -25,6 +26,7 @@ struct options {
     enum option_region region;
     enum option_log log;
     enum option_deepbind deepbind;
+    enum option_huge_pages huge_pages;
     uint64_t keep; /* 0, 1, or the one process that it is for */
     bool abort;
     bool harden;

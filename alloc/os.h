@@ -51,6 +51,15 @@ bool os_make_inaccessible(void *start, size_t bytes);
 /* Give the pages back; they read as zeros afterwards. False when the kernel refused. */
 bool os_purge(void *start, size_t bytes);
 
+/*
+ * Let the kernel back whole huge pages in there by such from now on, or no more: those that are
+ * there stay. False when the kernel refused, or has none.
+ */
+bool os_advise_huge(void *start, size_t bytes, bool is_wanted);
+
+/* How much of a mapping is in memory now: most often exact; 0 where the kernel does not say. */
+size_t os_resident_bytes(void *start, size_t bytes);
+
 /* Whether the word at an address can be read, for now: the kernel is asked. */
 bool os_is_readable(const void *address);
 /* Forbid or allow every access to pages. False: the kernel refused. */

@@ -141,6 +141,37 @@ bool os_purge(void *start, size_t bytes)
     return done;
 }
 
+bool os_advise_huge(void *start, size_t bytes, bool is_wanted)
+{
+    int saved = errno;
+    bool done = madvise(start, bytes, is_wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) == 0;
+
+    errno = saved;
+    return done;
+}
+
+size_t os_resident_bytes(void *start, size_t bytes)
+{
+    unsigned char in_memory[512];
+    size_t page = os_page_bytes();
+    size_t step = sizeof(in_memory) * page;
+    size_t resident = 0;
+    int saved = errno;
+
+    for (size_t at = 0; at < bytes; at += step) {
+        size_t part = bits_min(bytes - at, step);
+
+        if (mincore((char *)start + at, part, in_memory) != 0) {
+            break;
+        }
+        for (size_t i = 0; i < part / page; i++) {
+            resident += (in_memory[i] & 1) * page;
+        }
+    }
+    errno = saved;
+    return resident;
+}
+
 bool os_protect(void *start, size_t bytes, bool may_access)
 {
     int saved = errno;

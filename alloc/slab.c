@@ -25,7 +25,11 @@ void slab_init(struct span *s, unsigned cls, unsigned row, bool clean)
     store_relaxed(&s->cls, (uint8_t)cls);
     store_relaxed(&s->row, (uint16_t)row);
     s->state = SLAB_CURRENT;
-    s->touched_before = (uint8_t)(clean ? 0 : bits_max(touched, 1));
+    touched = (uint32_t)bits_min(touched, SLAB_TOUCHED);
+    store_relaxed(&s->touched_before, /* sweeps read it */
+        (uint8_t)(!clean         ? bits_max(touched, 1)
+                  : touched != 0 ? touched | SLAB_CLEAN
+                                 : 0));
     s->next = s->prev = s->pending_next = NULL;
     for (unsigned i = 1; i < sizeclass_table[cls].spans; i++) {
         store_relaxed(

@@ -3,6 +3,7 @@
 #include "check.h"
 #include "os.h"
 #include "probe.h"
+#include "thp.h"
 
 /*
  * Invariants, with span_lock free:
@@ -320,6 +321,22 @@ static size_t skip_to_align(const struct span *s, size_t align)
     return (size_t)(-index & (align - 1));
 }
 
+/* Spans that were never used before. */
+static struct span *extend(size_t count)
+{
+    struct span *s = pagemap_extend_locked(count);
+
+    if (s == NULL) {
+        return NULL;
+    }
+    if (thp_is_entered(s, count)) {
+        thp_move_on_locked(s, count);
+    }
+    store_relaxed(
+        &s->touched, (uint32_t)span_parts_of(thp_bytes_ahead_locked(s, count)));
+    return s;
+}
+
 static struct span *acquire_from(struct bins *b, size_t count, size_t align)
 {
     struct span *s = bin_find(b, count + align - 1);
@@ -359,10 +376,7 @@ struct span *span_acquire_locked(size_t count, size_t align, bool *ret_clean)
         s = acquire_from(&clean, count, align);
     }
     if (s == NULL) {
-        s = pagemap_extend_locked(count + align - 1);
-        if (s != NULL) {
-            store_relaxed(&s->touched, 0);
-        }
+        s = extend(count + align - 1);
         if (s != NULL && align > 1) {
             s = run_cut(s, count + align - 1, skip_to_align(s, align), count,
                 SPAN_FREE_CLEAN, 0);
@@ -419,8 +433,7 @@ bool span_extend(struct span *s, size_t count, size_t wanted, bool *ret_clean)
     }
     if (after == entry_end(r)) {
         /* The frontier: new spans come right behind, if they come from this range. */
-        struct span *fresh =
-            r->frontier + more <= r->spans_max ? pagemap_extend_locked(more) : NULL;
+        struct span *fresh = r->frontier + more <= r->spans_max ? extend(more) : NULL;
 
         done = fresh == after;
         *ret_clean = true;

@@ -79,7 +79,7 @@ struct span {
     uint32_t remote;        /* slab: word of remote frees, slab.h; atomic, any thread */
     uint16_t row;           /* slab, large: component */
     uint8_t state;          /* slab, owner: enum slab_state */
-    uint8_t touched_before; /* slab, owner: parts that an earlier use touched */
+    uint8_t touched_before; /* slab, owner: parts that were touched before it */
     union {
         struct heap *heap;     /* slab: atomic, changes only by its owner */
         struct span *age_prev; /* dirty run */
@@ -99,6 +99,20 @@ struct span {
 };
 static_assert(
     sizeof(struct span) == 1 << SPAN_ENTRY_SHIFT, "pagemap.h computes with it");
+
+/* Of `touched_before`: the number, and whether those parts read as zeros nevertheless. */
+enum { SLAB_TOUCHED = 0x7f, SLAB_CLEAN = 0x80 };
+
+/* What was not cut yet reads as zeros. */
+static inline bool slab_is_clean(const struct span *s)
+{
+    return s->touched_before == 0 || (s->touched_before & SLAB_CLEAN) != 0;
+}
+
+static inline size_t slab_touched_before(const struct span *s)
+{
+    return load_relaxed(&s->touched_before) & SLAB_TOUCHED;
+}
 
 /* The entry that says what is at p, which for a wide slab is its first; NULL: not ours. */
 static inline struct span *span_find(const void *p)

@@ -154,7 +154,7 @@ static void carve(struct span *s)
     size_t more = bits_max(CARVE_BYTES / bytes, CARVE_LEAST);
 
     store_relaxed(&s->carved, (uint16_t)bits_min(first + more, t->limit));
-    if (s->touched_before != 0 && s->cls != 0) { /* free blocks are zero */
+    if (!slab_is_clean(s) && s->cls != 0) { /* free blocks are zero */
         memset(block_at(s, first), 0, (s->carved - first) * bytes);
     } else if (s->cls != 0) {
         /*

@@ -25,6 +25,7 @@ LADDER = [
     "trace",
     "lock sizeclass janitor",
     "arena canary pagemap region",
+    "thp",
     "component span",
     "track",
     "slab large guard",

@@ -106,13 +106,17 @@ static void shuffle(unsigned char **block, size_t count)
     }
 }
 
-static unsigned char *obtain(size_t bytes)
+static unsigned char *obtain_untouched(size_t bytes)
 {
     unsigned char *p = malloc(bytes);
 
     CHECK(p != NULL);
-    memset(p, 1, bytes);
     return p;
+}
+
+static unsigned char *obtain(size_t bytes)
+{
+    return memset(obtain_untouched(bytes), 1, bytes);
 }
 
 static unsigned char **obtain_peak(void)
@@ -378,29 +382,91 @@ static void overhead(void)
         (double)(malloc_usable_size(p) - MIB - 1), "B", 4096);
 }
 
-/* G115: huge pages come where the program or the machine asks for them. */
-static void huge_pages(void)
+static size_t huge_now(void)
 {
     char text[4096];
-    FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "r");
-    unsigned char *p = obtain(64 * MIB);
     size_t kib = 0;
+    FILE *f = fopen("/proc/self/smaps_rollup", "r");
 
-    for (int i = 0; i < 30000; i++) {
-        obtain(1000);
+    while (f != NULL && fgets(text, sizeof(text), f) != NULL) {
+        sscanf(text, "AnonHugePages: %zu", &kib);
     }
+    if (f != NULL) {
+        fclose(f);
+    }
+    return kib * KIB;
+}
+
+static void need_madvise(void)
+{
+    char text[256];
+    FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "r");
+
     if (f == NULL || fgets(text, sizeof(text), f) == NULL
         || strstr(text, "[madvise]") == NULL) {
         puts("transparent huge pages are not set to madvise here");
         exit(TEST_SKIPPED);
     }
     fclose(f);
-    f = fopen("/proc/self/smaps_rollup", "r");
-    while (f != NULL && fgets(text, sizeof(text), f) != NULL) {
-        sscanf(text, "AnonHugePages: %zu", &kib);
+}
+
+/* Of `count` blocks, the first bytes only. */
+static void obtain_barely(size_t count, size_t size)
+{
+    for (size_t i = 0; i < count; i++) {
+        *(volatile char *)obtain_untouched(size) = 1;
     }
-    say("huge pages", (double)kib, "KiB", 0);
-    CHECK(kib == 0 && p != NULL);
+}
+
+/*
+ * G115: none where memory is not about to be filled, whatever its size: small heaps, buffers
+ * that are used in part, zeroed tables, much that nobody touches.
+ */
+static void huge_pages_none(void)
+{
+    need_madvise();
+    for (int i = 0; i < 12000; i++) {
+        obtain(1000);
+    }
+    CHECK(huge_now() == 0);
+    obtain_barely(4000, 24 * KIB);
+    CHECK(huge_now() == 0);
+    CHECK(calloc(48, MIB) != NULL && calloc(8, MIB) != NULL);
+    CHECK(obtain_untouched(6 * MIB) != NULL && obtain_untouched(64 * MIB) != NULL);
+    say("huge pages", mib(huge_now()), "MiB", 0);
+    CHECK(huge_now() == 0);
+}
+
+/* And where they pay: a heap that is filled, a large block. They cost no memory. */
+static void huge_pages_some(void)
+{
+    enum { DENSE = 200000 };
+    size_t filled = (size_t)DENSE * 1000;
+    unsigned char **block = outside(DENSE * sizeof(*block));
+
+    need_madvise();
+    for (int i = 0; i < DENSE; i++) {
+        block[i] = obtain(1000);
+    }
+    say("huge pages of a heap", mib(huge_now()), "MiB", 0);
+    say("resident", mib(resident()), "MiB", 1.06 * mib(filled));
+    if (huge_now() == 0) {
+        puts("the kernel gave none"); /* it has none in one piece */
+        exit(TEST_SKIPPED);
+    }
+    obtain(25 * MIB);
+    obtain(100 * MIB);
+    say("with large blocks", mib(huge_now()), "MiB", 0);
+    CHECK(resident() < filled + filled / 16 + 130 * MIB);
+    /* What goes back page by page stays away. */
+    for (int i = 0; i < DENSE; i++) {
+        if (i % 64 != 0) {
+            free(block[i]);
+        }
+    }
+    light_activity(4);
+    say("resident when 63 of 64 are free", mib(resident()), "MiB", 0);
+    CHECK(resident() < filled / 4 + 130 * MIB);
 }
 
 static size_t locked(void)
@@ -487,8 +553,10 @@ int main(int argc, char **argv)
         growth();
     } else if (strcmp(what, "overhead") == 0) {
         overhead();
-    } else if (strcmp(what, "huge_pages") == 0) {
-        huge_pages();
+    } else if (strcmp(what, "huge_pages_none") == 0) {
+        huge_pages_none();
+    } else if (strcmp(what, "huge_pages_some") == 0) {
+        huge_pages_some();
     } else if (strcmp(what, "threads") == 0) {
         threads();
     } else if (strcmp(what, "locking") == 0) {
