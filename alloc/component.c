@@ -114,15 +114,3 @@ uint64_t component_refused(void)
 {
     return load_relaxed(&refused);
 }
-
-void component_count_large_locked(struct mp_component *c, size_t bytes, bool is_free)
-{
-    struct large_count *n = &c->large[sizeclass_of_large(bytes) - CLASS_SLAB_COUNT];
-
-    uint64_t *blocks = is_free ? &n->freed_blocks : &n->allocated_blocks;
-    uint64_t *all = is_free ? &n->freed_bytes : &n->allocated_bytes;
-
-    /* release: a sweep that sees a block freed sees it allocated. */
-    store_release(blocks, load_relaxed(blocks) + 1);
-    store_release(all, load_relaxed(all) + bytes);
-}

@@ -10,6 +10,7 @@
 #ifndef COMPONENT_H
 #define COMPONENT_H
 
+#include "atomic.h"
 #include "lock.h"
 #include "sizeclass.h"
 
@@ -60,6 +61,16 @@ size_t component_count(void);     /* rows in use */
 uint64_t component_refused(void); /* names that went to (overflow), each time */
 
 /* Count a large block as allocated or as freed. Holds the lock of the spans. */
-void component_count_large_locked(struct mp_component *c, size_t bytes, bool is_free);
+static inline void component_count_large_locked(
+    struct mp_component *c, size_t bytes, bool is_free)
+{
+    struct large_count *n = &c->large[sizeclass_of_large(bytes) - CLASS_SLAB_COUNT];
+    uint64_t *blocks = is_free ? &n->freed_blocks : &n->allocated_blocks;
+    uint64_t *all = is_free ? &n->freed_bytes : &n->allocated_bytes;
+
+    /* release: a sweep that sees a block freed sees it allocated. */
+    store_release(blocks, load_relaxed(blocks) + 1);
+    store_release(all, load_relaxed(all) + bytes);
+}
 
 #endif

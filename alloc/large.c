@@ -328,6 +328,7 @@ void *large_alloc(
     s->state = is_advised ? LARGE_ADVISED : LARGE_PLAIN;
     s->large_bytes = bytes;
     s->row = c->row;
+    s->component = c;
     s->run = (uint32_t)spans;
     store_release(
         &s->kind, (uint8_t)SPAN_LARGE); /* pairs with the sweep in counters.c */
@@ -361,7 +362,7 @@ static bool retire_locked(struct span *s, enum span_kind kind)
     }
     store_relaxed(&s->kind, (uint8_t)kind);
     set_large_bytes(large_bytes - s->large_bytes);
-    component_count_large_locked(component_by_row(s->row), s->large_bytes, true);
+    component_count_large_locked(s->component, s->large_bytes, true);
     return true;
 }
 
@@ -417,7 +418,7 @@ void large_release(struct span *s, size_t touched)
 
 bool large_try_resize(struct span *s, size_t size)
 {
-    struct mp_component *c = component_by_row(s->row);
+    struct mp_component *c = s->component;
     size_t bytes = bits_round_up(size, os_page_bytes());
     size_t old_bytes = s->large_bytes;
     size_t old_spans = s->run;

@@ -85,14 +85,18 @@ EXPORT void *memalign(size_t alignment, size_t size)
 
 EXPORT int posix_memalign(void **ret, size_t alignment, size_t size)
 {
-    int saved = errno;
     void *p;
 
     if (!bits_is_pow2(alignment) || alignment % sizeof(void *) != 0) {
         return EINVAL;
     }
-    p = malloc_aligned(NULL, alignment, size);
-    errno = saved;
+    p = malloc_try_aligned(alignment, size);
+    if (UNLIKELY(p == NULL)) {
+        int saved = errno;
+
+        p = malloc_aligned(NULL, alignment, size);
+        errno = saved;
+    }
     if (p == NULL) {
         return ENOMEM;
     }

@@ -329,6 +329,10 @@ static ALWAYS_INLINE bool try_free_in_slab(void *p)
         return false;
     }
     s = pagemap_entry_fast(index);
+    if (load_relaxed(&s->kind) == SPAN_LARGE && offset == 0) {
+        large_free(s, p);
+        return true;
+    }
     if (load_relaxed(&s->kind) == SPAN_SLAB_PART) {
         unsigned part = load_relaxed(&s->run) % WIDE_SPANS;
 
@@ -551,12 +555,36 @@ void *malloc_resize(struct mp_component *c, void *p, size_t size)
 
 /* ---- aligned ---- */
 
+void *malloc_try_aligned(size_t alignment, size_t size)
+{
+    unsigned cls = sizeclass_of_aligned(size, alignment);
+    struct block **head;
+    struct block *b;
+
+    if (UNLIKELY(cls == CLASS_COUNT)) {
+        return NULL;
+    }
+    head = &thread_local_state.heap->head[cls];
+    b = *head;
+    if (LIKELY(b != NULL)) { /* hardened: never */
+        store_relaxed(head, b->next);
+    }
+    return b;
+}
+
 void *malloc_aligned(struct mp_component *c, size_t alignment, size_t size)
 {
     unsigned cls;
+    void *p;
 
     if (alignment <= BLOCK_ALIGN) {
         return malloc_alloc(c, size);
+    }
+    if (c == NULL) {
+        p = malloc_try_aligned(alignment, size);
+        if (LIKELY(p != NULL)) {
+            return p;
+        }
     }
     if (aside_is_on()) {
         return aside.memalign(alignment, size);

@@ -112,6 +112,7 @@ void *malloc_realloc(
     void *p, size_t size); /* the same for the current one, as realloc */
 /* alignment: a power of two */
 void *malloc_aligned(struct mp_component *c, size_t alignment, size_t size);
+void *malloc_try_aligned(size_t alignment, size_t size); /* NULL: none at hand */
 size_t malloc_usable(const void *p); /* 0 for NULL and what is not ours */
 void malloc_free(void *p);
 

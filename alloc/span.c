@@ -36,7 +36,6 @@ static struct span *oldest, *newest; /* dirty runs by age */
 static struct span *purging;         /* runs on their way to the kernel */
 static struct span *pocket[POCKETS]; /* by length */
 static uint32_t pocketed;            /* a bit for each length that is there */
-static size_t pocket_spans, pocket_parts;
 static size_t used_spans;
 static size_t purged_bytes;
 static size_t purges;
@@ -258,8 +257,6 @@ static void pocket_remove(struct span *s)
 
     pocket[run - 1] = NULL;
     pocketed &= ~((uint32_t)1 << (run - 1));
-    pocket_spans -= run;
-    pocket_parts -= s->touched;
     store_relaxed(&s->kind, SPAN_NONE);
 }
 
@@ -291,8 +288,6 @@ static void pocket_put(struct span *s, size_t run, size_t touched, uint32_t now_
     store_relaxed(&s->kind, SPAN_POCKETED); /* sweeps read it without the lock */
     pocket[run - 1] = s;
     pocketed |= (uint32_t)1 << (run - 1);
-    pocket_spans += run;
-    pocket_parts += s->touched;
 }
 
 /* ---- acquire, release ---- */
@@ -540,8 +535,16 @@ size_t span_purge(uint32_t now_ms, uint32_t age_ms, size_t most)
 struct span_totals span_totals(void)
 {
     struct span_totals t;
+    size_t pocket_spans = 0;
+    size_t pocket_parts = 0;
 
     lock_lock(&span_lock);
+    for (unsigned i = 0; i < POCKETS; i++) {
+        if (pocket[i] != NULL) {
+            pocket_spans += pocket[i]->run;
+            pocket_parts += pocket[i]->touched;
+        }
+    }
     t = (struct span_totals){
         .dirty_bytes = (dirty.parts + pocket_parts) << SPAN_PART_SHIFT,
         .retained_bytes = ((clean.spans + dirty.spans + pocket_spans) << SPAN_SHIFT)

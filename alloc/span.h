@@ -36,6 +36,7 @@ struct block { /* a free block */
 };
 
 struct heap;
+struct mp_component;
 struct track;
 
 enum span_kind {
@@ -81,8 +82,9 @@ struct span {
     uint8_t state;          /* slab, owner: enum slab_state */
     uint8_t touched_before; /* slab, owner: parts that were touched before it */
     union {
-        struct heap *heap;     /* slab: atomic, changes only by its owner */
-        struct span *age_prev; /* dirty run */
+        struct heap *heap;              /* slab: atomic, changes only by its owner */
+        struct mp_component *component; /* large */
+        struct span *age_prev;          /* dirty run */
     };
     union {
         struct span *next; /* slab: list of its heap; free run: list of its length */
