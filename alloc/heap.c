@@ -12,7 +12,7 @@ enum {
     FRESH_MS = 250,         /* a list should not last longer: figures stay fresh */
     CARVE_FIRST = 4 * 1024, /* bytes cut from a new slab, then doubling */
     CARVE_MAX = 8 * 1024,   /* what is cut is handed out from the first-level cache */
-    BUSY_BLOCKS = 16,       /* free blocks that a busy class should find */
+    BUSY_BLOCKS = 8,       /* free blocks that a busy class should find */
     BUSY_BYTES = 32 * 1024, /* and at most so much, for each span of a slab */
     BUSY_CARVE = 8,         /* blocks that a busy class cuts at least */
     UNCLOCKED_MAX = 16,     /* blocks of a list for which the clock is too dear */
