@@ -6,7 +6,7 @@
 #include "harden.h"
 #include "hole.h"
 #include "housekeeper.h"
-#include "large.h"
+#include "huge.h"
 #include "publish.h"
 #include "thread.h"
 #include "unwind_table.h"

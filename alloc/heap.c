@@ -2,6 +2,7 @@
 
 #include "arch.h"
 #include "arena.h"
+#include "huge.h"
 #include "os.h"
 #include "probe.h"
 
@@ -12,7 +13,7 @@ enum {
     FRESH_MS = 250,         /* a list should not last longer: figures stay fresh */
     CARVE_FIRST = 4 * 1024, /* bytes cut from a new slab, then doubling */
     CARVE_MAX = 8 * 1024,   /* what is cut is handed out from the first-level cache */
-    BUSY_BLOCKS = 8,       /* free blocks that a busy class should find */
+    BUSY_BLOCKS = 8,        /* free blocks that a busy class should find */
     BUSY_BYTES = 32 * 1024, /* and at most so much, for each span of a slab */
     BUSY_CARVE = 8,         /* blocks that a busy class cuts at least */
     UNCLOCKED_MAX = 16,     /* blocks of a list for which the clock is too dear */
@@ -383,6 +384,9 @@ static struct span *start_slab(struct heap *h, unsigned cls)
     bool clean;
     struct span *s = span_acquire(sizeclass_table[cls].spans, 1, &clean);
 
+    if (UNLIKELY(s == NULL) && huge_purge(0, 0) > 0) {
+        s = span_acquire(sizeclass_table[cls].spans, 1, &clean);
+    }
     if (s != NULL) {
         slab_init(s, cls, h->component->row, clean);
         if (!track_new_slab(h, s)) {

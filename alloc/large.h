@@ -1,8 +1,7 @@
 /*
- * large - blocks above 32 KiB: whole spans, or a mapping of their own
+ * large - blocks above 32 KiB: whole spans
  *
- * Owns: the entries of spans in large blocks; the table of huge blocks (from 32 MiB on),
- * which are mapped and unmapped one by one and lie outside every range.
+ * Owns: the entries of spans in large blocks. From 32 MiB on they are huge (huge.h).
  *
  * Block bytes are the request rounded up to pages: what lies behind them in the last span
  * is never touched, so it costs address space only.
@@ -12,8 +11,6 @@
 
 #include "component.h"
 #include "span.h"
-
-#define HUGE_MIN (32 * MIB)
 
 /*
  * A block of `size` bytes at least, aligned to `align` (a power of two), with address
@@ -34,20 +31,6 @@ void large_release(struct span *s, size_t touched); /* in parts */
 /* Resize in place. True: done, the block has at least `size` bytes now. */
 bool large_try_resize(struct span *s, size_t size);
 
-/* The huge block that starts at p. False: there is none. */
-bool huge_find(const void *p, size_t *ret_bytes);
-bool huge_try_free(void *p);
-/*
- * Resize, moving pages rather than bytes; a block that moves belongs to c from then on.
- * NULL: not possible, nothing changed.
- */
-void *huge_try_resize(struct mp_component *c, void *p, size_t size);
-/* p was the start of a huge block not long ago. */
-bool huge_was_freed(const void *p);
-
 size_t large_live_bytes(void);
-size_t huge_live_bytes(void);
-
-extern struct lock huge_lock;
 
 #endif

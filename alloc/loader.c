@@ -14,7 +14,7 @@
 #include "aside.h"
 #include "atomic.h"
 #include "check.h"
-#include "large.h"
+#include "huge.h"
 #include "libc.h"
 #include "options.h"
 #include "span.h"

@@ -3,6 +3,7 @@
 #include "aside.h"
 #include "canary.h"
 #include "guard.h"
+#include "huge.h"
 #include "large.h"
 #include "malloc_hard.h"
 #include "misuse.h"
@@ -611,7 +612,7 @@ size_t malloc_trim_all(void)
     thread_take_trim_request(); /* by what follows */
     thread_flush_locked(now_ms, 0);
     lock_unlock(&counters_lock);
-    bytes = span_purge(now_ms, 0, SIZE_MAX);
+    bytes = span_purge(now_ms, 0, SIZE_MAX) + huge_purge(now_ms, 0);
     add_relaxed(&probe_passes.trims, 1);
     add_relaxed(&probe_passes.trimmed_bytes, bytes);
     return bytes;

@@ -2,7 +2,7 @@
 
 #include "check.h"
 #include "guard.h"
-#include "large.h"
+#include "huge.h"
 #include "options.h"
 #include "probe.h"
 #include "slab.h"

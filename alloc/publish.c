@@ -6,6 +6,7 @@
 #include "harden.h"
 #include "heap.h"
 #include "hole.h"
+#include "huge.h"
 #include "large.h"
 #include "malloc.h"
 #include "modules.h"
@@ -84,6 +85,7 @@ static void make_snapshot(struct mp_snapshot *s)
     uint64_t used_bytes = region_used_bytes();
     size_t large = large_live_bytes();
     size_t huge = huge_live_bytes();
+    size_t kept = huge_kept_bytes();
 
     publish.table_bytes = table_bytes;
     publish.heap_bytes = heap_bytes;
@@ -101,13 +103,13 @@ static void make_snapshot(struct mp_snapshot *s)
         .active_bytes = t->slab_bytes + large + huge,
         .cached_bytes =
             t->slab_touched_bytes - bits_min(t->slab_live_bytes, t->slab_touched_bytes),
-        .dirty_bytes = spans.dirty_bytes,
+        .dirty_bytes = spans.dirty_bytes + kept,
         .retained_bytes = spans.retained_bytes,
         .metadata_bytes = table_bytes + heap_bytes + used_bytes,
-        .mapped_bytes = pagemap_mapped_bytes() + pagemap_table_bytes() + huge
+        .mapped_bytes = pagemap_mapped_bytes() + pagemap_table_bytes() + huge + kept
                         + heap_bytes + region_bytes(),
         .resident_bytes = t->slab_touched_bytes + large + huge + spans.dirty_bytes
-                          + table_bytes + heap_bytes + used_bytes,
+                          + kept + table_bytes + heap_bytes + used_bytes,
         .refills_total = t->refills,
         .remote_folds_total = load_relaxed(&probe_passes.remote_folds),
         .purges_total = spans.purges,
@@ -382,8 +384,10 @@ COLD NOINLINE void probe_tick_slow(uint32_t now_ms)
     }
     lock_unlock(&counters_lock);
     if (options.purge_delay_ms != PURGE_NEVER) {
-        span_purge(
-            now_ms, (uint32_t)bits_max(options.purge_delay_ms, 1), PURGE_AT_ONCE);
+        uint32_t age_ms = (uint32_t)bits_max(options.purge_delay_ms, 1);
+
+        span_purge(now_ms, age_ms, PURGE_AT_ONCE);
+        huge_purge(now_ms, age_ms);
     }
     if (request != 0) {
         serve_trim(request);

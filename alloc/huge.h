@@ -1,0 +1,43 @@
+/*
+ * huge - blocks from 32 MiB on: a mapping each, outside every range of spans
+ *
+ * Owns: their table, and the mappings of freed ones that are kept for a while.
+ */
+#ifndef HUGE_H
+#define HUGE_H
+
+#include "component.h"
+
+#define HUGE_MIN (32 * MIB)
+
+/*
+ * A block of `bytes`, whole pages, aligned to `align` (a power of two, a page at least).
+ * ret_zeroed: all of it reads as zeros; NULL: nobody asks, for it will be filled.
+ */
+void *huge_alloc(struct mp_component *c, size_t bytes, size_t align, bool *ret_zeroed);
+
+/*
+ * Freed huge blocks are kept a while, for the next that fits and need not be zero: 64 MiB of
+ * them, or an eighth of what is live. Unmap those kept for longer than `age_ms` (0: all).
+ * Returns bytes.
+ */
+size_t huge_purge(uint32_t now_ms, uint32_t age_ms);
+size_t huge_kept_bytes(void);
+
+/* The huge block that starts at p. False: there is none. */
+bool huge_find(const void *p, size_t *ret_bytes);
+bool huge_try_free(void *p);
+/*
+ * Resize, moving pages rather than bytes; a block that moves belongs to c from then on.
+ * NULL: not possible, nothing changed.
+ */
+void *huge_try_resize(struct mp_component *c, void *p, size_t size);
+/* p was the start of a huge block not long ago. */
+bool huge_was_freed(const void *p);
+
+/* Bytes of live ones. */
+size_t huge_live_bytes(void);
+
+extern struct lock huge_lock;
+
+#endif
