@@ -72,7 +72,23 @@ def failures_stay_in_their_cells():
         expect("what ran is not run again", again - lines < lines / 2, f"{lines}, {again}")
 
 
+def a_real_program_goes_on():
+    """Its inputs lie in a folder of the comparison, which is another each time."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["--allocators", "mpalloc,system", "--runs", "1", "--workloads", "sqlite",
+            "--resume", f"{folder}/log"]
+        code, _, said = run(*words)
+        if "left out" in said:
+            return
+        expect("it runs", code == 0, said)
+        code, _, said = run(*words)
+        expect("it is not run again", code == 0, said)
+        lines = pathlib.Path(f"{folder}/log").read_text().splitlines()
+        expect("each ran once", len(lines) == 2, f"{len(lines)} runs")
+
+
 names_are_listed()
+a_real_program_goes_on()
 failures_stay_in_their_cells()
 print(f"test_compare: {problems or 'no'} problems")
 sys.exit(bool(problems))
