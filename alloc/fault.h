@@ -40,6 +40,7 @@
     X(hint, 0) /* the address asked for is ignored; no failure */                      \
     X(munmap, ENOMEM)                                                                  \
     X(mremap, ENOMEM)                                                                  \
+    X(mincore, ENOMEM)                                                                 \
     X(mprotect, ENOMEM)                                                                \
     X(madvise, ENOMEM)                                                                 \
     X(dontneed, EINVAL) /* kinds of madvise, as kernels lack them */                   \

@@ -24,6 +24,7 @@
                         && fault_is_over_budget((m) - (n), PROT_WRITE, MAP_PRIVATE))   \
                 ? MAP_FAILED                                                           \
                 : fault_remapped(mremap(a, n, m, f), n, m))
+#    define mincore(...)  (fault_hits(FAULT_mincore) ? -1 : mincore(__VA_ARGS__))
 #    define mprotect(...) (fault_hits(FAULT_mprotect) ? -1 : mprotect(__VA_ARGS__))
 #    define madvise(a, n, advice)                                                      \
         (fault_is_due_madvise(advice) ? -1 : madvise(a, n, advice))

@@ -19,6 +19,7 @@ enum {
     UNCLOCKED_MAX = 16,     /* blocks of a list for which the clock is too dear */
     TRUST_MAX = 31,         /* refills and the like in a row without the clock */
     COLD_BYTES = 2 * 1024,  /* the same for an idle one */
+    DRAIN_EVERY = 16,       /* refills, though there are slabs to take from */
     ABSORB_MOST = 4,        /* orphans looked at in one refill */
     LIT_HEAPS = 8, /* heaps that begin with light slabs: bounds what they cost */
 };
@@ -384,7 +385,7 @@ static struct span *start_slab(struct heap *h, unsigned cls)
     bool clean;
     struct span *s = span_acquire(sizeclass_table[cls].spans, 1, &clean);
 
-    if (UNLIKELY(s == NULL) && huge_purge(0, 0) > 0) {
+    if (UNLIKELY(s == NULL) && huge_purge(0, 0, SIZE_MAX) > 0) {
         s = span_acquire(sizeclass_table[cls].spans, 1, &clean);
     }
     if (s != NULL) {
@@ -439,6 +440,7 @@ static bool switch_to_avail(struct heap *h, unsigned cls, bool holed)
     shelf_remove(&h->shelf, s);
     heap_retire_current(h, cls);
     h->shelf.current[cls] = s;
+    fold_current(s);
     return true;
 }
 
@@ -451,7 +453,7 @@ struct span *heap_find_slab(struct heap *h, unsigned cls)
     if (has_batch(s)) {
         return s;
     }
-    if (h->shelf.avail[cls] == NULL
+    if ((h->shelf.avail[cls] == NULL || h->refills % DRAIN_EVERY == 0)
         && (load_relaxed(&h->pending) & ~HEAP_ORPHAN) != 0) {
         others = heap_drain(h);
         if (h->owner != 0) {

@@ -30,9 +30,11 @@ struct huge {
 struct lock huge_lock = LOCK_INIT(RANK_HUGE);
 static struct huge *buckets[BUCKETS];
 static struct huge *unused;
-static struct huge *stuck; /* purged, and the kernel refused to unmap it */
-static struct huge *kept;  /* freed a moment ago, for the next that fits */
-static size_t kept_bytes;  /* huge_lock; read without */
+static struct huge *stuck;  /* purged, and the kernel refused to unmap it */
+static struct huge *kept;   /* freed a moment ago, for the next that fits */
+static size_t kept_bytes;   /* huge_lock, as are the next two */
+static size_t purged_bytes; /* of kept ones, ever */
+static size_t purges;
 static uintptr_t recent[RECENT];
 static unsigned recent_at;
 static size_t huge_bytes; /* relaxed atomic */
@@ -126,12 +128,23 @@ static void huge_unmap(struct huge *h)
     }
 }
 
-static bool is_keepable_locked(size_t bytes)
+/* ---- kept ones ---- */
+
+/*
+ * Address space is the program's own where it is limited, and a filter of system calls may
+ * refuse to ask; hardened mode wants a fault at each use after free.
+ */
+static bool may_keep(void)
+{
+    return !track_all && options.purge_delay_ms != 0 && !os_is_sandboxed()
+           && os_limit_as() == 0 && os_limit_data() == 0;
+}
+
+static bool has_room_locked(size_t bytes)
 {
     size_t live = load_relaxed(&huge_bytes) + (span_used() << SPAN_SHIFT);
 
-    return !track_all && options.purge_delay_ms != 0
-           && kept_bytes + bytes <= bits_max(KEPT_MIN, live / KEPT_PART);
+    return kept_bytes + bytes <= bits_max(KEPT_MIN, live / KEPT_PART);
 }
 
 static void keep_locked(struct huge *h, uint32_t now_ms)
@@ -140,7 +153,7 @@ static void keep_locked(struct huge *h, uint32_t now_ms)
     h->is_zeroed = false;
     h->next = kept;
     store_relaxed(&kept, h);
-    store_relaxed(&kept_bytes, kept_bytes + h->map_bytes);
+    kept_bytes += h->map_bytes;
 }
 
 static struct huge *unkeep_locked(struct huge **at)
@@ -148,30 +161,55 @@ static struct huge *unkeep_locked(struct huge **at)
     struct huge *h = *at;
 
     store_relaxed(at, h->next);
-    store_relaxed(&kept_bytes, kept_bytes - h->map_bytes);
+    kept_bytes -= h->map_bytes;
     return h;
 }
 
 /* The shortest of those kept that is not much too long. */
-static struct huge *take_kept(size_t map_bytes)
+static struct huge **find_kept_locked(size_t map_bytes)
 {
     struct huge **best = NULL;
-    struct huge *h = NULL;
 
-    if (load_relaxed(&kept) == NULL) {
-        return NULL;
-    }
-    lock_lock(&huge_lock);
     for (struct huge **at = &kept; *at != NULL; at = &(*at)->next) {
         if ((*at)->map_bytes >= map_bytes && (*at)->map_bytes / 5 * 4 <= map_bytes
             && (best == NULL || (*at)->map_bytes < (*best)->map_bytes)) {
             best = at;
         }
     }
-    if (best != NULL) {
-        h = unkeep_locked(best);
+    return best;
+}
+
+/* is_to_be_zeroed: its pages go, for fewer will be touched than clearing would touch. */
+static struct huge *take_kept(size_t map_bytes, bool is_to_be_zeroed)
+{
+    struct huge **found;
+    struct huge *h = NULL;
+
+    if (load_relaxed(&kept) == NULL) {
+        return NULL;
+    }
+    lock_lock(&huge_lock);
+    found = find_kept_locked(map_bytes);
+    if (found != NULL) {
+        h = unkeep_locked(found);
     }
     lock_unlock(&huge_lock);
+    if (h == NULL) {
+        return NULL;
+    }
+    /* What is too long would stay resident with the block. */
+    if (h->map_bytes > map_bytes
+        && os_unmap(h->map + map_bytes, h->map_bytes - map_bytes)) {
+        h->map_bytes = map_bytes;
+    }
+    if (is_to_be_zeroed) {
+        if (!os_purge(h->map, h->map_bytes)) {
+            huge_unmap(h);
+            return NULL;
+        }
+        thp_advise_mapping(h->map, h->map_bytes, false);
+        h->is_zeroed = true;
+    }
     return h;
 }
 
@@ -188,16 +226,18 @@ static struct huge *take_old(uint32_t now_ms, uint32_t age_ms)
     if (*at != NULL
         && (age_ms == 0 || (int32_t)(now_ms - (*at)->freed_ms) >= (int32_t)age_ms)) {
         h = unkeep_locked(at);
+        purged_bytes += h->map_bytes;
+        purges++;
     }
     lock_unlock(&huge_lock);
     return h;
 }
 
-size_t huge_purge(uint32_t now_ms, uint32_t age_ms)
+size_t huge_purge(uint32_t now_ms, uint32_t age_ms, size_t most)
 {
     size_t bytes = 0;
 
-    while (load_relaxed(&kept) != NULL) {
+    while (load_relaxed(&kept) != NULL && bytes < most) {
         struct huge *h = take_old(now_ms, age_ms);
 
         if (h == NULL) {
@@ -209,10 +249,21 @@ size_t huge_purge(uint32_t now_ms, uint32_t age_ms)
     return bytes;
 }
 
-size_t huge_kept_bytes(void)
+struct huge_totals huge_totals(void)
 {
-    return load_relaxed(&kept_bytes);
+    struct huge_totals t;
+
+    lock_lock(&huge_lock);
+    t = (struct huge_totals){
+        .kept_bytes = kept_bytes,
+        .purged_bytes = purged_bytes,
+        .purges = purges,
+    };
+    lock_unlock(&huge_lock);
+    return t;
 }
+
+/* ---- blocks ---- */
 
 /* A mapping that could not be given back and is not much too long; nearly always none. */
 static struct huge *take_stuck(size_t map_bytes)
@@ -239,7 +290,7 @@ static struct huge *take_stuck(size_t map_bytes)
 /* A mapping of at least this size, and its entry; NULL: no memory. */
 static struct huge *obtain_mapping(size_t map_bytes, bool is_to_be_zeroed)
 {
-    struct huge *h = is_to_be_zeroed ? NULL : take_kept(map_bytes);
+    struct huge *h = take_kept(map_bytes, is_to_be_zeroed);
 
     if (h == NULL) {
         h = take_stuck(map_bytes);
@@ -252,7 +303,7 @@ static struct huge *obtain_mapping(size_t map_bytes, bool is_to_be_zeroed)
         return NULL;
     }
     h->map = os_map(map_bytes);
-    if (h->map == NULL && huge_purge(0, 0) > 0) {
+    if (h->map == NULL && huge_purge(0, 0, SIZE_MAX) > 0) {
         h->map = os_map(map_bytes);
     }
     h->map_bytes = map_bytes;
@@ -280,7 +331,7 @@ void *huge_alloc(struct mp_component *c, size_t bytes, size_t align, bool *ret_z
     if (ret_zeroed != NULL) {
         *ret_zeroed = h->is_zeroed;
     } else if (h->is_zeroed) {
-        thp_advise_mapping(h->map, h->map_bytes);
+        thp_advise_mapping(h->map, h->map_bytes, true);
     }
     lock_lock(&huge_lock);
     h->start = bits_round_up((uintptr_t)h->map, align);
@@ -311,7 +362,7 @@ bool huge_find(const void *p, size_t *ret_bytes)
 bool huge_try_free(void *p)
 {
     uint32_t now_ms = os_coarse_ms();
-    bool is_kept = false;
+    bool is_kept = may_keep();
     struct huge *h;
     struct huge gone;
 
@@ -321,7 +372,7 @@ bool huge_try_free(void *p)
         gone = *h;
         remove_locked(h);
         recent[recent_at++ % RECENT] = gone.start;
-        is_kept = is_keepable_locked(gone.map_bytes);
+        is_kept = is_kept && has_room_locked(gone.map_bytes);
         if (is_kept) {
             keep_locked(h, now_ms);
         }
@@ -351,34 +402,43 @@ bool huge_was_freed(const void *p)
     return found;
 }
 
-void *huge_try_resize(struct mp_component *c, void *p, size_t size)
+/* The mapping with another length, or NULL. A longer one will do where there is no shorter. */
+static char *remap_locked(struct huge *h, size_t bytes)
 {
-    size_t bytes = bits_round_up(size, os_page_bytes());
+    char *moved =
+        h->map_bytes == bytes ? h->map : os_remap(h->map, h->map_bytes, bytes, true);
+
+    if (moved != NULL) {
+        h->map_bytes = bytes;
+    } else if (bytes < h->map_bytes) {
+        moved = h->map;
+    }
+    return moved;
+}
+
+static char *try_resize(struct mp_component *c, void *p, size_t bytes)
+{
     size_t old_bytes = 0;
     struct mp_component *old = NULL;
     char *moved = NULL;
     struct huge *h;
 
-    if (size < HUGE_MIN) {
-        return NULL;
-    }
     /* Out of the table while it moves: its old place may be mapped by others at once. */
     lock_lock(&huge_lock);
     h = find_locked((uintptr_t)p);
     if (h != NULL && h->start == (uintptr_t)h->map) {
         old_bytes = h->bytes;
         old = h->component;
-        moved = h->map_bytes == bytes ? h->map
-                                      : os_remap(h->map, h->map_bytes, bytes, true);
+        remove_locked(h);
+        moved = remap_locked(h, bytes);
         if (moved != NULL) {
-            remove_locked(h);
             c = moved == p ? old : c; /* a block that moves belongs to who moved it */
             h->component = c;
             h->map = moved;
             h->start = (uintptr_t)moved;
-            h->bytes = h->map_bytes = bytes;
-            insert_locked(h);
+            h->bytes = bytes;
         }
+        insert_locked(h);
     }
     lock_unlock(&huge_lock);
     if (moved != NULL && bytes != old_bytes) {
@@ -386,6 +446,21 @@ void *huge_try_resize(struct mp_component *c, void *p, size_t size)
         count(old, old_bytes, true);
         count(c, bytes, false);
         probe_tick(os_coarse_ms());
+    }
+    return moved;
+}
+
+void *huge_try_resize(struct mp_component *c, void *p, size_t size)
+{
+    size_t bytes = bits_round_up(size, os_page_bytes());
+    char *moved;
+
+    if (size < HUGE_MIN) {
+        return NULL;
+    }
+    moved = try_resize(c, p, bytes);
+    if (moved == NULL && huge_purge(0, 0, SIZE_MAX) > 0) {
+        moved = try_resize(c, p, bytes);
     }
     return moved;
 }

@@ -17,12 +17,18 @@
 void *huge_alloc(struct mp_component *c, size_t bytes, size_t align, bool *ret_zeroed);
 
 /*
- * Freed huge blocks are kept a while, for the next that fits and need not be zero: 64 MiB of
- * them, or an eighth of what is live. Unmap those kept for longer than `age_ms` (0: all).
- * Returns bytes.
+ * Freed huge blocks are kept a while, for the next that fits: 64 MiB of them, or an eighth of
+ * what is live. Unmap those kept for longer than `age_ms` (0: all), until `most` bytes are
+ * gone. Returns bytes.
  */
-size_t huge_purge(uint32_t now_ms, uint32_t age_ms);
-size_t huge_kept_bytes(void);
+size_t huge_purge(uint32_t now_ms, uint32_t age_ms, size_t most);
+
+struct huge_totals {
+    size_t kept_bytes;
+    size_t purged_bytes; /* of kept ones, ever */
+    size_t purges;       /* ever */
+};
+struct huge_totals huge_totals(void);
 
 /* The huge block that starts at p. False: there is none. */
 bool huge_find(const void *p, size_t *ret_bytes);

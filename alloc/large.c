@@ -40,18 +40,18 @@ void *large_alloc(
     }
     spans = spans_for(bytes + bits_min(spare, HUGE_MIN));
     lock_lock(&span_lock);
-    s = span_acquire_locked(spans, align_spans, &is_clean);
-    if (s == NULL) {
+    while ((s = span_acquire_locked(spans, align_spans, &is_clean)) == NULL) {
         lock_unlock(&span_lock);
-        return huge_purge(0, 0) > 0 ? large_alloc(c, size, spare, align, ret_zeroed)
-                                    : NULL;
+        if (huge_purge(0, 0, SIZE_MAX) == 0) {
+            return NULL;
+        }
+        lock_lock(&span_lock);
     }
     s->owner = 0;
     s->asked = 0;
     is_advised = ret_zeroed == NULL && is_clean && thp_is_wanted(bytes, span_used());
     s->state = is_advised ? LARGE_ADVISED : LARGE_PLAIN;
     s->large_bytes = bytes;
-    s->row = c->row;
     s->component = c;
     s->run = (uint32_t)spans;
     store_release(
@@ -95,17 +95,21 @@ static COLD NOINLINE void die_of_two(const void *p)
     check_die("double free of %p (large block)", (void *)(uintptr_t)p);
 }
 
+/* No more huge pages for its memory: what comes next may be small. */
+static void unadvise(struct span *s, void *p)
+{
+    if (s->state == LARGE_ADVISED) {
+        s->state = LARGE_PLAIN;
+        thp_advise(p, s->large_bytes, false);
+    }
+}
+
 void large_free(struct span *s, void *p)
 {
     uint32_t now_ms = os_coarse_ms();
     bool is_block;
 
-    if (s->state == LARGE_ADVISED) { /* by us: a huge page never comes back into less */
-        large_confine(s, p);
-        thp_advise(p, s->large_bytes, false);
-        large_release(s, s->touched + span_parts_of(s->large_bytes));
-        return;
-    }
+    unadvise(s, p); /* while it is the caller's yet */
     lock_lock(&span_lock);
     is_block = retire_locked(s, SPAN_NONE);
     if (is_block) {
@@ -160,11 +164,10 @@ bool large_try_resize(struct span *s, size_t size)
         return false;
     }
     s->run = (uint32_t)bits_max(spans, old_spans);
-    lock_lock(&span_lock);
-    if (bytes < old_bytes && s->state == LARGE_ADVISED) {
-        thp_advise(span_address(s), old_bytes, false);
-        s->state = LARGE_PLAIN;
+    if (bytes < old_bytes) {
+        unadvise(s, span_address(s));
     }
+    lock_lock(&span_lock);
     if (bytes < old_bytes && spans < old_spans) { /* growing keeps its spare room */
         s->run = (uint32_t)spans;
         span_release_locked(

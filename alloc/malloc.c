@@ -85,20 +85,10 @@ static NOINLINE void *medium_slow(size_t size)
 
 void *malloc_medium(size_t size)
 {
-    struct block **head;
-    struct block *b;
+    struct block *b =
+        LIKELY(size <= SLAB_MAX) ? malloc_try_pop(sizeclass_of_medium(size)) : NULL;
 
-    if (UNLIKELY(size > SLAB_MAX)) {
-        return medium_slow(size);
-    }
-    head = &thread_local_state.heap->head[sizeclass_of_medium(size)];
-    PLAIN_ADDRESS(head);
-    b = *head;
-    if (UNLIKELY(b == NULL)) { /* hardened: always */
-        return medium_slow(size);
-    }
-    store_relaxed(head, b->next);
-    return b;
+    return LIKELY(b != NULL) ? b : medium_slow(size); /* hardened: always */
 }
 
 /* A block of a class for a component that need not be the current one. */
@@ -146,29 +136,31 @@ static bool list_is_zeroed(struct mp_component *c, unsigned cls)
     return h->zeroed[cls];
 }
 
+/* is_clean: of the class, the list's blocks are zero but for their first word. */
+static void clear(void *p, size_t bytes, bool is_clean)
+{
+    if (bytes > FAST_MAX && is_clean) {
+        ((struct block *)p)->next = NULL; /* fresh pages stay untouched */
+    } else {
+        memset(p, 0, bytes);
+    }
+}
+
 void *malloc_calloc(size_t count, size_t size)
 {
-    struct heap *h = thread_local_state.heap;
-    struct block **head;
-    struct block *b;
-    unsigned cls;
+    const struct heap *h = thread_local_state.heap;
+    struct block *b = NULL;
+    unsigned cls = 0;
     size_t bytes;
 
-    if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes) || bytes > SLAB_MAX)) {
-        return malloc_zeroed(NULL, count, size);
+    if (LIKELY(!__builtin_mul_overflow(count, size, &bytes) && bytes <= SLAB_MAX)) {
+        cls = sizeclass_of(bytes);
+        b = malloc_try_pop(cls);
     }
-    cls = sizeclass_of(bytes);
-    head = &h->head[cls];
-    b = *head;
     if (UNLIKELY(b == NULL)) { /* hardened: always */
         return malloc_zeroed(NULL, count, size);
     }
-    store_relaxed(head, b->next);
-    if (bytes > FAST_MAX && h->zeroed[cls]) {
-        b->next = NULL; /* fresh pages stay untouched */
-    } else {
-        memset(b, 0, bytes);
-    }
+    clear(b, bytes, h->zeroed[cls]);
     return b;
 }
 
@@ -198,11 +190,7 @@ void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
         if (p == NULL) {
             return NULL;
         }
-        if (bytes > FAST_MAX && list_is_zeroed(c, cls)) {
-            ((struct block *)p)->next = NULL; /* fresh pages stay untouched */
-        } else {
-            memset(p, 0, bytes);
-        }
+        clear(p, bytes, list_is_zeroed(c, cls));
         return p;
     }
     if (aside_is_on()) {
@@ -317,8 +305,8 @@ void malloc_free_careful(void *p, size_t size)
 }
 
 /*
- * As most that come here are: a block of another thread's slab, or one of a wide slab, whose
- * first span alone says whose it is. False: look closer.
+ * As most that come here are: a block of another thread's slab, one of a wide slab, whose first
+ * span alone says whose it is, or a large one. False: look closer.
  */
 static ALWAYS_INLINE bool try_free_in_slab(void *p)
 {
@@ -559,18 +547,8 @@ void *malloc_resize(struct mp_component *c, void *p, size_t size)
 void *malloc_try_aligned(size_t alignment, size_t size)
 {
     unsigned cls = sizeclass_of_aligned(size, alignment);
-    struct block **head;
-    struct block *b;
 
-    if (UNLIKELY(cls == CLASS_COUNT)) {
-        return NULL;
-    }
-    head = &thread_local_state.heap->head[cls];
-    b = *head;
-    if (LIKELY(b != NULL)) { /* hardened: never */
-        store_relaxed(head, b->next);
-    }
-    return b;
+    return LIKELY(cls != CLASS_COUNT) ? malloc_try_pop(cls) : NULL; /* hardened: NULL */
 }
 
 void *malloc_aligned(struct mp_component *c, size_t alignment, size_t size)
@@ -612,7 +590,7 @@ size_t malloc_trim_all(void)
     thread_take_trim_request(); /* by what follows */
     thread_flush_locked(now_ms, 0);
     lock_unlock(&counters_lock);
-    bytes = span_purge(now_ms, 0, SIZE_MAX) + huge_purge(now_ms, 0);
+    bytes = span_purge(now_ms, 0, SIZE_MAX) + huge_purge(now_ms, 0, SIZE_MAX);
     add_relaxed(&probe_passes.trims, 1);
     add_relaxed(&probe_passes.trimmed_bytes, bytes);
     return bytes;

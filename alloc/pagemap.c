@@ -9,8 +9,7 @@ enum {
     TABLE_STEP = 64 * 1024, /* entries for 64 MiB */
     CHAIN_SPANS = 1024,     /* 64 MiB */
     CHAIN_SPANS_MIN = 16,
-    MAP_SPANS_MIN = 16,   /* 1 MiB */
-    MAP_SPANS_UNIT = 32,  /* whole huge pages: thp.h */
+    MAP_SPANS_UNIT = 32,  /* 2 MiB, where huge pages begin: thp.h */
     MAP_SPANS_MAX = 4096, /* 256 MiB */
 };
 
@@ -156,7 +155,7 @@ static bool map_table(struct range *r, size_t spans)
 /* Map memory behind what is mapped, ahead of need if that is allowed. */
 static bool map_spans(struct range *r, size_t spans)
 {
-    size_t ahead = bits_min(bits_max(r->mapped / 2, MAP_SPANS_MIN), MAP_SPANS_MAX);
+    size_t ahead = bits_min(bits_max(r->mapped / 2, MAP_SPANS_UNIT), MAP_SPANS_MAX);
     size_t wanted = bits_round_up(bits_max(spans, r->mapped + ahead), MAP_SPANS_UNIT);
     size_t want = bits_min(wanted, r->spans_max);
 

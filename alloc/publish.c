@@ -85,7 +85,7 @@ static void make_snapshot(struct mp_snapshot *s)
     uint64_t used_bytes = region_used_bytes();
     size_t large = large_live_bytes();
     size_t huge = huge_live_bytes();
-    size_t kept = huge_kept_bytes();
+    struct huge_totals kept = huge_totals();
 
     publish.table_bytes = table_bytes;
     publish.heap_bytes = heap_bytes;
@@ -103,18 +103,18 @@ static void make_snapshot(struct mp_snapshot *s)
         .active_bytes = t->slab_bytes + large + huge,
         .cached_bytes =
             t->slab_touched_bytes - bits_min(t->slab_live_bytes, t->slab_touched_bytes),
-        .dirty_bytes = spans.dirty_bytes + kept,
+        .dirty_bytes = spans.dirty_bytes + kept.kept_bytes,
         .retained_bytes = spans.retained_bytes,
         .metadata_bytes = table_bytes + heap_bytes + used_bytes,
-        .mapped_bytes = pagemap_mapped_bytes() + pagemap_table_bytes() + huge + kept
-                        + heap_bytes + region_bytes(),
+        .mapped_bytes = pagemap_mapped_bytes() + pagemap_table_bytes() + huge
+                        + kept.kept_bytes + heap_bytes + region_bytes(),
         .resident_bytes = t->slab_touched_bytes + large + huge + spans.dirty_bytes
-                          + kept + table_bytes + heap_bytes + used_bytes,
+                          + kept.kept_bytes + table_bytes + heap_bytes + used_bytes,
         .refills_total = t->refills,
         .remote_folds_total = load_relaxed(&probe_passes.remote_folds),
-        .purges_total = spans.purges,
+        .purges_total = spans.purges + kept.purges,
         .trims_total = load_relaxed(&probe_passes.trims),
-        .purged_bytes_total = spans.purged_bytes,
+        .purged_bytes_total = spans.purged_bytes + kept.purged_bytes,
         .allocation_failures_total = load_relaxed(&probe_passes.allocation_failures),
         .invalid_frees_total = load_relaxed(&probe_passes.invalid_frees),
         .components_refused_total = component_refused(),
@@ -156,7 +156,6 @@ static void write_row(size_t i)
 static void write_totals(const struct mp_snapshot *s, const struct counters_totals *t)
 {
     struct mp_region_totals *out = region_totals();
-    struct span_totals spans = span_totals();
     uint64_t seq = load_relaxed(&out->seq);
 
     store_relaxed(&out->seq, seq + 1);
@@ -189,8 +188,8 @@ static void write_totals(const struct mp_snapshot *s, const struct counters_tota
     out->remote_folds_total = s->remote_folds_total;
     out->slab_starts_total = load_relaxed(&probe_passes.slab_starts);
     out->slab_releases_total = load_relaxed(&probe_passes.slab_releases);
-    out->purges_total = spans.purges;
-    out->purged_bytes_total = spans.purged_bytes;
+    out->purges_total = s->purges_total;
+    out->purged_bytes_total = s->purged_bytes_total;
     out->trims_total = s->trims_total;
     out->trimmed_bytes_total = load_relaxed(&probe_passes.trimmed_bytes);
     out->allocation_failures_total = s->allocation_failures_total;
@@ -387,7 +386,7 @@ COLD NOINLINE void probe_tick_slow(uint32_t now_ms)
         uint32_t age_ms = (uint32_t)bits_max(options.purge_delay_ms, 1);
 
         span_purge(now_ms, age_ms, PURGE_AT_ONCE);
-        huge_purge(now_ms, age_ms);
+        huge_purge(now_ms, age_ms, PURGE_AT_ONCE);
     }
     if (request != 0) {
         serve_trim(request);

@@ -81,7 +81,10 @@ static inline bool slab_is_carved(const struct span *s)
     return s->carved == slab_capacity(s);
 }
 
-/* Frees in a current slab after which free looks at the clock: figures stay fresh. */
+/*
+ * Frees in a current slab after which free looks at the clock, if no refill did a moment ago:
+ * figures stay fresh.
+ */
 enum { SLAB_FRESH = 128 };
 
 /*

@@ -324,11 +324,7 @@ static struct span *extend(size_t count)
     if (s == NULL) {
         return NULL;
     }
-    if (thp_is_entered(s, count)) {
-        thp_move_on_locked(s, count);
-    }
-    store_relaxed(
-        &s->touched, (uint32_t)span_parts_of(thp_bytes_ahead_locked(s, count)));
+    store_relaxed(&s->touched, (uint32_t)span_parts_of(thp_extend_locked(s, count)));
     return s;
 }
 
@@ -432,8 +428,11 @@ bool span_extend(struct span *s, size_t count, size_t wanted, bool *ret_clean)
 
         done = fresh == after;
         *ret_clean = true;
+        if (done) {
+            store_relaxed(&s->touched, s->touched + fresh->touched);
+        }
         if (fresh != NULL && !done) {
-            run_merge(fresh, more, SPAN_FREE_CLEAN, 0, 0);
+            run_merge(fresh, more, SPAN_FREE_CLEAN, 0, fresh->touched);
         }
     } else if ((kind_of(after) == SPAN_FREE_DIRTY || kind_of(after) == SPAN_FREE_CLEAN)
                && after->run >= more) {
@@ -535,20 +534,21 @@ size_t span_purge(uint32_t now_ms, uint32_t age_ms, size_t most)
 struct span_totals span_totals(void)
 {
     struct span_totals t;
-    size_t pocket_spans = 0;
-    size_t pocket_parts = 0;
+    size_t spans = 0;
+    size_t parts = 0;
 
     lock_lock(&span_lock);
     for (unsigned i = 0; i < POCKETS; i++) {
         if (pocket[i] != NULL) {
-            pocket_spans += pocket[i]->run;
-            pocket_parts += pocket[i]->touched;
+            spans += pocket[i]->run;
+            parts += pocket[i]->touched;
         }
     }
+    spans += clean.spans + dirty.spans;
+    parts += clean.parts + dirty.parts; /* clean ones: in huge pages */
     t = (struct span_totals){
-        .dirty_bytes = (dirty.parts + pocket_parts) << SPAN_PART_SHIFT,
-        .retained_bytes = ((clean.spans + dirty.spans + pocket_spans) << SPAN_SHIFT)
-                          - ((dirty.parts + pocket_parts) << SPAN_PART_SHIFT),
+        .dirty_bytes = parts << SPAN_PART_SHIFT,
+        .retained_bytes = (spans << SPAN_SHIFT) - (parts << SPAN_PART_SHIFT),
         .used_spans = used_spans,
         .purged_bytes = purged_bytes,
         .purges = purges,

@@ -72,14 +72,14 @@ struct span {
             uint16_t base; /* slab, owner: used == base + left */
         };
         uint32_t left_base; /* both at once, for writers and sweeps */
-        uint32_t touched;   /* dirty run, large: parts that may hold pages, at most */
+        uint32_t touched;   /* free run, large: parts that may hold pages, at most */
     };
     uint16_t carved;        /* slab, owner: blocks that were ever handed out */
     uint8_t kind;           /* enum span_kind */
     uint8_t cls;            /* slab */
     uint32_t remote;        /* slab: word of remote frees, slab.h; atomic, any thread */
-    uint16_t row;           /* slab, large: component */
-    uint8_t state;          /* slab, owner: enum slab_state */
+    uint16_t row;           /* slab: component */
+    uint8_t state;          /* slab, owner: enum slab_state; large: large.c */
     uint8_t touched_before; /* slab, owner: parts that were touched before it */
     union {
         struct heap *heap;              /* slab: atomic, changes only by its owner */

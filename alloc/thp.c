@@ -3,21 +3,100 @@
 #include "options.h"
 #include "os.h"
 
+#include <string.h>
+
 enum {
     TRUST_MAX = 6,
     TRUST_PART = 4,
     DENSE_EIGHTHS = 5, /* not more: slabs of many classes are being filled at a time */
+    BLOCKS_MAX =
+        8192, /* that may be asked for: each is a mapping or two for the kernel */
+    PROBE_EVERY = 64,  /* blocks: one is timed */
+    SLOW_NS = 1000000, /* 2 MiB are cleared in a fifth of it */
+    PAUSE_FIRST = 32,  /* chunks and blocks, then twice as many each time */
+    PAUSE_MAX = 32768,
 };
 
-static size_t trusted; /* span_lock: chunks that are asked for without a look */
-static char
-    *advised; /* span_lock: the 2 MiB that hold the frontier; NULL: not asked for */
+static size_t trusted;  /* span_lock: chunks that are asked for without a look */
+static char *advised;   /* span_lock: the chunk of the frontier; NULL: not asked for */
+static unsigned blocks; /* relaxed atomic: asked for, ever */
+
+/* Relaxed atomics; a race of two threads makes a pause longer or shorter by one. */
+static unsigned paused;     /* chunks and blocks that are not asked for yet */
+static unsigned next_pause; /* for the next slow one; 0: there was none */
+
+/* Whether the kernel gives huge pages to who asks, and only to those. Any thread. */
+static bool is_kernel_willing(void)
+{
+    static int
+        answer; /* relaxed atomic; 0: not asked yet. All threads find the same. */
+    int known = load_relaxed(&answer);
+
+    if (known == 0 && os_is_secure()) {
+        return false; /* opens no files */
+    }
+    if (known == 0) {
+        char text[64];
+        int state = os_cancel_disable();
+
+        os_read_file("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text));
+        os_cancel_restore(state);
+        known = strstr(text, "[madvise]") != NULL ? 1 : -1;
+        store_relaxed(&answer, known);
+    }
+    return known > 0;
+}
 
 static bool is_possible(void)
 {
     /* Of a kernel with larger pages the huge ones are larger, too: 512 MiB with 64 KiB. */
     return options.huge_pages == HUGE_PAGES_AUTO && os_page_bytes() == 4096
-           && !os_is_sandboxed();
+           && !os_is_sandboxed() && is_kernel_willing();
+}
+
+/*
+ * Have a huge page, and see what it costs. A machine whose memory is lent to it page by
+ * page (a guest that reports its free memory to the host) may take 30 times as long for one
+ * as for pages that were in use a moment ago: then it is not asked again for a while. `at`
+ * reads as zero, and is the caller's.
+ */
+static void probe(char *at)
+{
+    uint64_t began_ns = os_monotonic_ns();
+    unsigned pause = load_relaxed(&next_pause);
+
+    *(volatile char *)at = 0;
+    if (os_monotonic_ns() - began_ns >= SLOW_NS) {
+        pause = pause == 0 ? PAUSE_FIRST : (unsigned)bits_min(2 * pause, PAUSE_MAX);
+        store_relaxed(&next_pause, pause);
+        store_relaxed(&paused, pause);
+    }
+}
+
+/* A block's own pages are touched by nobody but the program. */
+static void probe_elsewhere(void)
+{
+    char *map = os_map(2 * THP_BYTES);
+    char *at;
+
+    if (map != NULL) {
+        at = (char *)bits_round_up((uintptr_t)map, THP_BYTES);
+        if (os_advise_huge(at, THP_BYTES, true)) {
+            probe(at);
+        }
+        os_unmap(map, 2 * THP_BYTES);
+    }
+}
+
+/* Whether there is a pause, of which this is one. */
+static bool take_pause(void)
+{
+    unsigned left = load_relaxed(&paused);
+
+    if (left > 0) {
+        store_relaxed(&paused, left - 1);
+    }
+    return left > 0;
 }
 
 /* The number of a span in the first range; of one in another it is too large. */
@@ -31,50 +110,8 @@ static char *chunk_start(size_t chunk)
     return (char *)pagemap_origin + (chunk << THP_SHIFT);
 }
 
-bool thp_is_entered(const struct span *s, size_t count)
-{
-    size_t first = number_of(s);
-
-    return pagemap_ranges[0].grows && first < pagemap_ranges[0].spans_max
-           && (first == 0
-               || (first - 1) / THP_SPANS != (first + count - 1) / THP_SPANS);
-}
-
-/* How many chunks may follow this one without a look: of each eight, one is looked at. */
-static size_t trusted_after(size_t chunk)
-{
-    return bits_min(TRUST_MAX, chunk / TRUST_PART);
-}
-
-void thp_move_on_locked(const struct span *s, size_t count)
-{
-    size_t first = number_of(s);
-    size_t chunk = (first + count - 1) / THP_SPANS;
-    char *before = advised;
-
-    if (before != NULL) {
-        os_advise_huge(before, THP_BYTES, false);
-        advised = NULL;
-    }
-    if (chunk < THP_HEAP_SPANS / THP_SPANS || !is_possible()
-        || pagemap_ranges[0].mapped < (chunk + 1) * THP_SPANS) {
-        return;
-    }
-    if (trusted > 0) {
-        trusted--;
-    } else if (before == NULL
-               && os_resident_bytes(chunk_start((first - 1) / THP_SPANS), THP_BYTES)
-                      >= THP_BYTES / 8 * DENSE_EIGHTHS) {
-        trusted = trusted_after(chunk);
-    } else {
-        return;
-    }
-    if (os_advise_huge(chunk_start(chunk), THP_BYTES, true)) {
-        advised = chunk_start(chunk);
-    }
-}
-
-size_t thp_bytes_ahead_locked(const struct span *s, size_t count)
+/* How much of a run lies in the chunk that was asked for. */
+static size_t bytes_advised(const struct span *s, size_t count)
 {
     char *start = pagemap_address(s);
     char *end = start + (count << SPAN_SHIFT);
@@ -82,12 +119,72 @@ size_t thp_bytes_ahead_locked(const struct span *s, size_t count)
     if (advised == NULL || end <= advised || start >= advised + THP_BYTES) {
         return 0;
     }
-    return (size_t)(end - (start > advised ? start : advised));
+    return (size_t)((end < advised + THP_BYTES ? end : advised + THP_BYTES)
+                    - (start > advised ? start : advised));
+}
+
+/* How many chunks may follow this one without a look: of each seven, one is looked at. */
+static size_t trusted_after(size_t chunk)
+{
+    return bits_min(TRUST_MAX, chunk / TRUST_PART);
+}
+
+static bool is_dense(size_t chunk)
+{
+    return os_resident_bytes(chunk_start(chunk), THP_BYTES)
+           >= THP_BYTES / 8 * DENSE_EIGHTHS;
+}
+
+/* The frontier leaves the chunk `before` and comes to lie in `chunk`. */
+static void move_on(size_t before, size_t chunk)
+{
+    bool was_advised = advised != NULL;
+
+    advised = NULL;
+    if (chunk < THP_HEAP_SPANS / THP_SPANS || !is_possible()
+        || pagemap_ranges[0].mapped < (chunk + 1) * THP_SPANS || take_pause()) {
+        trusted = 0;
+    } else if (trusted > 0) {
+        trusted--;
+        advised = chunk_start(chunk);
+    } else if (!was_advised && is_dense(before)) {
+        trusted = trusted_after(chunk);
+        advised = chunk_start(chunk);
+    }
+    /* Also to one that was left out: neighbours that are alike are one mapping. */
+    if ((was_advised || advised != NULL) && !os_is_sandboxed()) {
+        os_advise_huge(chunk_start(before), THP_BYTES, false);
+    }
+    if (advised != NULL && !os_advise_huge(advised, THP_BYTES, true)) {
+        advised = NULL;
+    }
+    if (advised != NULL) {
+        probe(advised); /* in the spans that are new */
+    }
+}
+
+size_t thp_extend_locked(const struct span *s, size_t count)
+{
+    size_t first = number_of(s);
+    size_t chunk = (first + count - 1) / THP_SPANS;
+    size_t bytes;
+
+    if (!pagemap_ranges[0].grows || first == 0
+        || first >= pagemap_ranges[0].spans_max) {
+        return 0;
+    }
+    bytes = bytes_advised(s, count);
+    if ((first - 1) / THP_SPANS != chunk) {
+        move_on((first - 1) / THP_SPANS, chunk);
+        bytes += bytes_advised(s, count);
+    }
+    return bytes;
 }
 
 bool thp_is_wanted(size_t bytes, size_t used_spans)
 {
-    return bytes >= 2 * THP_BYTES && used_spans >= THP_HEAP_SPANS && is_possible();
+    return bytes >= 2 * THP_BYTES && used_spans >= THP_HEAP_SPANS && is_possible()
+           && !take_pause() && load_relaxed(&blocks) < BLOCKS_MAX;
 }
 
 void thp_advise(void *start, size_t bytes, bool is_wanted)
@@ -95,14 +192,16 @@ void thp_advise(void *start, size_t bytes, bool is_wanted)
     uintptr_t first = bits_round_up((uintptr_t)start, THP_BYTES);
     uintptr_t end = ((uintptr_t)start + bytes) & ~(uintptr_t)(THP_BYTES - 1);
 
-    if (first < end) {
-        os_advise_huge((void *)first, end - first, is_wanted);
+    if (first < end && is_possible()
+        && os_advise_huge((void *)first, end - first, is_wanted) && is_wanted
+        && add_relaxed(&blocks, 1) % PROBE_EVERY == 0) {
+        probe_elsewhere();
     }
 }
 
-void thp_advise_mapping(void *start, size_t bytes)
+void thp_advise_mapping(void *start, size_t bytes, bool is_wanted)
 {
-    if (is_possible()) {
-        os_advise_huge(start, bytes, true);
+    if (is_possible() && !(is_wanted && take_pause())) {
+        os_advise_huge(start, bytes, is_wanted);
     }
 }

@@ -116,7 +116,7 @@ struct mp_snapshot {
     uint64_t live_peak_bytes; /* highest live_bytes seen, see alloc/README.md */
     uint64_t active_bytes;    /* spans that hold at least one live block */
     uint64_t cached_bytes;    /* free blocks inside active spans */
-    uint64_t dirty_bytes;     /* free spans not yet given back to the kernel */
+    uint64_t dirty_bytes;     /* free spans, freed huge blocks, not yet given back */
     uint64_t retained_bytes;  /* given back, address space kept */
     uint64_t metadata_bytes;  /* the allocator's own tables */
     uint64_t mapped_bytes;    /* address space that may be written */

@@ -123,11 +123,11 @@ struct mp_region_totals {
     uint64_t live_blocks;
     uint64_t live_bytes;
     uint64_t live_peak_bytes;
-    uint64_t live_peak_ns;        /* CLOCK_REALTIME of the peak */
-    uint64_t active_bytes;        /* jemalloc's word: spans with live blocks */
-    uint64_t cached_bytes;        /* free blocks in active spans */
-    uint64_t dirty_bytes;         /* free spans still backed by memory */
-    uint64_t retained_bytes;      /* free spans given back to the kernel */
+    uint64_t live_peak_ns;   /* CLOCK_REALTIME of the peak */
+    uint64_t active_bytes;   /* jemalloc's word: spans with live blocks */
+    uint64_t cached_bytes;   /* free blocks in active spans */
+    uint64_t dirty_bytes;    /* free spans, freed huge blocks, still backed by memory */
+    uint64_t retained_bytes; /* free spans given back to the kernel */
     uint64_t metadata_span_bytes; /* span table in use */
     uint64_t metadata_heap_bytes; /* heaps, threads, components */
     uint64_t
