@@ -9,7 +9,8 @@ enum {
     TABLE_STEP = 64 * 1024, /* entries for 64 MiB */
     CHAIN_SPANS = 1024,     /* 64 MiB */
     CHAIN_SPANS_MIN = 16,
-    MAP_SPANS_UNIT = 32,  /* 2 MiB, where huge pages begin: thp.h */
+    MAP_SPANS_MIN = 16,  /* 1 MiB: what is beyond faults at once */
+    MAP_SPANS_UNIT = 32, /* 2 MiB, where huge pages begin (thp.h), once there is much */
     MAP_SPANS_MAX = 4096, /* 256 MiB */
 };
 
@@ -155,8 +156,9 @@ static bool map_table(struct range *r, size_t spans)
 /* Map memory behind what is mapped, ahead of need if that is allowed. */
 static bool map_spans(struct range *r, size_t spans)
 {
-    size_t ahead = bits_min(bits_max(r->mapped / 2, MAP_SPANS_UNIT), MAP_SPANS_MAX);
-    size_t wanted = bits_round_up(bits_max(spans, r->mapped + ahead), MAP_SPANS_UNIT);
+    size_t ahead = bits_min(bits_max(r->mapped / 2, MAP_SPANS_MIN), MAP_SPANS_MAX);
+    size_t unit = r->mapped > 4 * MAP_SPANS_UNIT ? MAP_SPANS_UNIT : 1;
+    size_t wanted = bits_round_up(bits_max(spans, r->mapped + ahead), unit);
     size_t want = bits_min(wanted, r->spans_max);
 
     if (spans <= r->mapped) {
