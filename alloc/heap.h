@@ -38,14 +38,13 @@ struct heap {
     bool zeroed[CLASS_SLAB_COUNT];   /* owner: head's blocks are zero but for next */
     uint8_t trust[CLASS_SLAB_COUNT]; /* owner: what unclocked began with */
     bool lit[CLASS_SLAB_COUNT];      /* owner: had its light slab, or gets none */
-    uint8_t unclocked
-        [CLASS_SLAB_COUNT];   /* owner: refills and the like before the clock is due */
-    uint64_t refills;         /* owner; sweeps read */
-    uint64_t random;          /* owner: which block of a hand is next */
-    size_t unreported_bytes;  /* owner: handed out, not yet in probe_handed */
-    uintptr_t owner;          /* thread pointer, 0: orphan; owner */
-    uintptr_t pending;        /* atomic: slabs with remote frees, HEAP_ORPHAN */
-    struct track_hand *hands; /* hardened: of each class, owner; sweeps read */
+    uint8_t unclocked[CLASS_SLAB_COUNT]; /* owner: slow paths until the clock is due */
+    uint64_t refills;                    /* owner; sweeps read */
+    uint64_t random;                     /* owner: which block of a hand is next */
+    size_t unreported_bytes;        /* owner: handed out, not yet in probe_handed */
+    uintptr_t owner;                /* thread pointer, 0: orphan; owner */
+    uintptr_t pending;              /* atomic: slabs with remote frees, HEAP_ORPHAN */
+    struct track_hand *hands;       /* hardened: of each class, owner; sweeps read */
     struct mp_component *component; /* set while attached */
     struct heap *next_all;          /* const once visible: registry */
     struct heap *next_free;         /* component_lock: orphans, unused heaps */

@@ -9,8 +9,7 @@ enum {
     TRUST_MAX = 6,
     TRUST_PART = 4,
     DENSE_EIGHTHS = 5, /* not more: slabs of many classes are being filled at a time */
-    BLOCKS_MAX =
-        8192, /* that may be asked for: each is a mapping or two for the kernel */
+    BLOCKS_MAX = 8192, /* asked for, ever: each is a mapping or two for the kernel */
     PROBE_EVERY = 64,  /* blocks: one is timed */
     SLOW_NS = 1000000, /* 2 MiB are cleared in a fifth of it */
     PAUSE_FIRST = 32,  /* chunks and blocks, then twice as many each time */
@@ -28,8 +27,7 @@ static unsigned next_pause; /* for the next slow one; 0: there was none */
 /* Whether the kernel gives huge pages to who asks, and only to those. Any thread. */
 static bool is_kernel_willing(void)
 {
-    static int
-        answer; /* relaxed atomic; 0: not asked yet. All threads find the same. */
+    static int answer; /* relaxed atomic, all threads find the same; 0: not asked */
     int known = load_relaxed(&answer);
 
     if (known == 0 && os_is_secure()) {
