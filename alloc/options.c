@@ -175,54 +175,6 @@ static bool parse_choice(const char *text, const char *const *words, unsigned *r
     return false;
 }
 
-static bool parse_region(const char *text)
-{
-    static const char *const words[] = {"file", "memfd", "off", NULL};
-    unsigned i;
-
-    if (!parse_choice(text, words, &i)) {
-        return false;
-    }
-    options.region = (enum option_region)i;
-    return true;
-}
-
-static bool parse_log(const char *text)
-{
-    static const char *const words[] = {"quiet", "warn", "debug", NULL};
-    unsigned i;
-
-    if (!parse_choice(text, words, &i)) {
-        return false;
-    }
-    options.log = (enum option_log)i;
-    return true;
-}
-
-static bool parse_deepbind(const char *text)
-{
-    static const char *const words[] = {"strip", "keep", NULL};
-    unsigned i;
-
-    if (!parse_choice(text, words, &i)) {
-        return false;
-    }
-    options.deepbind = (enum option_deepbind)i;
-    return true;
-}
-
-static bool parse_huge_pages(const char *text)
-{
-    static const char *const words[] = {"auto", "off", NULL};
-    unsigned i;
-
-    if (!parse_choice(text, words, &i)) {
-        return false;
-    }
-    options.huge_pages = (enum option_huge_pages)i;
-    return true;
-}
-
 static bool parse_report(const char *text)
 {
     bool is_flag = text[0] == '1' && text[1] == '\0';
@@ -230,11 +182,20 @@ static bool parse_report(const char *text)
     return parse_text(text, !is_flag, options.report);
 }
 
+/* In the order of their enum. */
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
 static bool option_set(enum id id, const char *text)
 {
+    unsigned i;
+
     switch (id) {
     case ID_region:
-        return parse_region(text);
+        if (parse_choice(text, WORDS("file", "memfd", "off"), &i)) {
+            options.region = (enum option_region)i;
+            return true;
+        }
+        break;
     case ID_dir:
         return parse_text(text, true, options.dir);
     case ID_keep:
@@ -246,7 +207,11 @@ static bool option_set(enum id id, const char *text)
     case ID_purge_delay:
         return parse_time(text, &options.purge_delay_ms);
     case ID_huge_pages:
-        return parse_huge_pages(text);
+        if (parse_choice(text, WORDS("auto", "off"), &i)) {
+            options.huge_pages = (enum option_huge_pages)i;
+            return true;
+        }
+        break;
     case ID_guard:
         return parse_guard(text, &options.guard_bytes);
     case ID_abort:
@@ -258,9 +223,17 @@ static bool option_set(enum id id, const char *text)
     case ID_housekeeper:
         return parse_bool(text, &options.housekeeper);
     case ID_deepbind:
-        return parse_deepbind(text);
+        if (parse_choice(text, WORDS("strip", "keep"), &i)) {
+            options.deepbind = (enum option_deepbind)i;
+            return true;
+        }
+        break;
     case ID_log:
-        return parse_log(text);
+        if (parse_choice(text, WORDS("quiet", "warn", "debug"), &i)) {
+            options.log = (enum option_log)i;
+            return true;
+        }
+        break;
     case ID_COUNT:
         break;
     }
