@@ -71,7 +71,7 @@ void heap_notify_all(struct span *list)
 
 void heap_free_remote(struct span *s, void *p)
 {
-    if (slab_push_remote_at(s, p, (uint32_t)((uintptr_t)p - slab_start(s, p)))) {
+    if (slab_push_remote_at(s, p, slab_offset(s, p))) {
         heap_notify(s);
     }
 }

@@ -170,6 +170,12 @@ static inline uintptr_t slab_start(const struct span *s, const void *p)
     return (uintptr_t)span_address(s);
 }
 
+/* How far from there p lies. */
+static inline uint32_t slab_offset(const struct span *s, const void *p)
+{
+    return (uint32_t)((uintptr_t)p - slab_start(s, p));
+}
+
 /* Whether a block begins so far in a slab that was handed out at some time. Any thread. */
 static ALWAYS_INLINE bool slab_has_block_at(const struct span *s, uint32_t offset)
 {
@@ -182,7 +188,7 @@ static ALWAYS_INLINE bool slab_has_block_at(const struct span *s, uint32_t offse
 /* Whether p is the start of a block that was handed out at some time. Any thread. */
 static inline bool slab_is_block(const struct span *s, const void *p)
 {
-    return slab_has_block_at(s, (uint32_t)((uintptr_t)p - slab_start(s, p)));
+    return slab_has_block_at(s, slab_offset(s, p));
 }
 
 COLD NORETURN void slab_die_of_double_free(const struct span *s, const void *p);

@@ -5,7 +5,7 @@
 
 static bool push_remote(struct span *s, void *p)
 {
-    return slab_push_remote_at(s, p, (uint32_t)((uintptr_t)p - slab_start(s, p)));
+    return slab_push_remote_at(s, p, slab_offset(s, p));
 }
 
 static struct span *make_slab(unsigned cls)
