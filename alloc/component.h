@@ -23,7 +23,7 @@ enum {
     COMPONENT_OVERFLOW = 1,
 };
 
-/* Written under the lock of the spans, read without. */
+/* Written under the lock of the spans or, in a heap, by its owner; read without. */
 struct large_count {
     uint64_t allocated_blocks;
     uint64_t freed_blocks;

@@ -5,6 +5,8 @@
 #include "heap.h"
 #include "os.h"
 
+#include <string.h>
+
 struct lock counters_lock = LOCK_INIT(RANK_PUBLISH);
 static struct counters_row *rows[COMPONENT_ROWS];
 static struct counters_totals totals;
@@ -108,8 +110,9 @@ static RACY_READER void sweep_slab(const struct span *s)
 /* How many entries to go on by: over runs at once. */
 static RACY_READER size_t entry_length(const struct span *s, unsigned kind)
 {
-    if (kind != SPAN_LARGE && kind != SPAN_CONFINED && kind != SPAN_POCKETED
-        && kind != SPAN_FREE_DIRTY && kind != SPAN_FREE_CLEAN) {
+    if (kind != SPAN_LARGE && kind != SPAN_CONFINED && kind != SPAN_KEPT
+        && kind != SPAN_POCKETED && kind != SPAN_FREE_DIRTY
+        && kind != SPAN_FREE_CLEAN) {
         return 1;
     }
     return bits_max(load_relaxed(&s->run), 1);
@@ -227,6 +230,72 @@ static void sweep_lists(void)
     sweep_returned();
 }
 
+static bool has_large(const struct mp_component *c)
+{
+    for (unsigned i = 0; i < CLASS_LARGE_COUNT; i++) {
+        if (load_relaxed(&c->large[i].allocated_blocks) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What was freed, everywhere, before what was allocated: a block may be freed elsewhere. */
+static void add_freed(
+    struct large_count *sum, const struct large_count *n, unsigned most)
+{
+    for (unsigned i = 0; i < most; i++) {
+        sum[i].freed_blocks += load_acquire(&n[i].freed_blocks);
+        sum[i].freed_bytes += load_acquire(&n[i].freed_bytes);
+    }
+}
+
+static void add_allocated(
+    struct large_count *sum, const struct large_count *n, unsigned most)
+{
+    for (unsigned i = 0; i < most; i++) {
+        sum[i].allocated_blocks += load_relaxed(&n[i].allocated_blocks);
+        sum[i].allocated_bytes += load_relaxed(&n[i].allocated_bytes);
+    }
+}
+
+static void sum_large(
+    void (*add)(struct large_count *, const struct large_count *, unsigned))
+{
+    size_t count = component_count();
+
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i] != NULL) {
+            add(rows[i]->large, component_by_row(i)->large, CLASS_LARGE_COUNT);
+        }
+    }
+    for (const struct heap *h = heap_first(); h != NULL; h = h->next_all) {
+        const struct mp_component *c = load_acquire(&h->component);
+        struct counters_row *row = c != NULL ? rows[c->row] : NULL;
+
+        if (row != NULL) {
+            add(row->large, h->large, LARGE_CACHE_CLASSES);
+        }
+    }
+}
+
+/* Large blocks, all at once. */
+static void sweep_large(void)
+{
+    size_t count = component_count();
+
+    for (size_t i = 0; i < count; i++) {
+        struct counters_row *row =
+            rows[i] != NULL || has_large(component_by_row(i)) ? obtain_row(i) : NULL;
+
+        if (row != NULL) {
+            memset(row->large, 0, sizeof(row->large));
+        }
+    }
+    sum_large(add_freed);
+    sum_large(add_allocated);
+}
+
 /* ---- figures ---- */
 
 static void raise(uint64_t *value, uint64_t to, bool *has_changed)
@@ -253,36 +322,20 @@ static void finish_small(struct counters_row *row, unsigned cls)
     cell->freed_bytes_total = cell->freed_blocks_total * bytes;
 }
 
-static void finish_large(
-    struct counters_row *row, const struct mp_component *c, unsigned cls)
+static void finish_large(struct counters_row *row, unsigned cls)
 {
     struct mp_region_cell *cell = &row->cell[cls];
-    const struct large_count *n = &c->large[cls - CLASS_SLAB_COUNT];
-    uint64_t freed_blocks =
-        load_acquire(&n->freed_blocks); /* before what was allocated */
-    uint64_t freed_bytes = load_acquire(&n->freed_bytes);
+    const struct large_count *n = &row->large[cls - CLASS_SLAB_COUNT];
 
-    raise(&cell->allocated_blocks_total, load_relaxed(&n->allocated_blocks),
-        &row->has_changed);
-    raise(&cell->allocated_bytes_total, load_relaxed(&n->allocated_bytes),
-        &row->has_changed);
+    raise(&cell->allocated_blocks_total, n->allocated_blocks, &row->has_changed);
+    raise(&cell->allocated_bytes_total, n->allocated_bytes, &row->has_changed);
     raise(&cell->freed_blocks_total,
-        bits_min(freed_blocks, cell->allocated_blocks_total), &row->has_changed);
-    raise(&cell->freed_bytes_total, bits_min(freed_bytes, cell->allocated_bytes_total),
-        &row->has_changed);
+        bits_min(n->freed_blocks, cell->allocated_blocks_total), &row->has_changed);
+    raise(&cell->freed_bytes_total,
+        bits_min(n->freed_bytes, cell->allocated_bytes_total), &row->has_changed);
 }
 
-static bool has_large(const struct mp_component *c)
-{
-    for (unsigned i = 0; i < CLASS_LARGE_COUNT; i++) {
-        if (load_relaxed(&c->large[i].allocated_blocks) != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void finish_row(struct counters_row *row, const struct mp_component *c)
+static void finish_row(struct counters_row *row)
 {
     struct mp_region_component sum = row->sum;
 
@@ -295,7 +348,7 @@ static void finish_row(struct counters_row *row, const struct mp_component *c)
         if (cls < CLASS_SLAB_COUNT) {
             finish_small(row, cls);
         } else {
-            finish_large(row, c, cls);
+            finish_large(row, cls);
         }
         raise(&cell->live_peak_bytes,
             cell->allocated_bytes_total - cell->freed_bytes_total, &row->has_changed);
@@ -350,12 +403,10 @@ static void finish(void)
     t.live_peak_bytes = totals.live_peak_bytes;
     t.live_peak_ns = totals.live_peak_ns;
     for (size_t i = 0; i < count; i++) {
-        const struct mp_component *c = component_by_row(i);
-
-        if (rows[i] == NULL && !(has_large(c) && obtain_row(i) != NULL)) {
+        if (rows[i] == NULL) {
             continue;
         }
-        finish_row(rows[i], c);
+        finish_row(rows[i]);
         t.allocated_blocks += rows[i]->sum.allocated_blocks_total;
         t.freed_blocks += rows[i]->sum.freed_blocks_total;
         t.allocated_bytes += rows[i]->sum.allocated_bytes_total;
@@ -364,6 +415,11 @@ static void finish(void)
             const struct mp_region_cell *cell = &rows[i]->cell[cls];
 
             t.slab_live_bytes += cell->allocated_bytes_total - cell->freed_bytes_total;
+        }
+        for (unsigned cls = CLASS_SLAB_COUNT; cls < CLASS_COUNT; cls++) {
+            const struct mp_region_cell *cell = &rows[i]->cell[cls];
+
+            t.large_live_bytes += cell->allocated_bytes_total - cell->freed_bytes_total;
         }
     }
     t.slab_live_bytes -= bits_min(sweep.guarded_bytes, t.slab_live_bytes);
@@ -390,6 +446,7 @@ bool counters_sweep_locked(size_t spans)
         return false;
     }
     sweep_lists();
+    sweep_large();
     finish();
     return true;
 }

@@ -10,8 +10,7 @@
 #ifndef COUNTERS_H
 #define COUNTERS_H
 
-#include "lock.h"
-#include "sizeclass.h"
+#include "component.h"
 
 #include <mpalloc/region.h>
 
@@ -21,6 +20,7 @@ struct counters_row {
     uint64_t used[CLASS_SLAB_COUNT];
     uint64_t waiting[CLASS_SLAB_COUNT];
     uint64_t returned[CLASS_SLAB_COUNT];
+    struct large_count large[CLASS_LARGE_COUNT];
     struct mp_region_component sum; /* name and parent are not filled */
     bool has_changed;               /* in the last sweep */
     bool is_unwritten;              /* since it was last in the region */
@@ -36,6 +36,7 @@ struct counters_totals {
     uint64_t refills;
     uint64_t slab_bytes; /* spans in slabs */
     uint64_t slab_live_bytes;
+    uint64_t large_live_bytes;   /* huge blocks, too */
     uint64_t slab_touched_bytes; /* pages of them that were ever handed out */
 };
 

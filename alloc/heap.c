@@ -279,6 +279,7 @@ void heap_detach_locked(struct heap *h)
         h->stamp_ms[cls] = 0;
         h->given[cls] = 0;
     }
+    large_take_counts(c, h->large, LARGE_CACHE_CLASSES);
     disown_ring(h->shelf.full);
     empty &= h->shelf.full == NULL;
     lock_unlock(&h->lock);
@@ -385,7 +386,8 @@ static struct span *start_slab(struct heap *h, unsigned cls)
     bool clean;
     struct span *s = span_acquire(sizeclass_table[cls].spans, 1, &clean);
 
-    if (UNLIKELY(s == NULL) && huge_purge(0, 0, SIZE_MAX) > 0) {
+    if (UNLIKELY(s == NULL)
+        && (huge_purge(0, 0, SIZE_MAX) > 0 || large_cache_reclaim())) {
         s = span_acquire(sizeclass_table[cls].spans, 1, &clean);
     }
     if (s != NULL) {

@@ -24,7 +24,7 @@
 #define HEAP_H
 
 #include "arch.h"
-#include "component.h"
+#include "large_cache.h"
 #include "shelf.h"
 
 struct heap {
@@ -39,8 +39,10 @@ struct heap {
     uint8_t trust[CLASS_SLAB_COUNT]; /* owner: what unclocked began with */
     bool lit[CLASS_SLAB_COUNT];      /* owner: had its light slab, or gets none */
     uint8_t unclocked[CLASS_SLAB_COUNT]; /* owner: slow paths until the clock is due */
-    uint64_t refills;                    /* owner; sweeps read */
-    uint64_t random;                     /* owner: which block of a hand is next */
+    struct large_count
+        large[LARGE_CACHE_CLASSES]; /* owner, as those two; sweeps read */
+    uint64_t refills;               /* owner; sweeps read */
+    uint64_t random;                /* owner: which block of a hand is next */
     size_t unreported_bytes;        /* owner: handed out, not yet in probe_handed */
     uintptr_t owner;                /* thread pointer, 0: orphan; owner */
     uintptr_t pending;              /* atomic: slabs with remote frees, HEAP_ORPHAN */

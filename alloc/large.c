@@ -2,23 +2,15 @@
 
 #include "check.h"
 #include "huge.h"
-#include "os.h"
 #include "probe.h"
 #include "thp.h"
 
 /* The state of a large block's entry. */
 enum { LARGE_PLAIN, LARGE_ADVISED /* it may have huge pages */ };
 
-static size_t large_bytes; /* span_lock; read without */
-
 static size_t spans_for(size_t bytes)
 {
     return (bytes + SPAN_BYTES - 1) >> SPAN_SHIFT;
-}
-
-static void set_large_bytes(size_t bytes)
-{
-    store_relaxed(&large_bytes, bytes);
 }
 
 void *large_alloc(
@@ -56,7 +48,6 @@ void *large_alloc(
     s->run = (uint32_t)spans;
     store_release(
         &s->kind, (uint8_t)SPAN_LARGE); /* pairs with the sweep in counters.c */
-    set_large_bytes(large_bytes + bytes);
     add_owned(&probe_large_bytes, bytes);
     component_count_large_locked(c, bytes, false);
     lock_unlock(&span_lock);
@@ -78,14 +69,11 @@ bool large_is_block(const struct span *s, const void *p)
            && load_relaxed(&s->kind) == SPAN_LARGE;
 }
 
-/* The block is one no more; of two threads that free it, one finds it gone. */
 static bool retire_locked(struct span *s, enum span_kind kind)
 {
-    if (load_relaxed(&s->kind) != SPAN_LARGE) {
+    if (!large_retire(s, kind)) {
         return false;
     }
-    store_relaxed(&s->kind, (uint8_t)kind);
-    set_large_bytes(large_bytes - s->large_bytes);
     component_count_large_locked(s->component, s->large_bytes, true);
     return true;
 }
@@ -178,14 +166,25 @@ bool large_try_resize(struct span *s, size_t size)
             &s->touched, (uint32_t)(s->touched + span_parts_of(old_bytes - bytes)));
     }
     s->large_bytes = bytes;
-    set_large_bytes(large_bytes + bytes - old_bytes);
     component_count_large_locked(c, old_bytes, true);
     component_count_large_locked(c, bytes, false);
     lock_unlock(&span_lock);
     return true;
 }
 
-size_t large_live_bytes(void)
+void large_take_counts(struct mp_component *c, struct large_count *from, unsigned most)
 {
-    return load_relaxed(&large_bytes);
+    lock_lock(&span_lock);
+    for (unsigned i = 0; i < most; i++) {
+        struct large_count *n = &c->large[i];
+
+        store_release(
+            &n->allocated_blocks, n->allocated_blocks + from[i].allocated_blocks);
+        store_release(
+            &n->allocated_bytes, n->allocated_bytes + from[i].allocated_bytes);
+        store_release(&n->freed_blocks, n->freed_blocks + from[i].freed_blocks);
+        store_release(&n->freed_bytes, n->freed_bytes + from[i].freed_bytes);
+        from[i] = (struct large_count){0};
+    }
+    lock_unlock(&span_lock);
 }

@@ -10,6 +10,7 @@
 #define LARGE_H
 
 #include "component.h"
+#include "os.h"
 #include "span.h"
 
 /*
@@ -19,6 +20,24 @@
  */
 void *large_alloc(
     struct mp_component *c, size_t size, size_t spare, size_t align, bool *ret_zeroed);
+
+/*
+ * The block is one no more, and its span of another kind; false: it was none, for another
+ * thread freed it.
+ */
+static inline bool large_retire(struct span *s, enum span_kind kind)
+{
+    uint8_t is = SPAN_LARGE;
+
+    if (os_is_single_threaded()) {
+        if (load_relaxed(&s->kind) != is) {
+            return false;
+        }
+        store_relaxed(&s->kind, (uint8_t)kind);
+        return true;
+    }
+    return cas_acquire(&s->kind, &is, (uint8_t)kind);
+}
 
 /* s: the entry that pagemap_find gave for p, of kind SPAN_LARGE. */
 void large_free(struct span *s, void *p);
@@ -31,6 +50,10 @@ void large_release(struct span *s, size_t touched); /* in parts */
 /* Resize in place. True: done, the block has at least `size` bytes now. */
 bool large_try_resize(struct span *s, size_t size);
 
-size_t large_live_bytes(void);
+/*
+ * Add to a component what a heap counted in its `most` first classes of large blocks, and
+ * clear that. Publish lock held, for no sweep may see it twice or not at all.
+ */
+void large_take_counts(struct mp_component *c, struct large_count *from, unsigned most);
 
 #endif

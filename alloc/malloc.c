@@ -22,6 +22,29 @@ static NOINLINE void *alloc_without_heap(struct mp_component *c, unsigned cls)
     return p != NULL ? p : malloc_fail();
 }
 
+/* As large_alloc, not hardened. c is not NULL. */
+static void *obtain_large(struct mp_component *c, size_t size, size_t spare,
+    size_t alignment, bool *ret_zeroed)
+{
+    const struct thread_local_state *tls = &thread_local_state;
+    void *p = NULL;
+
+    if (c == tls->heap->component && alignment <= SPAN_BYTES) {
+        p = large_cache_try_alloc(
+            &tls->thread->large_cache, c, tls->heap->large, size, spare);
+    }
+    if (p != NULL && ret_zeroed != NULL) {
+        *ret_zeroed = false;
+    }
+    if (p == NULL) {
+        p = large_alloc(c, size, spare, alignment, ret_zeroed);
+    }
+    if (UNLIKELY(p == NULL) && large_cache_reclaim()) {
+        p = large_alloc(c, size, spare, alignment, ret_zeroed);
+    }
+    return p;
+}
+
 static NOINLINE void *alloc_large(struct mp_component *c, size_t size, size_t alignment)
 {
     void *p;
@@ -30,7 +53,7 @@ static NOINLINE void *alloc_large(struct mp_component *c, size_t size, size_t al
         return alignment > BLOCK_ALIGN ? aside.memalign(alignment, size)
                                        : aside.malloc(size);
     }
-    p = large_alloc(c, size, 0, alignment, NULL);
+    p = obtain_large(c, size, 0, alignment, NULL);
     if (thread_local_state.thread == NULL) {
         thread_install_heap(); /* so that the thread is known, and ticks for itself */
     }
@@ -196,7 +219,8 @@ void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
     if (aside_is_on()) {
         return aside.calloc(count, size);
     }
-    p = large_alloc(c != NULL ? c : thread_component(), bytes, 0, BLOCK_ALIGN, &zeroed);
+    p = obtain_large(
+        c != NULL ? c : thread_component(), bytes, 0, BLOCK_ALIGN, &zeroed);
     if (p == NULL) {
         return malloc_fail();
     }
@@ -217,6 +241,17 @@ static NOINLINE void free_outside(void *p)
         aside.free(p);
     } else {
         misuse_outside(p, "invalid free");
+    }
+}
+
+static void free_large(struct span *s, void *p)
+{
+    const struct thread_local_state *tls = &thread_local_state;
+
+    if (tls->heap == &heap_empty
+        || !large_cache_try_free(
+            &tls->thread->large_cache, tls->heap->component, tls->heap->large, s)) {
+        large_free(s, p);
     }
 }
 
@@ -298,7 +333,7 @@ void malloc_free_careful(void *p, size_t size)
     } else if (kind == SPAN_TRACKED && slab_is_block(s, p)) {
         free_tracked(s, p, size);
     } else if (large_is_block(s, p)) {
-        harden_is_on() ? harden_free_large(s, p, size) : large_free(s, p);
+        harden_is_on() ? harden_free_large(s, p, size) : free_large(s, p);
     } else {
         misuse_in_span(s, p, "invalid free");
     }
@@ -319,7 +354,7 @@ static ALWAYS_INLINE bool try_free_in_slab(void *p)
     }
     s = pagemap_entry_fast(index);
     if (load_relaxed(&s->kind) == SPAN_LARGE && offset == 0) {
-        large_free(s, p);
+        free_large(s, p);
         return true;
     }
     if (load_relaxed(&s->kind) == SPAN_SLAB_PART) {
@@ -440,7 +475,7 @@ static void *resize_by_copy(struct mp_component *c, void *p, size_t bytes, size_
 
     if (size > SLAB_MAX && size > bytes && !harden_is_on()) {
         /* A block that grows once grows again: leave room behind it to grow in place. */
-        q = large_alloc(
+        q = obtain_large(
             c != NULL ? c : thread_component(), size, size / 8, BLOCK_ALIGN, NULL);
         if (q == NULL) {
             malloc_fail();
@@ -588,6 +623,7 @@ size_t malloc_trim_all(void)
     thread_request_trim();
     lock_lock(&counters_lock);
     thread_take_trim_request(); /* by what follows */
+    large_cache_purge_locked(now_ms, 0);
     thread_flush_locked(now_ms, 0);
     lock_unlock(&counters_lock);
     bytes = span_purge(now_ms, 0, SIZE_MAX) + huge_purge(now_ms, 0, SIZE_MAX);

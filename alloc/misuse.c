@@ -62,6 +62,7 @@ void misuse_in_span(const struct span *s, const void *p, const char *what)
     case SPAN_PURGING:
         misuse_found(p, twice(what), "its span is free");
         break;
+    case SPAN_KEPT:
     case SPAN_CONFINED:
         misuse_found(p, twice(what), "a large block that is free");
         break;

@@ -83,8 +83,8 @@ static void make_snapshot(struct mp_snapshot *s)
         bits_round_up(pagemap_mapped_bytes() >> (SPAN_SHIFT - SPAN_ENTRY_SHIFT),
             os_page_bytes()));
     uint64_t used_bytes = region_used_bytes();
-    size_t large = large_live_bytes();
     size_t huge = huge_live_bytes();
+    size_t cached = large_cache_bytes();
     struct huge_totals kept = huge_totals();
 
     publish.table_bytes = table_bytes;
@@ -100,16 +100,17 @@ static void make_snapshot(struct mp_snapshot *s)
         .live_blocks = t->allocated_blocks - t->freed_blocks,
         .live_bytes = t->allocated_bytes - t->freed_bytes,
         .live_peak_bytes = t->live_peak_bytes,
-        .active_bytes = t->slab_bytes + large + huge,
+        .active_bytes = t->slab_bytes + t->large_live_bytes,
         .cached_bytes =
             t->slab_touched_bytes - bits_min(t->slab_live_bytes, t->slab_touched_bytes),
-        .dirty_bytes = spans.dirty_bytes + kept.kept_bytes,
+        .dirty_bytes = spans.dirty_bytes + kept.kept_bytes + cached,
         .retained_bytes = spans.retained_bytes,
         .metadata_bytes = table_bytes + heap_bytes + used_bytes,
         .mapped_bytes = pagemap_mapped_bytes() + pagemap_table_bytes() + huge
                         + kept.kept_bytes + heap_bytes + region_bytes(),
-        .resident_bytes = t->slab_touched_bytes + large + huge + spans.dirty_bytes
-                          + kept.kept_bytes + table_bytes + heap_bytes + used_bytes,
+        .resident_bytes = t->slab_touched_bytes + t->large_live_bytes
+                          + spans.dirty_bytes + kept.kept_bytes + cached + table_bytes
+                          + heap_bytes + used_bytes,
         .refills_total = t->refills,
         .remote_folds_total = load_relaxed(&probe_passes.remote_folds),
         .purges_total = spans.purges + kept.purges,
@@ -183,7 +184,8 @@ static void write_totals(const struct mp_snapshot *s, const struct counters_tota
     out->resident_bytes = s->resident_bytes;
     out->resident_peak_bytes = publish.resident_peak;
     out->huge_bytes = huge_live_bytes();
-    out->large_bytes = large_live_bytes();
+    out->large_bytes =
+        t->large_live_bytes - bits_min(out->huge_bytes, t->large_live_bytes);
     out->refills_total = s->refills_total;
     out->remote_folds_total = s->remote_folds_total;
     out->slab_starts_total = load_relaxed(&probe_passes.slab_starts);
@@ -363,6 +365,7 @@ static void serve_trim(uint64_t request)
 COLD NOINLINE void probe_tick_slow(uint32_t now_ms)
 {
     uint32_t idle_ms = (uint32_t)bits_max(options.purge_delay_ms, FLUSH_MIN_MS);
+    uint32_t age_ms = (uint32_t)bits_max(options.purge_delay_ms, 1);
     uint64_t request = 0;
 
     if (!lock_try(&counters_lock)) {
@@ -381,10 +384,11 @@ COLD NOINLINE void probe_tick_slow(uint32_t now_ms)
         publish_step(now_ms);
         request = look_into_mailbox();
     }
+    if (options.purge_delay_ms != PURGE_NEVER) {
+        large_cache_purge_locked(now_ms, age_ms);
+    }
     lock_unlock(&counters_lock);
     if (options.purge_delay_ms != PURGE_NEVER) {
-        uint32_t age_ms = (uint32_t)bits_max(options.purge_delay_ms, 1);
-
         span_purge(now_ms, age_ms, PURGE_AT_ONCE);
         huge_purge(now_ms, age_ms, PURGE_AT_ONCE);
     }

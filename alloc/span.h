@@ -51,6 +51,7 @@ enum span_kind {
     SPAN_TRACKED,   /* a slab with a bit for each block, track.h */
     SPAN_CONFINED,  /* a freed large block that nobody may touch yet, harden.h */
     SPAN_POCKETED, /* first span of a run that was released and waits to be wanted again */
+    SPAN_KEPT,     /* a large block that its thread keeps for its next, large_cache.h */
 };
 
 /*

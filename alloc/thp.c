@@ -11,8 +11,8 @@ enum {
     DENSE_EIGHTHS = 5, /* not more: slabs of many classes are being filled at a time */
     BLOCKS_MAX = 8192, /* asked for, ever: each is a mapping or two for the kernel */
     PROBE_EVERY = 64,  /* blocks: one is timed */
-    SLOW_NS = 1000000, /* 2 MiB are cleared in a fifth of it */
-    PAUSE_FIRST = 32,  /* chunks and blocks, then twice as many each time */
+    SLOW_NS = 2000000, /* 2 MiB are cleared in a tenth of it, 512 faults take half */
+    PAUSE_FIRST = 8,   /* chunks and blocks, then twice as many each time */
     PAUSE_MAX = 32768,
 };
 

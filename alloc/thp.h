@@ -14,7 +14,7 @@
  *
  * The kernel is told no again once the frontier has moved on, or the block is freed: it must
  * not fill up by itself (khugepaged) what was given back to it page by page. Where it gives
- * huge pages to all, or to none, it is told nothing, and where one took a millisecond it is
+ * huge pages to all, or to none, it is told nothing, and where one took two milliseconds it is
  * left alone for a while.
  */
 #ifndef THP_H

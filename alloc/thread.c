@@ -57,6 +57,7 @@ static void thread_unlink_locked(struct thread *t)
 
 static void hand_over_heaps(struct thread *t)
 {
+    large_cache_flush(&t->large_cache);
     lock_lock(&counters_lock);
     for (size_t i = 0; i < sizeof(t->directory) / sizeof(t->directory[0]); i++) {
         for (size_t j = 0; t->directory[i] != NULL && j < DIRECTORY_PAGE; j++) {
@@ -197,6 +198,7 @@ static struct thread *thread_start(void)
     t->is_digging = false;
     t->trims_seen = load_relaxed(&trim_requests);
     t->flushed_ms = os_coarse_ms();
+    large_cache_enlist(&t->large_cache);
     lock_lock(&threads_lock);
     register_locked(t);
     lock_unlock(&threads_lock);

@@ -26,6 +26,7 @@ struct thread {
     bool is_digging; /* its thread: free pages inside slabs are left to give back */
     bool is_armed;   /* its end will be heard of */
     bool is_gone;    /* of a thread that did not survive fork */
+    struct large_cache large_cache;
 };
 
 /* 24 bytes of static TLS, so that dlopen of the library finds room. */

@@ -30,6 +30,7 @@ LADDER = [
     "track",
     "slab guard huge",
     "large",
+    "large_cache",
     "hole",
     "shelf",
     "heap",
