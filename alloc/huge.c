@@ -165,15 +165,22 @@ static struct huge *unkeep_locked(struct huge **at)
     return h;
 }
 
-/* The shortest of those kept that is not much too long. */
-static struct huge **find_kept_locked(size_t map_bytes)
+/*
+ * The one of those kept that is nearest in length: what is too long is cut, and what is too
+ * short, unless it is to be cleared, gets more. Nothing twice as long or half as long.
+ */
+static struct huge **find_kept_locked(size_t map_bytes, bool is_to_be_zeroed)
 {
     struct huge **best = NULL;
+    size_t best_by = map_bytes / 2;
 
     for (struct huge **at = &kept; *at != NULL; at = &(*at)->next) {
-        if ((*at)->map_bytes >= map_bytes && (*at)->map_bytes / 5 * 4 <= map_bytes
-            && (best == NULL || (*at)->map_bytes < (*best)->map_bytes)) {
+        size_t has = (*at)->map_bytes;
+        size_t by = has >= map_bytes ? has - map_bytes : map_bytes - has;
+
+        if (by <= best_by && (has >= map_bytes || !is_to_be_zeroed)) {
             best = at;
+            best_by = by;
         }
     }
     return best;
@@ -189,7 +196,7 @@ static struct huge *take_kept(size_t map_bytes, bool is_to_be_zeroed)
         return NULL;
     }
     lock_lock(&huge_lock);
-    found = find_kept_locked(map_bytes);
+    found = find_kept_locked(map_bytes, is_to_be_zeroed);
     if (found != NULL) {
         h = unkeep_locked(found);
     }
@@ -200,6 +207,16 @@ static struct huge *take_kept(size_t map_bytes, bool is_to_be_zeroed)
     /* What is too long would stay resident with the block. */
     if (h->map_bytes > map_bytes
         && os_unmap(h->map + map_bytes, h->map_bytes - map_bytes)) {
+        h->map_bytes = map_bytes;
+    }
+    if (h->map_bytes < map_bytes) {
+        char *moved = os_remap(h->map, h->map_bytes, map_bytes, true);
+
+        if (moved == NULL) {
+            huge_unmap(h);
+            return NULL;
+        }
+        h->map = moved;
         h->map_bytes = map_bytes;
     }
     if (is_to_be_zeroed) {

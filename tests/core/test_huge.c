@@ -114,3 +114,26 @@ Test(huge, calloc_in_a_loop_keeps_one)
         cr_assert_eq(huge_totals().kept_bytes, 60 * MIB);
     }
 }
+
+/* What is too short gets more, and keeps its pages; for calloc it would have to lose them. */
+Test(huge, a_kept_block_that_is_too_short_is_extended)
+{
+    char *p = malloc_alloc(NULL, 40 * MIB);
+    char *q;
+
+    p[0] = 1;
+    malloc_free(p);
+    q = malloc_alloc(NULL, 50 * MIB);
+    cr_assert_eq(huge_totals().kept_bytes, 0);
+    cr_assert_eq(malloc_usable(q), 50 * MIB);
+    cr_assert_eq(q[0], 1, "it is the same memory");
+    q[50 * MIB - 1] = 1;
+    malloc_free(q);
+    q = malloc_alloc(NULL, 35 * MIB);
+    cr_assert_eq(huge_totals().kept_bytes, 0, "what is too long is cut");
+    malloc_free(q);
+    q = malloc_zeroed(NULL, 60, MIB);
+    cr_assert_eq(huge_totals().kept_bytes, 35 * MIB);
+    cr_assert_eq(q[0], 0);
+    malloc_free(q);
+}
