@@ -105,10 +105,11 @@ def best_of(rows, peers, metric):
 
 
 def envelope_of(summary, names, peers, metric):
-    """{allocator: {mean, interval, worst, workloads: {name: {best, ratio, interval}}}}
+    """{allocator: {mean, interval, fastest, worst, workloads: {name: {best, ratio, ...}}}}
 
     Each allocator against the best peer of each workload. The best is found by the
     medians of the same runs, so that a peer's luck is in it: a peer is at 1 at best.
+    fastest: the least of all rounds against the least of all rounds of all peers.
     """
     chance = random.Random(3)
     result = {}
@@ -122,11 +123,13 @@ def envelope_of(summary, names, peers, metric):
                 each[name][metric + "_each"], each[best][metric + "_each"])]
             rows[workload] = {"best": best, "ratio": statistics.median(ratios),
                 "interval": interval_of(ratios, statistics.median, chance),
-                "ratios": ratios}
+                "ratios": ratios, "fastest": ratio_of(min(each[name][metric + "_each"]),
+                    min(min(each[p][metric + "_each"]) for p in peers if metric in each[p]))}
         if rows:
             worst = max(rows, key=lambda w: rows[w]["ratio"])
             result[name] = {"mean": geometric_mean([r["ratio"] for r in rows.values()]),
                 "interval": mean_interval([r["ratios"] for r in rows.values()], chance),
+                "fastest": geometric_mean([r["fastest"] for r in rows.values()]),
                 "worst": worst, "worst_ratio": rows[worst]["ratio"], "workloads": rows}
     return result
 

@@ -62,18 +62,19 @@ def envelope_rows(document, ours):
         for metric, text in (("time", seconds_text), ("rss", bytes_text)):
             found = document["envelope"][metric].get(ours, {}).get("workloads", {}).get(name)
             if found is None:
-                cells += ["FAILED" if "failed" in summary[ours] else text(summary[ours][metric]),
-                    "", "", "", ""][:5 if metric == "time" else 4]
+                cells.append(
+                    "FAILED" if "failed" in summary[ours] else text(summary[ours][metric]))
+                cells += [""] * (5 if metric == "time" else 3)
                 continue
             cells += [text(summary[ours][metric]), found["best"],
                 text(summary[found["best"]][metric]), f"{found['ratio']:.3f}"]
             if metric == "time":
-                cells.append(between(found["interval"]))
+                cells += [between(found["interval"]), f"{found['fastest']:.3f}"]
         rows.append(cells)
     return rows
 
 
-ENVELOPE_HEAD = ["", "time", "best peer", "its time", "ratio", "95 %", "peak RSS",
+ENVELOPE_HEAD = ["", "time", "best peer", "its time", "ratio", "95 %", "fastest", "peak RSS",
     "leanest peer", "its RSS", "ratio"]
 
 
@@ -85,9 +86,9 @@ def print_envelopes(document, out):
         print(f"\nenvelope, geometric mean of {what} "
             f"{', '.join(document['peers'][metric])} in each workload", file=out)
         table = [[name, str(len(e["workloads"])), f"{e['mean']:.3f}", between(e["interval"]),
-            f"{e['worst_ratio']:.2f} {e['worst']}"]
+            f"{e['fastest']:.3f}", f"{e['worst_ratio']:.2f} {e['worst']}"]
             for name, e in document["envelope"][metric].items()]
-        print_table(["", "workloads", "mean", "95 %", "worst"], table, out)
+        print_table(["", "workloads", "mean", "95 %", "by the least", "worst"], table, out)
 
 
 def print_all(document, args, out):
@@ -124,12 +125,13 @@ def markdown(document):
         f"{document['machine']['cpu']}, Linux {document['machine']['kernel']}:\n\n```sh\n"
         f"{shlex.join(document['command'])}\n```\n", file=out)
     mean_rows = [[name, f"{m['time']['mean']:.3f}", f"{m['time']['median']:.3f}",
-        f"{m['rss']['mean']:.3f}"] + [f"{document['envelope'][k][name]['mean']:.3f}"
-            if name in document["envelope"][k] else "" for k in ("time", "rss")]
+        f"{m['rss']['mean']:.3f}"] + [f"{document['envelope'][k][name][of]:.3f}"
+            if name in document["envelope"][k] else ""
+            for k, of in (("time", "mean"), ("time", "fastest"), ("rss", "mean"))]
         for name, m in document["means"].items()]
     base = document["baseline"]
     print(markdown_table(["", f"time / {base}", "median", f"RSS / {base}",
-        "time / best peer", "RSS / leanest peer"], mean_rows), file=out)
+        "time / best peer", "fastest / fastest", "RSS / leanest peer"], mean_rows), file=out)
     for ours in filter(is_ours, names):
         head = [ours] + ENVELOPE_HEAD[1:]
         print(markdown_table(head, envelope_rows(document, ours)), file=out)
