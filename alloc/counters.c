@@ -3,6 +3,7 @@
 #include "arena.h"
 #include "guard.h"
 #include "heap.h"
+#include "huge.h"
 #include "os.h"
 
 #include <string.h>
@@ -37,6 +38,7 @@ static struct counters_row *obtain_row(size_t row)
 /* 1: what heaps handed out, ever. */
 static void sweep_begin(void)
 {
+    uint64_t handed[CLASS_SLAB_COUNT];
     size_t count = component_count();
 
     sweep.seen = (struct counters_totals){0};
@@ -65,9 +67,15 @@ static void sweep_begin(void)
             continue;
         }
         for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
-            row->handed[cls] += load_acquire(&h->handed[cls]); /* heap_refill */
+            handed[cls] = load_acquire(&h->handed[cls]); /* heap_refill */
         }
         sweep.seen.refills += load_relaxed(&h->refills);
+        if (load_relaxed(&h->component) != c) {
+            continue; /* it went to another one meanwhile */
+        }
+        for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
+            row->handed[cls] += handed[cls];
+        }
     }
     for (size_t i = 0; i < count; i++) {
         const uint64_t *guarded = guard_allocated(component_by_row(i));
@@ -240,42 +248,29 @@ static bool has_large(const struct mp_component *c)
     return false;
 }
 
-/* What was freed, everywhere, before what was allocated: a block may be freed elsewhere. */
-static void add_freed(
-    struct large_count *sum, const struct large_count *n, unsigned most)
+/*
+ * What was allocated before what was freed: while others go on, live bytes come out too small,
+ * never too large. A heap that went to another component meanwhile counts with the next sweep.
+ */
+static void add_large(struct large_count *sum, const struct large_count *n,
+    unsigned most, const struct heap *h, const struct mp_component *c)
 {
+    struct large_count seen[CLASS_LARGE_COUNT];
+
     for (unsigned i = 0; i < most; i++) {
-        sum[i].freed_blocks += load_acquire(&n[i].freed_blocks);
-        sum[i].freed_bytes += load_acquire(&n[i].freed_bytes);
+        seen[i].allocated_blocks = load_acquire(&n[i].allocated_blocks);
+        seen[i].allocated_bytes = load_acquire(&n[i].allocated_bytes);
+        seen[i].freed_blocks = load_acquire(&n[i].freed_blocks);
+        seen[i].freed_bytes = load_acquire(&n[i].freed_bytes);
     }
-}
-
-static void add_allocated(
-    struct large_count *sum, const struct large_count *n, unsigned most)
-{
+    if (h != NULL && load_relaxed(&h->component) != c) {
+        return;
+    }
     for (unsigned i = 0; i < most; i++) {
-        sum[i].allocated_blocks += load_relaxed(&n[i].allocated_blocks);
-        sum[i].allocated_bytes += load_relaxed(&n[i].allocated_bytes);
-    }
-}
-
-static void sum_large(
-    void (*add)(struct large_count *, const struct large_count *, unsigned))
-{
-    size_t count = component_count();
-
-    for (size_t i = 0; i < count; i++) {
-        if (rows[i] != NULL) {
-            add(rows[i]->large, component_by_row(i)->large, CLASS_LARGE_COUNT);
-        }
-    }
-    for (const struct heap *h = heap_first(); h != NULL; h = h->next_all) {
-        const struct mp_component *c = load_acquire(&h->component);
-        struct counters_row *row = c != NULL ? rows[c->row] : NULL;
-
-        if (row != NULL) {
-            add(row->large, h->large, LARGE_CACHE_CLASSES);
-        }
+        sum[i].allocated_blocks += seen[i].allocated_blocks;
+        sum[i].allocated_bytes += seen[i].allocated_bytes;
+        sum[i].freed_blocks += seen[i].freed_blocks;
+        sum[i].freed_bytes += seen[i].freed_bytes;
     }
 }
 
@@ -285,15 +280,23 @@ static void sweep_large(void)
     size_t count = component_count();
 
     for (size_t i = 0; i < count; i++) {
+        const struct mp_component *c = component_by_row(i);
         struct counters_row *row =
-            rows[i] != NULL || has_large(component_by_row(i)) ? obtain_row(i) : NULL;
+            rows[i] != NULL || has_large(c) ? obtain_row(i) : NULL;
 
         if (row != NULL) {
             memset(row->large, 0, sizeof(row->large));
+            add_large(row->large, c->large, CLASS_LARGE_COUNT, NULL, c);
         }
     }
-    sum_large(add_freed);
-    sum_large(add_allocated);
+    for (const struct heap *h = heap_first(); h != NULL; h = h->next_all) {
+        const struct mp_component *c = load_acquire(&h->component);
+        struct counters_row *row = c != NULL ? rows[c->row] : NULL;
+
+        if (row != NULL) {
+            add_large(row->large, h->large, LARGE_CACHE_CLASSES, h, c);
+        }
+    }
 }
 
 /* ---- figures ---- */
@@ -446,6 +449,7 @@ bool counters_sweep_locked(size_t spans)
         return false;
     }
     sweep_lists();
+    sweep.seen.huge_live_bytes = huge_live_bytes();
     sweep_large();
     finish();
     return true;

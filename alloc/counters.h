@@ -37,6 +37,7 @@ struct counters_totals {
     uint64_t slab_bytes; /* spans in slabs */
     uint64_t slab_live_bytes;
     uint64_t large_live_bytes;   /* huge blocks, too */
+    uint64_t huge_live_bytes;    /* of a moment before that */
     uint64_t slab_touched_bytes; /* pages of them that were ever handed out */
 };
 

@@ -25,7 +25,7 @@ static void release(struct span *s)
     if (!os_protect(span_address(s), (size_t)s->run << SPAN_SHIFT, true)) {
         return; /* lost to the program, as it must stay inaccessible */
     }
-    large_release(s, s->touched);
+    large_release(s, s->touched, os_coarse_ms());
 }
 
 /* Nobody can write to it any more: its pages go, or are cleared by who gets them next. */

@@ -40,7 +40,7 @@ struct heap {
     bool lit[CLASS_SLAB_COUNT];      /* owner: had its light slab, or gets none */
     uint8_t unclocked[CLASS_SLAB_COUNT]; /* owner: slow paths until the clock is due */
     struct large_count
-        large[LARGE_CACHE_CLASSES]; /* owner, as those two; sweeps read */
+        large[LARGE_CACHE_CLASSES]; /* owner: by its cache; sweeps read */
     uint64_t refills;               /* owner; sweeps read */
     uint64_t random;                /* owner: which block of a hand is next */
     size_t unreported_bytes;        /* owner: handed out, not yet in probe_handed */
@@ -94,9 +94,6 @@ void *heap_alloc_shared(struct mp_component *c, unsigned cls);
 
 /* free's slow path for a local free that made left zero. Owner of s. */
 HIDDEN void heap_on_left_zero(struct span *s);
-
-/* A free by a thread that does not own the slab. */
-void heap_free_remote(struct span *s, void *p);
 
 /*
  * For heap.c. Queue a slab, whose QUEUED is set, at h: true when h is an orphan, and the

@@ -69,13 +69,6 @@ void heap_notify_all(struct span *list)
     }
 }
 
-void heap_free_remote(struct span *s, void *p)
-{
-    if (slab_push_remote_at(s, p, slab_offset(s, p))) {
-        heap_notify(s);
-    }
-}
-
 void heap_free_tracked_remote(struct span *s)
 {
     if (slab_count_remote_free(s)) {

@@ -25,6 +25,7 @@ struct huge {
     struct huge *next;
     uint32_t freed_ms; /* while it is kept */
     bool is_zeroed;    /* while it is stuck: reads as zeros */
+    bool is_advised;   /* its mapping may have huge pages */
 };
 
 struct lock huge_lock = LOCK_INIT(RANK_HUGE);
@@ -48,6 +49,15 @@ static void count(struct mp_component *c, size_t bytes, bool is_free)
         add_owned(&probe_large_bytes, bytes);
     }
     lock_unlock(&span_lock);
+}
+
+/* Huge pages for the mapping, or none: the kernel is told when that changes. */
+static void advise(struct huge *h, bool is_wanted)
+{
+    if (h->is_advised != is_wanted) {
+        h->is_advised = is_wanted;
+        thp_advise_mapping(h->map, h->map_bytes, is_wanted);
+    }
 }
 
 static struct huge **bucket_of(uintptr_t start)
@@ -166,10 +176,10 @@ static struct huge *unkeep_locked(struct huge **at)
 }
 
 /*
- * The one of those kept that is nearest in length: what is too long is cut, and what is too
- * short, unless it is to be cleared, gets more. Nothing twice as long or half as long.
+ * The one of those kept that is nearest in length, by less than half: what is too long is cut,
+ * what is too short gets more.
  */
-static struct huge **find_kept_locked(size_t map_bytes, bool is_to_be_zeroed)
+static struct huge **find_kept_locked(size_t map_bytes, bool may_extend)
 {
     struct huge **best = NULL;
     size_t best_by = map_bytes / 2;
@@ -178,7 +188,7 @@ static struct huge **find_kept_locked(size_t map_bytes, bool is_to_be_zeroed)
         size_t has = (*at)->map_bytes;
         size_t by = has >= map_bytes ? has - map_bytes : map_bytes - has;
 
-        if (by <= best_by && (has >= map_bytes || !is_to_be_zeroed)) {
+        if (by < best_by && (has >= map_bytes || may_extend)) {
             best = at;
             best_by = by;
         }
@@ -196,7 +206,8 @@ static struct huge *take_kept(size_t map_bytes, bool is_to_be_zeroed)
         return NULL;
     }
     lock_lock(&huge_lock);
-    found = find_kept_locked(map_bytes, is_to_be_zeroed);
+    /* A filter of system calls may let no mremap pass. */
+    found = find_kept_locked(map_bytes, !is_to_be_zeroed && !os_is_sandboxed());
     if (found != NULL) {
         h = unkeep_locked(found);
     }
@@ -224,7 +235,7 @@ static struct huge *take_kept(size_t map_bytes, bool is_to_be_zeroed)
             huge_unmap(h);
             return NULL;
         }
-        thp_advise_mapping(h->map, h->map_bytes, false);
+        advise(h, false);
         h->is_zeroed = true;
     }
     return h;
@@ -325,6 +336,7 @@ static struct huge *obtain_mapping(size_t map_bytes, bool is_to_be_zeroed)
     }
     h->map_bytes = map_bytes;
     h->is_zeroed = true;
+    h->is_advised = false;
     if (h->map == NULL) {
         lock_lock(&huge_lock);
         recycle_locked(h);
@@ -347,8 +359,8 @@ void *huge_alloc(struct mp_component *c, size_t bytes, size_t align, bool *ret_z
     }
     if (ret_zeroed != NULL) {
         *ret_zeroed = h->is_zeroed;
-    } else if (h->is_zeroed) {
-        thp_advise_mapping(h->map, h->map_bytes, true);
+    } else {
+        advise(h, true);
     }
     lock_lock(&huge_lock);
     h->start = bits_round_up((uintptr_t)h->map, align);
@@ -357,8 +369,8 @@ void *huge_alloc(struct mp_component *c, size_t bytes, size_t align, bool *ret_z
     insert_locked(h);
     block = (void *)h->start;
     lock_unlock(&huge_lock);
+    count(c, bytes, false); /* first: no more of them huge than there are large */
     add_relaxed(&huge_bytes, bytes);
-    count(c, bytes, false);
     probe_tick(os_coarse_ms());
     return block;
 }

@@ -124,11 +124,11 @@ void large_confine(struct span *s, void *p)
     probe_tick(os_coarse_ms());
 }
 
-void large_release(struct span *s, size_t touched)
+void large_release(struct span *s, size_t touched, uint32_t freed_ms)
 {
     lock_lock(&span_lock);
     store_relaxed(&s->kind, SPAN_NONE);
-    span_release_locked(s, s->run, touched, os_coarse_ms());
+    span_release_locked(s, s->run, touched, freed_ms);
     lock_unlock(&span_lock);
 }
 

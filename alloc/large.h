@@ -45,7 +45,7 @@ bool large_is_block(const struct span *s, const void *p);
 
 /* The two halves of it: free, but nobody gets the memory; the memory to the free spans. */
 void large_confine(struct span *s, void *p);
-void large_release(struct span *s, size_t touched); /* in parts */
+void large_release(struct span *s, size_t touched, uint32_t freed_ms); /* in parts */
 
 /* Resize in place. True: done, the block has at least `size` bytes now. */
 bool large_try_resize(struct span *s, size_t size);

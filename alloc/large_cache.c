@@ -105,7 +105,7 @@ bool large_cache_try_free(struct large_cache *cache, struct mp_component *c,
 {
     size_t bytes = s->large_bytes;
     size_t run = s->run;
-    size_t touched = s->touched + (bytes >> SPAN_PART_SHIFT); /* it is whole pages */
+    size_t touched = s->touched + span_parts_of(bytes);
 
     if (run > LARGE_CACHE_SPANS || s->component != c
         || load_relaxed(&cache->slot[run - 1]) != NULL || !large_retire(s, SPAN_KEPT)) {
@@ -115,22 +115,30 @@ bool large_cache_try_free(struct large_cache *cache, struct mp_component *c,
     n = count_of(n, bytes);
     count(&n->freed_blocks, &n->freed_bytes, bytes);
     store_release(&cache->slot[run - 1], s); /* pairs with take */
-    add_owned(&cache->puts, 1);
+    add_owned(&cache->puts[run - 1], 1);
     tick(cache);
     return true;
 }
 
+/* One slot; how many bytes it had. stamp_ms: since when it was free. */
+static size_t flush(struct span **slot, uint32_t stamp_ms)
+{
+    struct span *s = take(slot);
+
+    if (s == NULL) {
+        return 0;
+    }
+    large_release(s, s->touched, stamp_ms);
+    return (size_t)s->run << SPAN_SHIFT;
+}
+
 size_t large_cache_flush(struct large_cache *cache)
 {
+    uint32_t now_ms = os_coarse_ms();
     size_t bytes = 0;
 
     for (unsigned i = 0; i < LARGE_CACHE_SPANS; i++) {
-        struct span *s = take(&cache->slot[i]);
-
-        if (s != NULL) {
-            bytes += (size_t)s->run << SPAN_SHIFT;
-            large_release(s, s->touched);
-        }
+        bytes += flush(&cache->slot[i], now_ms);
     }
     return bytes;
 }
@@ -138,14 +146,17 @@ size_t large_cache_flush(struct large_cache *cache)
 void large_cache_purge_locked(uint32_t now_ms, uint32_t age_ms)
 {
     for (struct large_cache *c = first_of_all(); c != NULL; c = c->next_all) {
-        uint64_t puts = load_relaxed(&c->puts);
+        for (unsigned i = 0; i < LARGE_CACHE_SPANS; i++) {
+            uint64_t puts = load_relaxed(&c->puts[i]);
 
-        if (puts != c->seen_puts) {
-            c->seen_puts = puts;
-            c->seen_ms = now_ms;
-        }
-        if (now_ms - c->seen_ms >= age_ms) {
-            large_cache_flush(c);
+            if (puts != c->seen_puts[i]) {
+                c->seen_puts[i] = puts;
+                c->seen_ms[i] = now_ms;
+            }
+            /* Signed: another thread's look at the clock may be younger than ours. */
+            if (age_ms == 0 || (int32_t)(now_ms - c->seen_ms[i]) >= (int32_t)age_ms) {
+                flush(&c->slot[i], c->seen_ms[i]);
+            }
         }
     }
 }

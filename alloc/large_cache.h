@@ -21,15 +21,15 @@ static_assert(LARGE_CACHE_SPANS * SPAN_BYTES <= 64 << (LARGE_CACHE_CLASSES - 1) 
     "they can be counted");
 
 struct large_cache {
-    struct span *slot[LARGE_CACHE_SPANS]; /* atomic; by length */
-    uint64_t puts;                        /* owner; purges read */
-    uint32_t stamp_ms;                    /* owner: last look at the clock */
-    uint8_t trust;                        /* owner: what unclocked began with */
-    uint8_t unclocked;                    /* owner: calls until the clock is due */
-    bool is_listed;                       /* owner */
-    uint64_t seen_puts;                   /* publish lock: by the last purge */
-    uint32_t seen_ms;             /* publish lock: since when they are so many */
-    struct large_cache *next_all; /* const once visible */
+    struct span *slot[LARGE_CACHE_SPANS];  /* atomic; by length */
+    uint64_t puts[LARGE_CACHE_SPANS];      /* owner; purges read */
+    uint32_t stamp_ms;                     /* owner: last look at the clock */
+    uint8_t trust;                         /* owner: what unclocked began with */
+    uint8_t unclocked;                     /* owner: calls until the clock is due */
+    bool is_listed;                        /* owner */
+    uint64_t seen_puts[LARGE_CACHE_SPANS]; /* publish lock: by the last purge */
+    uint32_t seen_ms[LARGE_CACHE_SPANS]; /* publish lock: since when they are so many */
+    struct large_cache *next_all;        /* const once visible */
 };
 
 /* Have purges find it: from now on for ever, for other threads may be given it. Owner. */
@@ -52,7 +52,7 @@ bool large_cache_try_free(struct large_cache *cache, struct mp_component *c,
 /* Back to the free spans with all of it. Any thread. Returns the bytes. */
 size_t large_cache_flush(struct large_cache *cache);
 
-/* The same for all threads' caches into which nothing came for so long. Publish lock held. */
+/* The same of each slot of all threads into which nothing came for so long. Publish lock held. */
 void large_cache_purge_locked(uint32_t now_ms, uint32_t age_ms);
 
 /* When there is no memory: whatever is there. True: there was something. */

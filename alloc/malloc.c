@@ -54,8 +54,8 @@ static NOINLINE void *alloc_large(struct mp_component *c, size_t size, size_t al
                                        : aside.malloc(size);
     }
     p = obtain_large(c, size, 0, alignment, NULL);
-    if (thread_local_state.thread == NULL) {
-        thread_install_heap(); /* so that the thread is known, and ticks for itself */
+    if (thread_local_state.heap == &heap_empty) {
+        thread_install_heap(); /* so that the thread is known, ticks, and has a cache */
     }
     return p != NULL ? p : malloc_fail();
 }
@@ -269,12 +269,13 @@ static void free_local(struct span *s, struct block *b)
     }
 }
 
-static void free_in_slab(struct span *s, void *p)
+/* A block that begins so far in its slab. */
+static ALWAYS_INLINE void free_in_slab(struct span *s, void *p, uint32_t offset)
 {
-    if (load_relaxed(&s->owner) == thread_pointer()) {
+    if (UNLIKELY(load_relaxed(&s->owner) == thread_pointer())) {
         free_local(s, p);
-    } else {
-        heap_free_remote(s, p);
+    } else if (slab_push_remote_at(s, p, offset)) {
+        heap_notify(s);
     }
 }
 
@@ -329,7 +330,7 @@ void malloc_free_careful(void *p, size_t size)
     }
     kind = load_relaxed(&s->kind);
     if (kind == SPAN_SLAB && slab_is_block(s, p)) {
-        free_in_slab(s, p);
+        free_in_slab(s, p, slab_offset(s, p));
     } else if (kind == SPAN_TRACKED && slab_is_block(s, p)) {
         free_tracked(s, p, size);
     } else if (large_is_block(s, p)) {
@@ -371,11 +372,7 @@ static ALWAYS_INLINE bool try_free_in_slab(void *p)
             load_relaxed(&s->kind) != SPAN_SLAB || !slab_has_block_at(s, offset))) {
         return false;
     }
-    if (UNLIKELY(load_relaxed(&s->owner) == thread_pointer())) {
-        free_local(s, p); /* the block that was freed last */
-    } else if (slab_push_remote_at(s, p, offset)) {
-        heap_notify(s);
-    }
+    free_in_slab(s, p, offset); /* ours: the block that was freed last */
     return true;
 }
 

@@ -22,7 +22,10 @@ extern uint32_t probe_last_ms; /* racy by design: a tick more or less does not m
  */
 extern size_t probe_growth_at;
 
-/* Bytes that heaps took from slabs, and large blocks: an upper bound of what live grew by. */
+/*
+ * Bytes that heaps took from slabs, and large blocks: with those in caches (large_cache.h) an
+ * upper bound of what live grew by.
+ */
 extern uint64_t probe_handed_bytes; /* from slabs; relaxed atomic */
 extern uint64_t probe_large_bytes;  /* large blocks; span_lock, read without */
 

@@ -58,6 +58,7 @@ static struct {
     uint64_t resident_peak;
     uint64_t live_high[MP_REGION_TIMELINE_TIERS]; /* since the last point of the tier */
     uint64_t handed_bytes; /* probe_handed_bytes at the last count */
+    uint64_t cached_bytes; /* large_cache_bytes then: they come back uncounted */
     size_t peak_spans;     /* in use when the live peak was last looked for */
     uint64_t moments;      /* seconds of the timeline */
     uint64_t timeline_total[MP_REGION_TIMELINE_TIERS];
@@ -183,9 +184,8 @@ static void write_totals(const struct mp_snapshot *s, const struct counters_tota
     out->reserved_bytes = s->reserved_bytes;
     out->resident_bytes = s->resident_bytes;
     out->resident_peak_bytes = publish.resident_peak;
-    out->huge_bytes = huge_live_bytes();
-    out->large_bytes =
-        t->large_live_bytes - bits_min(out->huge_bytes, t->large_live_bytes);
+    out->huge_bytes = bits_min(t->huge_live_bytes, t->large_live_bytes);
+    out->large_bytes = t->large_live_bytes - out->huge_bytes;
     out->refills_total = s->refills_total;
     out->remote_folds_total = s->remote_folds_total;
     out->slab_starts_total = load_relaxed(&probe_passes.slab_starts);
@@ -313,7 +313,7 @@ static bool may_be_peak(void)
     const struct counters_totals *t = counters_totals_locked();
     uint64_t room = t->live_peak_bytes - (t->allocated_bytes - t->freed_bytes);
 
-    return handed_bytes() - publish.handed_bytes
+    return handed_bytes() - publish.handed_bytes + publish.cached_bytes
            > room + bits_max(t->live_peak_bytes / 100, MIB);
 }
 
@@ -328,6 +328,7 @@ static void publish_step(uint32_t now_ms)
         return;
     }
     publish.handed_bytes = handed_bytes();
+    publish.cached_bytes = large_cache_bytes();
     start_ns = os_monotonic_ns();
     if (counters_sweep_locked(SWEEP_SPANS)) {
         size_t used = spans_in_use();

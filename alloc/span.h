@@ -172,13 +172,13 @@ void span_after_fork_in_child(void);
 struct span_totals {
     size_t dirty_bytes;    /* of free runs, what may hold pages */
     size_t retained_bytes; /* clean free runs that were used once */
-    size_t used_spans;     /* in slabs and large blocks */
+    size_t used_spans;     /* in slabs and large blocks, kept ones too */
     size_t purged_bytes;   /* ever */
     size_t purges;         /* ever */
 };
 struct span_totals span_totals(void);
 
-/* Spans in slabs and large blocks, without the lock. */
+/* The same number, without the lock. */
 size_t span_used(void);
 
 extern struct lock span_lock;

@@ -105,6 +105,18 @@ Test(large_cache, another_component_keeps_none_here)
     cr_assert_eq(malloc_alloc(NULL, SIZE), p, "memory of one serves the others");
 }
 
+Test(large_cache, a_component_of_large_blocks_alone_has_it_too)
+{
+    void *p;
+
+    begin();
+    thread_enter(component_intern("c"));
+    p = malloc_alloc(NULL, SIZE);
+    malloc_free(p);
+    cr_assert_eq(malloc_alloc(NULL, SIZE), p);
+    cr_assert_eq(large_cache_bytes(), 0);
+}
+
 #if CONFIG_PROFILE
 
 static struct mp_snapshot look(void)

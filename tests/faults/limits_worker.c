@@ -321,7 +321,9 @@ static void filter(char **argv)
         number = strcmp(argv[2], calls[i].name) == 0 ? calls[i].number : number;
     }
     CHECK(number >= 0);
+    free(malloc(40 * MIB)); /* kept for the next */
     install(number, kills);
+    free(malloc(50 * MIB));
     steps = 500;
     if (argv[4] != NULL) { /* the start of the library, too */
         execl("/proc/self/exe", argv[0], "work", (char *)NULL);

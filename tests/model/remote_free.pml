@@ -332,7 +332,7 @@ inline notify_all()
 }
 
 /* b, of slab s. */
-inline heap_free_remote()
+inline free_in_slab()
 {
     slab_push_remote();
     if
@@ -379,9 +379,9 @@ proctype freer(byte me)
     /* They are all alike: call the one that starts first the first. */
     do
     :: d_step { frees > 0 && MY_TURN && in_use[0] > 0 -> count_free(); pick(0) };
-       heap_free_remote()
+       free_in_slab()
     :: d_step { frees > 0 && MY_TURN && in_use[LAST] > 0 -> count_free(); pick(LAST) };
-       heap_free_remote()
+       free_in_slab()
     :: (frees == 0 || in_use[0] + in_use[LAST] == 0 && NO_MORE) ->
         break
     od;
@@ -398,7 +398,7 @@ inline free_any()
     fi;
     if
     :: s == NONE -> s = 0
-    :: s != NONE && owner[s] != me -> heap_free_remote()
+    :: s != NONE && owner[s] != me -> free_in_slab()
     :: s != NONE && owner[s] == me ->
         d_step {
             assert(heap[s] == mine && OWNS(mine) && used[s] > 0 && !released[s]); /* M6 */
