@@ -6,6 +6,7 @@ Exact figures of a process with known memory, every document against its schema,
 code, and what is said when a target is missing, foreign, damaged or hostile.
 """
 
+import gzip
 import json
 import os
 import pathlib
@@ -19,12 +20,13 @@ import sys
 import tempfile
 import time
 import unittest
+import xml.etree.ElementTree
 
 import jsonschema
 
 COMMAND, TARGET, LIBRARY = (os.path.realpath(p) for p in sys.argv[1:4])
 SCHEMAS = pathlib.Path(__file__).resolve().parents[2] / "tools" / "schemas"
-VERBS = "run ps top snapshot report trim options doctor completion help version".split()
+VERBS = "run ps top snapshot report export trim options doctor completion help version".split()
 
 
 class Cli(unittest.TestCase):
@@ -410,6 +412,92 @@ class Cli(unittest.TestCase):
         self.assertIn("/proc/none cannot be made", out)
         self.assertEqual(self.document("snapshot", lost.pid)["process"]["pid"], lost.pid)
         self.assertIn(lost.pid, [x["pid"] for x in self.document("ps")["processes"]])
+
+    def test_export_collapsed_is_what_was_counted(self):
+        p = self.start("quiet")
+        for value, held in (("live-bytes", {"shop;cart;1,008 B": 1008000}),
+                            ("live-blocks", {"shop;cart;1,008 B": 1000}),
+                            ("allocated-blocks", {"shop;cart;1,008 B": 1000,
+                                                  "shop;cart;208 B": 500})):
+            text = self.command("export", "--format", "collapsed", "--value", value,
+                                p.pid).stdout
+            lines = dict(line.rsplit(" ", 1) for line in text.splitlines())
+            for stack, n in held.items():
+                self.assertEqual(int(lines[stack]), n, text)
+            self.assertIn("shop;up to 128 KiB", lines)
+        live = self.document("snapshot", p.pid)["live_bytes"]
+        lines = self.command("export", "--format", "collapsed", p.pid).stdout.splitlines()
+        self.assertEqual(sum(int(line.rsplit(" ", 1)[1]) for line in lines), live)
+
+    def test_export_speedscope(self):
+        p = self.start("quiet")
+        d = json.loads(self.command("export", "--format", "speedscope", p.pid).stdout)
+        self.assertEqual(d["$schema"], "https://www.speedscope.app/file-format-schema.json")
+        names = [f["name"] for f in d["shared"]["frames"]]
+        self.assertEqual(len(names), len(set(names)))
+        self.assertEqual([x["unit"] for x in d["profiles"]], ["none", "bytes"] * 2)
+        shown = d["profiles"][d["activeProfileIndex"]]
+        self.assertEqual(shown["name"], "inuse_space")
+        self.assertEqual(shown["endValue"], sum(shown["weights"]))
+        stacks = {";".join(names[i] for i in s): w
+                  for s, w in zip(shown["samples"], shown["weights"])}
+        self.assertEqual(stacks["shop;cart;1,008 B"], 1008000)
+
+    def test_export_svg(self):
+        p = self.start("quiet")
+        text = self.command("export", "--format", "svg", p.pid).stdout
+        root = xml.etree.ElementTree.fromstring(text)
+        self.assertEqual(root.tag, "{http://www.w3.org/2000/svg}svg")
+        titles = [t.text for t in root.iter("{http://www.w3.org/2000/svg}title")]
+        self.assertRegex(titles[0], r"^all: .* MiB, 100.0 %$")
+        self.assertIn("shop", [t.split(":")[0] for t in titles])
+        for box in root.iter("{http://www.w3.org/2000/svg}rect"):
+            if "x" in box.attrib:
+                self.assertLessEqual(float(box.get("x")) + float(box.get("width")), 1190.1)
+
+    def test_export_pprof_is_read_by_pprof(self):
+        p = self.start("quiet")
+        path = self.dir / "heap.pb.gz"
+        self.command("export", "--format", "pprof", "--output", path, p.pid)
+        self.assertEqual([x.name for x in self.dir.iterdir() if x.name.startswith("heap")],
+                         ["heap.pb.gz"], "nothing is left beside it")
+        proto = pathlib.Path(__file__).resolve().parents[2] / "tools" / "pprof.proto"
+        if shutil.which("protoc"):
+            text = subprocess.run(
+                ["protoc", f"--proto_path={proto.parent}", "--decode=mpalloc.pprof.Profile",
+                 proto.name], input=gzip.decompress(path.read_bytes()), capture_output=True,
+                check=True).stdout.decode()
+            self.assertIn('string_table: "inuse_space"', text)
+        if not shutil.which("go"):
+            self.skipTest("go is not there")
+        env = {**os.environ, "HOME": str(self.dir), "PPROF_TMPDIR": str(self.dir)}
+        def pprof(*words):
+            return subprocess.run(["go", "tool", "pprof", *words, str(path)], env=env,
+                                  capture_output=True, text=True, check=True).stdout
+        top = pprof("-top", "-unit=b", "-nodecount=50")
+        self.assertIn("Type: inuse_space", top)
+        self.assertRegex(top, r"(?m)^ *1008000B .* 1,008 B$")
+        self.assertRegex(pprof("-top", "-sample_index=alloc_objects"), r"(?m)^ *500 .* 208 B$")
+        tags = pprof("-tags")
+        self.assertIn("shop/cart", tags)
+        focused = pprof("-top", "-unit=b", "-tagfocus=component=shop/cart")
+        self.assertNotIn("128 KiB", focused)
+
+    def test_export_usage(self):
+        p = self.start("quiet")
+        known = "pprof, collapsed, speedscope, svg"
+        self.fails(2, "export", p.pid, says=f"needs --format: one of {known}")
+        self.fails(2, "export", "--format", "wrong", p.pid, says=f"no format wrong; one of {known}")
+        self.fails(2, "export", "--format", "collapsed", "--value", "x", p.pid,
+                   says="--value takes allocated-blocks, .* not \"x\"")
+        self.fails(4, "export", "--format", "collapsed", 999999999, says="does not exist")
+        gone = self.dir / "none" / "x"
+        self.fails(1, "export", "--format", "collapsed", "--output", gone, p.pid,
+                   says=f"{gone} cannot be written: No such file")
+        old = self.dir / "old"
+        old.write_text("kept")
+        self.fails(6, "export", "--format", "collapsed", "--output", old, old, says="old")
+        self.assertEqual(old.read_text(), "kept")
 
     def test_help_usage_and_completion(self):
         overview = self.command("help").stdout

@@ -1,0 +1,104 @@
+#include "export.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+
+const struct export_format export_formats[] = {
+    {"pprof", "go tool pprof, Pyroscope, Parca, Perfetto, speedscope; gzipped",
+        export_pprof},
+    {"collapsed", "flamegraph.pl, inferno, speedscope: one stack a line",
+        export_collapsed},
+    {"speedscope", "speedscope.app, or npx speedscope", export_speedscope},
+    {"svg", "browsers and documents: a flame graph", export_svg},
+    {NULL, NULL, NULL},
+};
+
+const struct export_value export_values[PROFILE_VALUES] = {
+    {"alloc_objects", "count"},
+    {"alloc_space", "bytes"},
+    {"inuse_objects", "count"},
+    {"inuse_space", "bytes"},
+};
+
+/* ---- collapsed ---- */
+
+/* A semicolon parts frames. */
+static void put_frame(FILE *out, const char *name)
+{
+    for (; *name != '\0'; name++) {
+        putc(*name == ';' ? ':' : *name, out);
+    }
+}
+
+int export_collapsed(FILE *out, const struct profile *p, enum profile_value value)
+{
+    for (size_t i = 0; i < p->sample_count; i++) {
+        const struct profile_sample *s = &p->samples[i];
+
+        for (size_t n = 0; s->value[value] != 0 && n < s->depth; n++) {
+            put_frame(out, p->frames[s->frames[n]]);
+            putc(n + 1 < s->depth ? ';' : ' ', out);
+        }
+        if (s->value[value] != 0) {
+            fprintf(out, "%llu\n", (unsigned long long)s->value[value]);
+        }
+    }
+    return 0;
+}
+
+/* ---- speedscope ---- */
+
+static json_t *speedscope_profile(const struct profile *p, enum profile_value value)
+{
+    json_t *samples = json_array();
+    json_t *weights = json_array();
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < p->sample_count; i++) {
+        const struct profile_sample *s = &p->samples[i];
+        json_t *frames;
+
+        if (s->value[value] == 0) {
+            continue;
+        }
+        frames = json_array();
+        for (size_t n = 0; n < s->depth; n++) {
+            json_array_append_new(frames, json_integer(s->frames[n]));
+        }
+        json_array_append_new(samples, frames);
+        json_array_append_new(weights, json_integer((json_int_t)s->value[value]));
+        sum += s->value[value];
+    }
+    return json_pack("{s:s, s:s, s:s, s:i, s:I, s:o, s:o}", "type", "sampled", "name",
+        export_values[value].name, "unit",
+        strcmp(export_values[value].unit, "bytes") == 0 ? "bytes" : "none",
+        "startValue", 0, "endValue", (json_int_t)sum, "samples", samples, "weights",
+        weights);
+}
+
+int export_speedscope(FILE *out, const struct profile *p, enum profile_value value)
+{
+    json_t *frames = json_array();
+    json_t *profiles = json_array();
+    char name[4 * MP_REGION_NAME_BYTES + 1];
+    json_t *root;
+    int code;
+
+    for (size_t i = 0; i < p->frame_count; i++) {
+        json_array_append_new(frames, json_pack("{s:s}", "name", p->frames[i]));
+    }
+    for (unsigned i = 0; i < PROFILE_VALUES; i++) {
+        json_array_append_new(profiles, speedscope_profile(p, (enum profile_value)i));
+    }
+    mp_text_escape(
+        name, sizeof(name), mp_image_process(p->image)->service, MP_REGION_NAME_BYTES);
+    root = json_pack("{s:s, s:s, s:s, s:i, s:{s:o}, s:o}", "$schema",
+        "https://www.speedscope.app/file-format-schema.json", "name", name, "exporter",
+        "mpalloc@" CONFIG_VERSION, "activeProfileIndex", (int)value, "shared", "frames",
+        frames, "profiles", profiles);
+    code = root != NULL && json_dumpf(root, out, JSON_COMPACT) == 0 ? 0 : -ENOMEM;
+    json_decref(root);
+    putc('\n', out);
+    return code;
+}

@@ -1,0 +1,161 @@
+/*
+ * verb_export - mpalloc export: who holds memory, in the formats of other tools
+ */
+#include "cli.h"
+#include "export.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const char help_export[] =
+    "What each component holds, by size class: as stacks of the parts of its name, "
+    "with\n"
+    "the class as the last. All counts are exact. Call stacks are not sampled yet.\n"
+    "\n"
+    "  TARGET          a PID, a region or dump file, or the name of a process\n"
+    "  --name NAME     the process of that name\n"
+    "  --format F      pprof      go tool pprof, Pyroscope, Parca, Perfetto; gzipped\n"
+    "                  collapsed  flamegraph.pl, inferno: one stack a line\n"
+    "                  speedscope speedscope.app, npx speedscope\n"
+    "                  svg        a flame graph, for browsers and documents\n"
+    "  --value V       live-bytes (the default), live-blocks, allocated-bytes,\n"
+    "                  allocated-blocks: what collapsed and svg have, what others show "
+    "first\n"
+    "  --output FILE   write there, or nothing at all, instead of standard output\n"
+    "\n"
+    "Examples:\n"
+    "  mpalloc export --format pprof --output heap.pb.gz 4711 && go tool pprof -top "
+    "heap.pb.gz\n"
+    "  mpalloc export --format svg --output heap.svg redis-server\n"
+    "  mpalloc export --format collapsed redis-server | inferno-flamegraph > "
+    "redis.svg\n";
+
+static const char *const values[PROFILE_VALUES] = {
+    "allocated-blocks", "allocated-bytes", "live-blocks", "live-bytes"};
+
+static const struct export_format *find_format(const char *name)
+{
+    char known[256] = "";
+
+    for (const struct export_format *f = export_formats; f->name != NULL; f++) {
+        if (name != NULL && strcmp(f->name, name) == 0) {
+            return f;
+        }
+        strcat(strcat(known, known[0] != '\0' ? ", " : ""), f->name);
+    }
+    if (name == NULL) {
+        exit(cli_fail("export", EXIT_USAGE, "needs --format: one of %s", known));
+    }
+    exit(cli_fail(
+        "export", EXIT_USAGE, "there is no format %s; one of %s", name, known));
+}
+
+static enum profile_value find_value(const char *name)
+{
+    for (unsigned i = 0; i < PROFILE_VALUES; i++) {
+        if (strcmp(values[i], name) == 0) {
+            return (enum profile_value)i;
+        }
+    }
+    exit(cli_fail("export", EXIT_USAGE, "--value takes %s, %s, %s or %s, not \"%s\"",
+        values[0], values[1], values[2], values[3], name));
+}
+
+/* A file beside the one that is wanted: what is there stays until all of the new one is. */
+static FILE *open_beside(const char *path, char *ret_name, size_t size)
+{
+    int fd;
+    FILE *out;
+
+    if ((size_t)snprintf(ret_name, size, "%s.XXXXXX", path) >= size) {
+        errno = ENAMETOOLONG;
+        return NULL;
+    }
+    fd = mkostemp(ret_name, O_CLOEXEC);
+    out = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (fd >= 0 && out == NULL) {
+        close(fd);
+        unlink(ret_name);
+    }
+    return out;
+}
+
+static int write_file(const struct export_format *format, const struct profile *p,
+    enum profile_value value, const char *path)
+{
+    char name[PATH_MAX];
+    mode_t mask = umask(0);
+    FILE *out;
+    int code;
+
+    umask(mask);
+    out = open_beside(path, name, sizeof(name));
+    if (out == NULL) {
+        return cli_fail("export", EXIT_FAILED, "%s cannot be written: %m", path);
+    }
+    code = format->write(out, p, value);
+    if (fchmod(fileno(out), 0666 & ~mask) != 0 || fflush(out) != 0 || ferror(out)) {
+        code = code != 0 ? code : -errno;
+    }
+    if ((fclose(out) != 0 && code == 0) || (code == 0 && rename(name, path) != 0)) {
+        code = -errno;
+    }
+    if (code != 0) {
+        unlink(name);
+        return cli_fail(
+            "export", EXIT_FAILED, "%s cannot be written: %s", path, strerror(-code));
+    }
+    return EXIT_FINE;
+}
+
+int verb_export(int argc, char **argv)
+{
+    enum { FORMAT = 1, VALUE, OUTPUT };
+    static const struct option options[] = {COMMON_OPTIONS,
+        {"format", required_argument, NULL, FORMAT},
+        {"value", required_argument, NULL, VALUE},
+        {"output", required_argument, NULL, OUTPUT}, {0}};
+    struct common common = {false, NULL};
+    const struct export_format *format;
+    enum profile_value value = PROFILE_LIVE_BYTES;
+    const char *format_name = NULL;
+    const char *path = NULL;
+    struct profile *profile;
+    struct target target;
+    int code;
+    int c;
+
+    while ((c = cli_next_option("export", argc, argv, options, false, &common)) != -1) {
+        if (c == FORMAT) {
+            format_name = optarg;
+        } else if (c == VALUE) {
+            value = find_value(optarg);
+        } else if (c == OUTPUT) {
+            path = optarg;
+        }
+    }
+    format = find_format(format_name);
+    cli_expect_words("export", argc, 1);
+    if (path == NULL && isatty(STDOUT_FILENO) && format->write == export_pprof) {
+        return cli_fail(
+            "export", EXIT_USAGE, "pprof is no text: use --output FILE, or a pipe");
+    }
+    code = cli_open_target("export", &common, argv + optind, &target);
+    if (code != EXIT_FINE) {
+        return code;
+    }
+    profile = profile_create(target.image);
+    if (path != NULL) {
+        code = write_file(format, profile, value, path);
+    } else if (format->write(stdout, profile, value) != 0) {
+        code = cli_fail("export", EXIT_FAILED, "no memory for the document");
+    }
+    profile_destroy(profile);
+    mp_image_free(target.image);
+    return code;
+}
