@@ -11,6 +11,8 @@ const struct export_format export_formats[] = {
         export_collapsed},
     {"speedscope", "speedscope.app, or npx speedscope", export_speedscope},
     {"svg", "browsers and documents: a flame graph", export_svg},
+    {"massif", "ms_print, massif-visualizer: live bytes over time", export_massif},
+    {"openmetrics", "Prometheus and its kin: all counters", export_openmetrics},
     {NULL, NULL, NULL},
 };
 

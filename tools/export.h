@@ -29,6 +29,8 @@ extern const struct export_value {
 int export_collapsed(FILE *out, const struct profile *p, enum profile_value value);
 int export_speedscope(FILE *out, const struct profile *p, enum profile_value value);
 int export_svg(FILE *out, const struct profile *p, enum profile_value value);
+int export_massif(FILE *out, const struct profile *p, enum profile_value value);
+int export_openmetrics(FILE *out, const struct profile *p, enum profile_value value);
 int export_pprof(FILE *out, const struct profile *p, enum profile_value value);
 
 #endif

@@ -1,6 +1,7 @@
 #include "export.h"
 
 #include "format.h"
+#include "profile_tree.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,92 +21,12 @@ enum {
     THINNEST = 10, /* boxes, in hundredths of a pixel */
 };
 
-struct node {
-    const char *name;
-    uint64_t total;
-    struct node *child; /* the first */
-    struct node *next;
-};
-
 struct graph {
     FILE *out;
     const char *unit;
     uint64_t whole;
     size_t depth; /* the deepest row */
 };
-
-static struct node *find_child(struct node *of, const char *name)
-{
-    struct node *n = of->child;
-
-    while (n != NULL && strcmp(n->name, name) != 0) {
-        n = n->next;
-    }
-    if (n == NULL) {
-        n = calloc(1, sizeof(*n));
-        if (n != NULL) {
-            n->name = name;
-            n->next = of->child;
-            of->child = n;
-        }
-    }
-    return n;
-}
-
-static void destroy(struct node *n)
-{
-    while (n != NULL) {
-        struct node *next = n->next;
-
-        destroy(n->child);
-        free(n);
-        n = next;
-    }
-}
-
-/* All samples as one tree below `root`. False: no memory. */
-static bool grow_tree(struct graph *g, struct node *root, const struct profile *p,
-    enum profile_value value)
-{
-    for (size_t i = 0; i < p->sample_count; i++) {
-        const struct profile_sample *s = &p->samples[i];
-        struct node *at = root;
-
-        if (s->value[value] == 0) {
-            continue;
-        }
-        root->total += s->value[value];
-        for (size_t n = 0; n < s->depth; n++) {
-            at = find_child(at, p->frames[s->frames[n]]);
-            if (at == NULL) {
-                return false;
-            }
-            at->total += s->value[value];
-        }
-        g->depth = s->depth > g->depth ? s->depth : g->depth;
-    }
-    return true;
-}
-
-/* The largest first. */
-static struct node *sorted(struct node *list)
-{
-    struct node *done = NULL;
-
-    while (list != NULL) {
-        struct node *n = list;
-        struct node **at = &done;
-
-        list = n->next;
-        while (*at != NULL && (*at)->total >= n->total) {
-            at = &(*at)->next;
-        }
-        n->next = *at;
-        *at = n;
-        n->child = sorted(n->child);
-    }
-    return done;
-}
 
 /* At most `most` characters, a sequence of UTF-8 whole. */
 static void put_text(FILE *out, const char *text, size_t most)
@@ -157,8 +78,8 @@ static const char *amount(const struct graph *g, uint64_t value)
     return f.text;
 }
 
-static void put_box(
-    const struct graph *g, const struct node *n, double x, double wide, size_t row)
+static void put_box(const struct graph *g, const struct profile_node *n, double x,
+    double wide, size_t row)
 {
     size_t y = HEAD + (g->depth - row) * ROW;
 
@@ -179,14 +100,14 @@ static void put_box(
     fputs("</g>\n", g->out);
 }
 
-static void put_tree(
-    const struct graph *g, const struct node *n, double x, double wide, size_t row)
+static void put_tree(const struct graph *g, const struct profile_node *n, double x,
+    double wide, size_t row)
 {
     if (wide * 100 < THINNEST) {
         return;
     }
     put_box(g, n, x, wide, row);
-    for (const struct node *c = n->child; c != NULL; c = c->next) {
+    for (const struct profile_node *c = n->child; c != NULL; c = c->next) {
         double part = wide * (double)c->total / (double)n->total;
 
         put_tree(g, c, x, part, row + 1);
@@ -196,32 +117,31 @@ static void put_tree(
 
 int export_svg(FILE *out, const struct profile *p, enum profile_value value)
 {
+    struct profile_node *root = profile_tree_create(p, value);
     struct graph g = {.out = out, .unit = export_values[value].unit};
-    struct node root = {.name = "all"};
     char name[4 * MP_REGION_NAME_BYTES + 1];
-    bool done = grow_tree(&g, &root, p, value);
     size_t height;
 
-    if (done) {
-        root.child = sorted(root.child);
-        g.whole = root.total;
-        height = HEAD + (g.depth + 1) * ROW + MARGIN;
-        mp_text_escape(name, sizeof(name), mp_image_process(p->image)->service,
-            MP_REGION_NAME_BYTES);
-        fprintf(out,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%zu\" "
-            "viewBox=\"0 0 %d %zu\" font-family=\"monospace\" font-size=\"11\">\n"
-            "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n"
-            "<text x=\"%d\" y=\"24\" font-size=\"15\" font-family=\"sans-serif\">",
-            WIDTH, height, WIDTH, height, MARGIN);
-        put_text(out, name, 60);
-        fprintf(
-            out, ": %s, %s</text>\n", export_values[value].name, amount(&g, g.whole));
-        if (g.whole != 0) {
-            put_tree(&g, &root, MARGIN, WIDTH - 2 * MARGIN, 0);
-        }
-        fputs("</svg>\n", out);
+    if (root == NULL) {
+        return -ENOMEM;
     }
-    destroy(root.child);
-    return done ? 0 : -ENOMEM;
+    g.whole = root->total;
+    g.depth = profile_tree_depth(root);
+    height = HEAD + (g.depth + 1) * ROW + MARGIN;
+    mp_text_escape(
+        name, sizeof(name), mp_image_process(p->image)->service, MP_REGION_NAME_BYTES);
+    fprintf(out,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%zu\" "
+        "viewBox=\"0 0 %d %zu\" font-family=\"monospace\" font-size=\"11\">\n"
+        "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n"
+        "<text x=\"%d\" y=\"24\" font-size=\"15\" font-family=\"sans-serif\">",
+        WIDTH, height, WIDTH, height, MARGIN);
+    put_text(out, name, 60);
+    fprintf(out, ": %s, %s</text>\n", export_values[value].name, amount(&g, g.whole));
+    if (g.whole != 0) {
+        put_tree(&g, root, MARGIN, WIDTH - 2 * MARGIN, 0);
+    }
+    fputs("</svg>\n", out);
+    profile_tree_destroy(root);
+    return 0;
 }

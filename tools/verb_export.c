@@ -23,6 +23,8 @@ const char help_export[] =
     "                  collapsed  flamegraph.pl, inferno: one stack a line\n"
     "                  speedscope speedscope.app, npx speedscope\n"
     "                  svg        a flame graph, for browsers and documents\n"
+    "                  massif     ms_print, massif-visualizer: live bytes over time\n"
+    "                  openmetrics  Prometheus and its kin: all counters\n"
     "  --value V       live-bytes (the default), live-blocks, allocated-bytes,\n"
     "                  allocated-blocks: what collapsed and svg have, what others show "
     "first\n"

@@ -455,6 +455,35 @@ class Cli(unittest.TestCase):
             if "x" in box.attrib:
                 self.assertLessEqual(float(box.get("x")) + float(box.get("width")), 1190.1)
 
+    def test_export_massif_is_read_by_ms_print(self):
+        p = self.start("busy")
+        time.sleep(2.2) # two points of the timeline
+        path = self.dir / "massif.out"
+        self.command("export", "--format", "massif", "--output", path, p.pid)
+        text = path.read_text()
+        self.assertGreaterEqual(text.count("heap_tree=empty"), 2, text)
+        self.assertEqual(text.count("heap_tree=detailed"), 1)
+        shown = subprocess.run(["ms_print", path], capture_output=True, text=True, check=True)
+        self.assertEqual(shown.stderr, "")
+        self.assertRegex(shown.stdout, r"->\d+\.\d+% \([0-9,]+B\) shop")
+        self.assertIn("cart", shown.stdout)
+
+    def test_export_openmetrics_is_valid(self):
+        from prometheus_client.openmetrics.parser import text_string_to_metric_families
+        p = self.start("quiet")
+        text = self.command("export", "--format", "openmetrics", p.pid).stdout
+        families = {f.name: f for f in text_string_to_metric_families(text)}
+        held = {s.labels["component"]: s.value
+                for s in families["mpalloc_component_live_bytes"].samples}
+        self.assertEqual(held["shop/cart"], 1008000)
+        counted = families["mpalloc_class_allocated_blocks"].samples
+        self.assertEqual([s.value for s in counted if s.labels["size_class"] == "208"], [500])
+        totals = self.document("snapshot", p.pid)
+        for key in ("live_bytes", "allocated_bytes_total", "threads", "mapped_bytes"):
+            name = key.removesuffix("_total")
+            self.assertEqual(families[f"mpalloc_{name}"].samples[0].value, totals[key], key)
+        self.assertEqual(families["mpalloc_process"].samples[0].labels["pid"], str(p.pid))
+
     def test_export_pprof_is_read_by_pprof(self):
         p = self.start("quiet")
         path = self.dir / "heap.pb.gz"
@@ -485,7 +514,7 @@ class Cli(unittest.TestCase):
 
     def test_export_usage(self):
         p = self.start("quiet")
-        known = "pprof, collapsed, speedscope, svg"
+        known = "pprof, collapsed, speedscope, svg, massif, openmetrics"
         self.fails(2, "export", p.pid, says=f"needs --format: one of {known}")
         self.fails(2, "export", "--format", "wrong", p.pid, says=f"no format wrong; one of {known}")
         self.fails(2, "export", "--format", "collapsed", "--value", "x", p.pid,

@@ -1,0 +1,100 @@
+#include "profile_tree.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct profile_node *find_child(struct profile_node *of, const char *name)
+{
+    struct profile_node *n = of->child;
+
+    while (n != NULL && strcmp(n->name, name) != 0) {
+        n = n->next;
+    }
+    if (n == NULL) {
+        n = calloc(1, sizeof(*n));
+        if (n != NULL) {
+            n->name = name;
+            n->next = of->child;
+            of->child = n;
+        }
+    }
+    return n;
+}
+
+void profile_tree_destroy(struct profile_node *root)
+{
+    while (root != NULL) {
+        struct profile_node *next = root->next;
+
+        profile_tree_destroy(root->child);
+        free(root);
+        root = next;
+    }
+}
+
+static bool add(struct profile_node *root, const struct profile *p,
+    const struct profile_sample *s, uint64_t value)
+{
+    struct profile_node *at = root;
+
+    root->total += value;
+    for (size_t i = 0; i < s->depth; i++) {
+        at = find_child(at, p->frames[s->frames[i]]);
+        if (at == NULL) {
+            return false;
+        }
+        at->total += value;
+    }
+    return true;
+}
+
+static struct profile_node *sorted(struct profile_node *list)
+{
+    struct profile_node *done = NULL;
+
+    while (list != NULL) {
+        struct profile_node *n = list;
+        struct profile_node **at = &done;
+
+        list = n->next;
+        while (*at != NULL && (*at)->total >= n->total) {
+            at = &(*at)->next;
+        }
+        n->next = *at;
+        *at = n;
+        n->child = sorted(n->child);
+    }
+    return done;
+}
+
+struct profile_node *profile_tree_create(
+    const struct profile *p, enum profile_value value)
+{
+    struct profile_node *root = calloc(1, sizeof(*root));
+
+    for (size_t i = 0; root != NULL && i < p->sample_count; i++) {
+        const struct profile_sample *s = &p->samples[i];
+
+        if (s->value[value] != 0 && !add(root, p, s, s->value[value])) {
+            profile_tree_destroy(root);
+            return NULL;
+        }
+    }
+    if (root != NULL) {
+        root->name = "all";
+        root->child = sorted(root->child);
+    }
+    return root;
+}
+
+size_t profile_tree_depth(const struct profile_node *root)
+{
+    size_t deepest = 0;
+
+    for (const struct profile_node *n = root->child; n != NULL; n = n->next) {
+        size_t depth = 1 + profile_tree_depth(n);
+
+        deepest = depth > deepest ? depth : deepest;
+    }
+    return deepest;
+}

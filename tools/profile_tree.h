@@ -1,0 +1,24 @@
+/*
+ * profile_tree - a profile as a tree: who calls whom, with sums
+ */
+#ifndef PROFILE_TREE_H
+#define PROFILE_TREE_H
+
+#include "profile.h"
+
+struct profile_node {
+    const char *name;           /* of a frame; lives as long as the profile */
+    uint64_t total;             /* its own and that of all below it; not 0 */
+    struct profile_node *child; /* the largest */
+    struct profile_node *next;  /* the next smaller one beside it */
+};
+
+/* The root, "all", of one value. NULL: no memory. */
+struct profile_node *profile_tree_create(
+    const struct profile *p, enum profile_value value);
+void profile_tree_destroy(struct profile_node *root);
+
+/* Levels below it. */
+size_t profile_tree_depth(const struct profile_node *root);
+
+#endif
