@@ -124,12 +124,14 @@ bool large_cache_try_free(struct large_cache *cache, struct mp_component *c,
 static size_t flush(struct span **slot, uint32_t stamp_ms)
 {
     struct span *s = take(slot);
+    size_t bytes;
 
     if (s == NULL) {
         return 0;
     }
+    bytes = (size_t)s->run << SPAN_SHIFT; /* then it is somebody else's */
     large_release(s, s->touched, stamp_ms);
-    return (size_t)s->run << SPAN_SHIFT;
+    return bytes;
 }
 
 size_t large_cache_flush(struct large_cache *cache)
