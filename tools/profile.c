@@ -159,13 +159,3 @@ void profile_destroy(struct profile *p)
     free(p->samples);
     free(p);
 }
-
-uint64_t profile_sum(const struct profile *p, enum profile_value value)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < p->sample_count; i++) {
-        sum += p->samples[i].value[value];
-    }
-    return sum;
-}

@@ -40,7 +40,4 @@ struct profile {
 struct profile *profile_create(const mp_image_t *image);
 void profile_destroy(struct profile *p);
 
-/* The sum of a value over all samples. */
-uint64_t profile_sum(const struct profile *p, enum profile_value value);
-
 #endif
