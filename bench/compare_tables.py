@@ -79,6 +79,8 @@ ENVELOPE_HEAD = ["", "time", "best peer", "its time", "ratio", "95 %", "fastest"
 
 
 def print_envelopes(document, out):
+    if not document["peers"]["time"]:
+        return # ours alone
     for ours in filter(is_ours, document["allocators"]):
         print(f"\n{ours} against the best peer of each workload", file=out)
         print_table(ENVELOPE_HEAD, envelope_rows(document, ours), out)
@@ -132,7 +134,7 @@ def markdown(document):
     base = document["baseline"]
     print(markdown_table(["", f"time / {base}", "median", f"RSS / {base}",
         "time / best peer", "fastest / fastest", "RSS / leanest peer"], mean_rows), file=out)
-    for ours in filter(is_ours, names):
+    for ours in filter(is_ours, names if document["peers"]["time"] else []):
         head = [ours] + ENVELOPE_HEAD[1:]
         print(markdown_table(head, envelope_rows(document, ours)), file=out)
     for metric, title, text in (("time", "median time", seconds_text),

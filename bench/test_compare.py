@@ -87,7 +87,16 @@ def a_real_program_goes_on():
         expect("each ran once", len(lines) == 2, f"{len(lines)} runs")
 
 
+def ours_alone_is_held_to_no_peer():
+    code, out, said = run("--allocators", "mpalloc,mpalloc-off", "--baseline", "mpalloc",
+        "--workloads", "pair-64")
+    expect("it runs", code == 0, said)
+    expect("the fastest of none is not asked for", "best peer" not in out
+        and "envelope" not in out, out)
+
+
 names_are_listed()
+ours_alone_is_held_to_no_peer()
 a_real_program_goes_on()
 failures_stay_in_their_cells()
 print(f"test_compare: {problems or 'no'} problems")
