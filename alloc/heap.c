@@ -17,7 +17,6 @@ enum {
     BUSY_BYTES = 32 * 1024, /* and at most so much, for each span of a slab */
     BUSY_CARVE = 8,         /* blocks that a busy class cuts at least */
     UNCLOCKED_MAX = 16,     /* blocks of a list for which the clock is too dear */
-    TRUST_MAX = 31,         /* refills and the like in a row without the clock */
     COLD_BYTES = 2 * 1024,  /* the same for an idle one */
     DRAIN_EVERY = 16,       /* refills, though there are slabs to take from */
     ABSORB_MOST = 4,        /* orphans looked at in one refill */
@@ -543,10 +542,7 @@ static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
         h->zeroed[cls] = slab_is_clean(s) && slab_free_count(s) == 0;
         carve_more(s, is_busy);
     }
-    /* Trusted with as many refills as it had in less than 10 ms, and one. */
-    h->trust[cls] = (uint8_t)(elapsed_ms < PROBE_TICK_MS
-                                  ? bits_min(2u * h->trust[cls] + 1, TRUST_MAX)
-                                  : 0);
+    h->trust[cls] = probe_trust(h->trust[cls], elapsed_ms);
     h->unclocked[cls] = h->trust[cls];
     p = hand_out(h, cls, s, most);
     if (h->owner != 0) { /* else under the heap's lock */

@@ -3,9 +3,8 @@
 #include "os.h"
 #include "probe.h"
 
-enum { TRUST_MAX = 31 };
-
 static struct large_cache *all; /* atomic */
+static uint32_t looked_ms;      /* counters_lock: the last purge that looked at them */
 
 void large_cache_enlist(struct large_cache *cache)
 {
@@ -48,19 +47,14 @@ static struct span *take(struct span **slot)
 static void tick(struct large_cache *cache)
 {
     uint32_t now_ms;
-    uint32_t elapsed_ms;
 
     if (LIKELY(cache->unclocked > 0)) {
         cache->unclocked--;
         return;
     }
     now_ms = os_coarse_ms();
-    elapsed_ms = now_ms - cache->stamp_ms;
+    cache->trust = probe_trust(cache->trust, now_ms - cache->stamp_ms);
     cache->stamp_ms = now_ms;
-    /* As many calls as it had in less than 10 ms, and as many more. */
-    cache->trust = (uint8_t)(elapsed_ms < PROBE_TICK_MS
-                                 ? bits_min(2u * cache->trust + 1, TRUST_MAX)
-                                 : 0);
     cache->unclocked = cache->trust;
     probe_tick(now_ms);
 }
@@ -147,6 +141,10 @@ size_t large_cache_flush(struct large_cache *cache)
 
 void large_cache_purge_locked(uint32_t now_ms, uint32_t age_ms)
 {
+    if (age_ms != 0 && now_ms - looked_ms < age_ms / 4) {
+        return; /* not at each tick: there may be thousands of threads */
+    }
+    looked_ms = now_ms;
     for (struct large_cache *c = first_of_all(); c != NULL; c = c->next_all) {
         for (unsigned i = 0; i < LARGE_CACHE_SPANS; i++) {
             uint64_t puts = load_relaxed(&c->puts[i]);

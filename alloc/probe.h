@@ -11,7 +11,7 @@
 
 #include <stddef.h>
 
-enum { PROBE_TICK_MS = 10, PROBE_REPORT_BYTES = 256 * 1024 };
+enum { PROBE_TICK_MS = 10, PROBE_TRUST_MAX = 31, PROBE_REPORT_BYTES = 256 * 1024 };
 
 extern uint32_t probe_last_ms; /* racy by design: a tick more or less does not matter */
 
@@ -40,6 +40,19 @@ static inline void probe_tick(uint32_t now_ms)
     if (UNLIKELY(now_ms - load_relaxed(&probe_last_ms) >= PROBE_TICK_MS)) {
         probe_tick_slow(now_ms);
     }
+}
+
+/*
+ * For slow paths that are called often, how many calls may follow without a look at the clock:
+ * as many as there were in less than 10 ms, and as many more. trust: what it was before.
+ */
+static inline uint8_t probe_trust(uint8_t trust, uint32_t elapsed_ms)
+{
+    unsigned more = 2u * trust + 1;
+
+    return (uint8_t)(elapsed_ms >= PROBE_TICK_MS ? 0
+                     : more < PROBE_TRUST_MAX    ? more
+                                                 : PROBE_TRUST_MAX);
 }
 
 static inline void probe_note_spans(size_t used)
