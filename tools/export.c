@@ -5,15 +5,13 @@
 #include <string.h>
 
 const struct export_format export_formats[] = {
-    {"pprof", "go tool pprof, Pyroscope, Parca, Perfetto, speedscope; gzipped",
-        export_pprof},
-    {"collapsed", "flamegraph.pl, inferno, speedscope: one stack a line",
-        export_collapsed},
-    {"speedscope", "speedscope.app, or npx speedscope", export_speedscope},
-    {"svg", "browsers and documents: a flame graph", export_svg},
-    {"massif", "ms_print, massif-visualizer: live bytes over time", export_massif},
-    {"openmetrics", "Prometheus and its kin: all counters", export_openmetrics},
-    {NULL, NULL, NULL},
+    {"pprof", export_pprof},
+    {"collapsed", export_collapsed},
+    {"speedscope", export_speedscope},
+    {"svg", export_svg},
+    {"massif", export_massif},
+    {"openmetrics", export_openmetrics},
+    {NULL, NULL},
 };
 
 const struct export_value export_values[PROFILE_VALUES] = {

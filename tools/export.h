@@ -13,7 +13,6 @@
 
 struct export_format {
     const char *name;
-    const char *summary; /* who reads it */
     int (*write)(FILE *out, const struct profile *p, enum profile_value value);
 };
 

@@ -106,12 +106,14 @@ static void add_sample(struct builder *b, const struct mp_region_component *comp
 {
     struct profile *p = b->profile;
     struct profile_sample *s;
+    char name[NAME_BYTES];
 
+    mp_text_escape(name, sizeof(name), component->name, sizeof(component->name));
     p->samples =
         grow(p->samples, p->sample_count, &b->samples_room, sizeof(*p->samples));
     s = &p->samples[p->sample_count++];
     *s = (struct profile_sample){
-        .component = component->name,
+        .component = must(strdup(name)),
         .block_bytes = cell->allocated_bytes_total / cell->allocated_blocks_total,
         .value =
             {
@@ -154,6 +156,7 @@ void profile_destroy(struct profile *p)
     }
     for (size_t i = 0; i < p->sample_count; i++) {
         free(p->samples[i].frames);
+        free(p->samples[i].component);
     }
     free(p->frames);
     free(p->samples);

@@ -22,9 +22,9 @@ enum profile_value {
 
 struct profile_sample {
     size_t depth;
-    uint32_t *frames;      /* numbers, the root first */
-    const char *component; /* its whole name, as the program wrote it */
-    uint64_t block_bytes;  /* of the class; of a large one, the mean of its blocks */
+    uint32_t *frames;     /* numbers, the root first */
+    char *component;      /* its whole name, fit to print */
+    uint64_t block_bytes; /* of the class; of a large one, the mean of its blocks */
     uint64_t value[PROFILE_VALUES];
 };
 
