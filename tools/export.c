@@ -19,6 +19,10 @@ const struct export_value export_values[PROFILE_VALUES] = {
     {"alloc_space", "bytes"},
     {"inuse_objects", "count"},
     {"inuse_space", "bytes"},
+    {"peak_objects", "count"},
+    {"peak_space", "bytes"},
+    {"short_objects", "count"},
+    {"short_space", "bytes"},
 };
 
 /* ---- collapsed ---- */
@@ -37,7 +41,7 @@ int export_collapsed(FILE *out, const struct profile *p, enum profile_value valu
         const struct profile_sample *s = &p->samples[i];
 
         for (size_t n = 0; s->value[value] != 0 && n < s->depth; n++) {
-            put_frame(out, p->frames[s->frames[n]]);
+            put_frame(out, p->frames[s->frames[n]].function);
             putc(n + 1 < s->depth ? ';' : ' ', out);
         }
         if (s->value[value] != 0) {
@@ -86,7 +90,8 @@ int export_speedscope(FILE *out, const struct profile *p, enum profile_value val
     int code;
 
     for (size_t i = 0; i < p->frame_count; i++) {
-        json_array_append_new(frames, json_pack("{s:s}", "name", p->frames[i]));
+        json_array_append_new(
+            frames, json_pack("{s:s}", "name", p->frames[i].function));
     }
     for (unsigned i = 0; i < PROFILE_VALUES; i++) {
         json_array_append_new(profiles, speedscope_profile(p, (enum profile_value)i));

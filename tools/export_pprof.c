@@ -99,7 +99,7 @@ static void make_frames(struct writer *w, profile_message *m, const struct profi
         mpalloc__pprof__location__init(l);
         mpalloc__pprof__line__init(line);
         f->id = l->id = line->function_id = i + 1;
-        f->name = f->system_name = text(w, p->frames[i]);
+        f->name = f->system_name = text(w, p->frames[i].function);
         lines[0] = line;
         l->line = lines;
         l->n_line = 1;

@@ -14,6 +14,7 @@ struct builder {
     struct profile *profile;
     size_t frames_room;
     size_t samples_room;
+    size_t texts_room;
     void *known; /* tsearch: names of frames */
 };
 
@@ -59,9 +60,11 @@ static uint32_t frame_of(struct builder *b, const char *name)
         return (*found)->number;
     }
     p->frames = grow(p->frames, p->frame_count, &b->frames_room, sizeof(*p->frames));
-    p->frames[p->frame_count] = must(strdup(name));
+    p->frames[p->frame_count] =
+        (struct profile_frame){.function = must(strdup(name)), .module = UINT32_MAX};
     fresh = must(malloc(sizeof(*fresh)));
-    *fresh = (struct known){p->frames[p->frame_count], (uint32_t)p->frame_count};
+    *fresh =
+        (struct known){p->frames[p->frame_count].function, (uint32_t)p->frame_count};
     must(tsearch(fresh, &b->known, compare_known));
     return (uint32_t)p->frame_count++;
 }
@@ -101,6 +104,16 @@ static void add_frames(
     s->frames[s->depth++] = frame_of(b, name);
 }
 
+/* A copy that lives as long as the profile. */
+static const char *keep_text(struct builder *b, const char *text)
+{
+    struct profile *p = b->profile;
+
+    p->texts = grow(p->texts, p->text_count, &b->texts_room, sizeof(*p->texts));
+    p->texts[p->text_count] = must(strdup(text));
+    return p->texts[p->text_count++];
+}
+
 static void add_sample(struct builder *b, const struct mp_region_component *component,
     unsigned cls, const struct mp_region_cell *cell)
 {
@@ -113,7 +126,9 @@ static void add_sample(struct builder *b, const struct mp_region_component *comp
         grow(p->samples, p->sample_count, &b->samples_room, sizeof(*p->samples));
     s = &p->samples[p->sample_count++];
     *s = (struct profile_sample){
-        .component = must(strdup(name)),
+        .component = keep_text(b, name),
+        .operation = "",
+        .thread = "",
         .block_bytes = cell->allocated_bytes_total / cell->allocated_blocks_total,
         .value =
             {
@@ -123,6 +138,8 @@ static void add_sample(struct builder *b, const struct mp_region_component *comp
                 view_live(cell->allocated_bytes_total, cell->freed_bytes_total),
             },
     };
+    memcpy(s->low, s->value, sizeof(s->low));
+    memcpy(s->high, s->value, sizeof(s->high));
     add_frames(b, s, component->name, cls);
 }
 
@@ -131,6 +148,7 @@ struct profile *profile_create(const mp_image_t *image)
     struct builder b = {.profile = must(calloc(1, sizeof(*b.profile)))};
 
     b.profile->image = image;
+    b.profile->interval = MP_SAMPLING_OFF;
     for (size_t row = 0; row < mp_image_component_count(image); row++) {
         for (unsigned cls = 0; cls < mp_image_class_count(image); cls++) {
             const struct mp_region_cell *cell = mp_image_cell(image, row, cls);
@@ -152,13 +170,31 @@ struct profile *profile_create(const mp_image_t *image)
 void profile_destroy(struct profile *p)
 {
     for (size_t i = 0; i < p->frame_count; i++) {
-        free(p->frames[i]);
+        free(p->frames[i].function);
+        free(p->frames[i].file);
     }
     for (size_t i = 0; i < p->sample_count; i++) {
         free(p->samples[i].frames);
-        free(p->samples[i].component);
+    }
+    for (size_t i = 0; i < p->text_count; i++) {
+        free(p->texts[i]);
     }
     free(p->frames);
+    free(p->texts);
     free(p->samples);
     free(p);
+}
+
+const char *profile_describe(const struct profile *p, char *ret, size_t size)
+{
+    if (!p->has_stacks) {
+        snprintf(ret, size, "components and size classes, exact");
+    } else if (p->interval == MP_SAMPLING_EXACT) {
+        snprintf(ret, size, "every allocation");
+    } else {
+        snprintf(ret, size, "sampled, one in %s",
+            p->interval == MP_SAMPLING_OFF ? "none any more"
+                                           : format_block(p->interval).text);
+    }
+    return ret;
 }

@@ -1,43 +1,87 @@
 /*
  * profile - who holds memory, as stacks: what all export formats are made from
  *
- * Owns: frames, samples, and the texts of both. Does not own: formats (export.h).
+ * Owns: frames, samples, and the texts of both. Does not own: formats (export.h), names of
+ * functions (symbols.h), estimates (stats/).
  *
- * Made from an image: a sample is one component and one size class, its frames the parts of the
- * component's name and, as the leaf, the class. Its counts are exact.
+ * Made from an image. A sample is what one call stack holds of one size class in one
+ * component. Its values are estimates from sampled stacks, calibrated so that all samples of a
+ * component and class add up to its exact counters; what no sample explains is a sample of its
+ * own without a stack ("(not sampled)"). Without sampling there are only such samples, and
+ * their frames are the parts of the component's name and the class.
  */
 #ifndef PROFILE_H
 #define PROFILE_H
 
 #include <mpstats.h>
 
-/* What is counted of each sample, in the order in which pprof expects heaps. */
+/* What is counted of each sample; the first four in the order that pprof expects of heaps. */
 enum profile_value {
     PROFILE_ALLOCATED_BLOCKS,
     PROFILE_ALLOCATED_BYTES,
     PROFILE_LIVE_BLOCKS,
     PROFILE_LIVE_BYTES,
+    PROFILE_PEAK_BLOCKS,
+    PROFILE_PEAK_BYTES,
+    PROFILE_SHORT_BLOCKS, /* freed within PROFILE_SHORT_US of their allocation */
+    PROFILE_SHORT_BYTES,
     PROFILE_VALUES
+};
+
+enum { PROFILE_SHORT_BUCKET = 13, PROFILE_SHORT_US = 1 << PROFILE_SHORT_BUCKET };
+
+/*
+ * A line of code on a stack. Equal ones are one: compare numbers. Where the code was not
+ * found, function is "module+0x1234", and file is NULL.
+ */
+struct profile_frame {
+    char
+        *function; /* fit to print; for a part of a component's name or a class, that */
+    char *file;    /* source file; NULL: not known */
+    uint32_t line; /* 0: not known */
+    uint32_t module; /* number in the image; UINT32_MAX: none */
+    uint64_t
+        offset; /* of the call, from the module's lowest address; 0 without module */
+    bool is_inlined; /* into its caller's code: the same module and offset */
 };
 
 struct profile_sample {
     size_t depth;
-    uint32_t *frames;     /* numbers, the root first */
-    char *component;      /* its whole name, fit to print */
-    uint64_t block_bytes; /* of the class; of a large one, the mean of its blocks */
+    uint32_t *frames;      /* numbers, the root first */
+    const char *component; /* its whole name, fit to print */
+    const char *operation; /* "": none */
+    const char *thread;    /* name; "": not known */
+    uint64_t block_bytes;  /* of the class; of a large one, the mean of its blocks */
+    uint64_t requested; /* bytes asked for, of PROFILE_ALLOCATED_BYTES; 0: not known */
+    uint64_t samples;   /* how many were taken; 0: none, the values are exact */
+    uint64_t live_samples;
+    uint64_t first_ns; /* CLOCK_REALTIME of the first and the last; 0: not known */
+    uint64_t last_ns;
     uint64_t value[PROFILE_VALUES];
+    /* 95 % interval of value. */
+    uint64_t low[PROFILE_VALUES];
+    uint64_t high[PROFILE_VALUES];
+    double lifetime_s; /* of its freed blocks, all together; 0: none or not known */
+    bool is_cut;       /* the first frames of the stack are missing */
 };
 
 struct profile {
     const mp_image_t *image; /* outlives it */
+    uint64_t interval;       /* R in force, MP_SAMPLING_EXACT or MP_SAMPLING_OFF */
+    bool has_stacks;         /* some sample comes from a call stack */
     size_t frame_count;
-    char **frames; /* names, fit to print */
+    struct profile_frame *frames;
     size_t sample_count;
     struct profile_sample *samples;
+    size_t text_count; /* what component, operation and thread point to */
+    char **texts;
 };
 
 /* Of an image. Ends the process with a line when there is no memory. */
 struct profile *profile_create(const mp_image_t *image);
 void profile_destroy(struct profile *p);
+
+/* "sampled, one in 512 KiB", "exact", "components and size classes, exact": for captions. */
+const char *profile_describe(const struct profile *p, char *ret, size_t size);
 
 #endif

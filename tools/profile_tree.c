@@ -39,7 +39,7 @@ static bool add(struct profile_node *root, const struct profile *p,
 
     root->total += value;
     for (size_t i = 0; i < s->depth; i++) {
-        at = find_child(at, p->frames[s->frames[i]]);
+        at = find_child(at, p->frames[s->frames[i]].function);
         if (at == NULL) {
             return false;
         }

@@ -37,8 +37,9 @@ const char help_export[] =
     "  mpalloc export --format collapsed redis-server | inferno-flamegraph > "
     "redis.svg\n";
 
-static const char *const values[PROFILE_VALUES] = {
-    "allocated-blocks", "allocated-bytes", "live-blocks", "live-bytes"};
+static const char *const values[PROFILE_VALUES] = {"allocated-blocks",
+    "allocated-bytes", "live-blocks", "live-bytes", "peak-blocks", "peak-bytes",
+    "short-blocks", "short-bytes"};
 
 static const struct export_format *find_format(const char *name)
 {
@@ -64,8 +65,11 @@ static enum profile_value find_value(const char *name)
             return (enum profile_value)i;
         }
     }
-    exit(cli_fail("export", EXIT_USAGE, "--value takes %s, %s, %s or %s, not \"%s\"",
-        values[0], values[1], values[2], values[3], name));
+    exit(cli_fail("export", EXIT_USAGE,
+        "--value takes one of live-bytes, live-blocks, allocated-bytes, "
+        "allocated-blocks, "
+        "peak-bytes, peak-blocks, short-bytes, short-blocks, not \"%s\"",
+        name));
 }
 
 /* A file beside the one that is wanted: what is there stays until all of the new one is. */

@@ -36,6 +36,11 @@ enum {
     MP_REGION_MODULE_SEGMENTS = 4,
     MP_REGION_BUILD_ID_BYTES = 32,
     MP_REGION_OPTIONS_MAX = 32,
+    MP_REGION_FRAMES_MAX = 512 * 1024,  /* with number 0, which stands for no frame */
+    MP_REGION_SITES_MAX = 32 * 1024,    /* with number 0, (overflow) */
+    MP_REGION_SAMPLES_MAX = 256 * 1024, /* live ones that are listed one by one */
+    MP_REGION_NAMES_MAX = 1024,         /* with number 0, no name */
+    MP_REGION_LIFETIMES = 40,
 };
 
 /* Row numbers of the two components that always exist. */
@@ -56,6 +61,11 @@ enum mp_region_section_id {
     MP_SECTION_MODULES = 9,      /* struct mp_region_module */
     MP_SECTION_MAILBOX = 10,     /* 1 x struct mp_region_mailbox, written by tools */
     MP_SECTION_OPTIONS = 11,     /* struct mp_region_option: the options in force */
+    MP_SECTION_SAMPLING = 12,    /* 1 x struct mp_region_sampling */
+    MP_SECTION_FRAMES = 13,      /* struct mp_region_frame: a tree of call stacks */
+    MP_SECTION_SITES = 14,       /* struct mp_region_site */
+    MP_SECTION_SAMPLES = 15,     /* struct mp_region_sample */
+    MP_SECTION_NAMES = 16,       /* struct mp_region_name: operations, threads */
 };
 
 struct mp_region_section {
@@ -240,6 +250,120 @@ struct mp_region_option {
 };
 
 /*
+ * Sampling of call stacks. A block of S bytes (block bytes) is sampled with probability
+ * p = 1 - exp(-S / R) when it is allocated, R being the interval in force; in exact mode all
+ * are. Each sample stands for 1 / p blocks; sums of such weights are estimates without bias.
+ */
+#define MP_SAMPLING_EXACT 0          /* intervals: every allocation */
+#define MP_SAMPLING_OFF   UINT64_MAX /* none */
+
+/* How sampling goes. A sequence lock. */
+struct mp_region_sampling {
+    uint64_t seq;
+    uint64_t interval_bytes;  /* R in force; MP_SAMPLING_EXACT, MP_SAMPLING_OFF */
+    uint64_t wanted_bytes;    /* R that was asked for, last */
+    uint64_t doublings_total; /* by the governor, for sampling cost too much */
+    uint64_t changes_total;   /* of the interval, for whatever reason */
+    uint64_t allocated_total; /* samples taken, ever */
+    uint64_t freed_total;     /* of them, freed */
+    uint64_t cost_ns_total;   /* time spent in sampling */
+    uint64_t memory_bytes; /* own cost: of all that sampling needs, region included */
+    uint64_t memory_max_bytes; /* the cap on it */
+    uint64_t frame_count;      /* numbers in use, 0 included; so are the next */
+    uint64_t site_count;
+    uint64_t sample_count; /* rows ever used */
+    uint64_t name_count;
+    uint64_t frames_refused_total;  /* stacks that found no room: cut at the root end */
+    uint64_t sites_refused_total;   /* samples that went to (overflow) */
+    uint64_t samples_refused_total; /* samples that are in the sums but not listed */
+    uint64_t names_refused_total;
+    uint64_t stacks_truncated_total; /* deeper than 128 frames */
+    uint64_t stacks_lost_total;      /* the unwinder did not reach the thread's start */
+    uint64_t peak_number;            /* see mp_region_site */
+    uint64_t peak_ns;                /* CLOCK_REALTIME */
+    double peak_bytes;               /* estimate of live bytes at the peak */
+};
+
+/*
+ * A call stack is the number of its last frame; the frame knows its caller's. Number 0 is no
+ * frame. A frame is never changed once it is counted in frame_count.
+ */
+struct mp_region_frame {
+    uint32_t parent; /* a lower number: the frame that called; 0: the first */
+    uint32_t module; /* number of the module; UINT32_MAX: code of no module */
+    uint64_t
+        offset; /* of the call (not of where it returns to), from the lowest address */
+};
+
+enum mp_region_site_flag {
+    MP_SITE_TRUNCATED = 1, /* the stack is deeper: its first frames are missing */
+    MP_SITE_LOST = 2,      /* the same, for the unwinder did not find them */
+};
+
+/*
+ * What one stack holds, by component, class, operation and name of the thread. A sequence
+ * lock. Site 0 is (overflow): what found no room for a site of its own, of all classes.
+ *
+ * Sums over samples, each of weight 1 / p: blocks 1 / p, bytes S / p, requested bytes r / p;
+ * the variance of the sums of bytes, S^2 (1 - p) / p^2, and of blocks, (1 - p) / p^2.
+ * Live is what was allocated less what was freed.
+ *
+ * The peak: what was live when estimated live bytes of the process were at their highest (to
+ * 1 %). The peak_ figures hold if peak_number is that of mp_region_sampling; otherwise nothing
+ * was allocated or freed here since the peak, and what is live now was live then.
+ */
+struct mp_region_site {
+    uint64_t seq;
+    uint32_t frame; /* the innermost; 0: no stack could be taken */
+    uint32_t component;
+    uint16_t class_number;
+    uint16_t operation; /* number of its name; 0: none */
+    uint16_t thread;    /* the same of the allocating thread */
+    uint16_t flags;     /* enum mp_region_site_flag */
+    uint64_t first_ns;  /* CLOCK_REALTIME of its first and its last sample */
+    uint64_t last_ns;
+    uint64_t allocated_samples;
+    uint64_t freed_samples;
+    double allocated_blocks;
+    double freed_blocks;
+    double allocated_bytes;
+    double freed_bytes;
+    double allocated_requested;
+    double freed_requested;
+    double allocated_blocks_variance;
+    double freed_blocks_variance;
+    double allocated_bytes_variance;
+    double freed_bytes_variance;
+    double freed_lifetime_ns; /* sum of weight times lifetime */
+    double heaviest_bytes;    /* S / p of its heaviest sample, ever */
+    double heaviest_blocks;   /* 1 / p */
+    uint64_t peak_number;
+    uint64_t peak_samples;
+    double peak_blocks;
+    double peak_bytes;
+    double peak_bytes_variance;
+    /* Freed samples by lifetime: [i] from 2^i microseconds on, [0] also what is less. */
+    uint32_t lifetimes[MP_REGION_LIFETIMES];
+};
+
+/* A live sample. A sequence lock. */
+struct mp_region_sample {
+    uint64_t seq;
+    uint64_t is_live; /* 0: the row is free, and the rest means nothing */
+    uint32_t site;
+    uint32_t reserved;
+    uint64_t bytes;     /* block bytes */
+    uint64_t requested; /* what was asked for; block bytes where that is not known */
+    uint64_t interval;  /* R when it was taken */
+    uint64_t born_ns;   /* CLOCK_MONOTONIC */
+    uint64_t thread_id;
+};
+
+struct mp_region_name {
+    char name[32];
+};
+
+/*
  * The mailbox: how a tool asks a process for something. The tool writes argument and
  * check, then request; the process looks at it in its slow path, at most every 10 ms.
  *
@@ -251,6 +375,7 @@ struct mp_region_option {
  */
 enum mp_region_operation {
     MP_OPERATION_TRIM = 1,
+    MP_OPERATION_SAMPLE = 2, /* argument: the new interval in bytes */
 };
 
 struct mp_region_mailbox {
