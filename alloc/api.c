@@ -177,10 +177,12 @@ MP_EXPORT int mp_dump(const char *path)
     lock_lock(&counters_lock);
     publish_find_fork_locked();
     lock_unlock(&counters_lock);
-    modules_write();
+    modules_see();
     lock_lock(&counters_lock);
     publish_now_locked();
+    lock_lock(&profile_lock);
     result = region_copy(fd);
+    lock_unlock(&profile_lock);
     lock_unlock(&counters_lock);
     os_close(fd);
     os_cancel_restore(cancel);

@@ -5,6 +5,7 @@
 #include "heap.h"
 #include "huge.h"
 #include "os.h"
+#include "pool.h"
 
 #include <string.h>
 
@@ -34,6 +35,23 @@ static struct counters_row *obtain_row(size_t row)
  * of the same blocks; handed is read first, so blocks handed out since are missed, not
  * counted as freed. Counts thus come late, never early, and catch up.
  */
+
+/* What was allocated of a component in guarded slots and in the pool of samples. */
+static void add_outside_slabs(size_t i)
+{
+    const uint64_t *guarded = guard_allocated(component_by_row(i));
+    const struct pool_counts *pool = pool_counts_of(component_by_row(i));
+    struct counters_row *row = guarded != NULL || pool != NULL ? obtain_row(i) : NULL;
+
+    for (unsigned cls = 0; row != NULL && cls < CLASS_SLAB_COUNT; cls++) {
+        if (guarded != NULL) {
+            row->handed[cls] += load_acquire(&guarded[cls]); /* guard_try_alloc_slow */
+        }
+        if (pool != NULL) {
+            row->handed[cls] += load_acquire(&pool->allocated[cls]);
+        }
+    }
+}
 
 /* 1: what heaps handed out, ever. */
 static void sweep_begin(void)
@@ -78,12 +96,7 @@ static void sweep_begin(void)
         }
     }
     for (size_t i = 0; i < count; i++) {
-        const uint64_t *guarded = guard_allocated(component_by_row(i));
-        struct counters_row *row = guarded != NULL ? obtain_row(i) : NULL;
-
-        for (unsigned cls = 0; row != NULL && cls < CLASS_SLAB_COUNT; cls++) {
-            row->handed[cls] += load_acquire(&guarded[cls]); /* guard_try_alloc_slow */
-        }
+        add_outside_slabs(i);
     }
     sweep.is_running = true;
     sweep.range = 0;
@@ -143,6 +156,9 @@ static bool sweep_spans(size_t most)
             }
             if (kind == SPAN_SLAB || kind == SPAN_TRACKED) {
                 sweep_slab(s);
+            } else if (kind == SPAN_SAMPLED) {
+                sweep.seen.slab_bytes += SPAN_BYTES;
+                sweep.seen.slab_touched_bytes += pool_touched_bytes(s);
             }
             sweep.index += entry_length(s, kind);
         }
@@ -213,11 +229,29 @@ static void sweep_returned(void)
     }
 }
 
+/* Freed first: one that is allocated and freed in between is not counted as freed. */
+static void count_pool(void)
+{
+    size_t count = component_count();
+
+    for (size_t i = 0; i < count; i++) {
+        const struct pool_counts *n = pool_counts_of(component_by_row(i));
+
+        for (unsigned cls = 0; n != NULL && rows[i] != NULL && cls < CLASS_SLAB_COUNT;
+             cls++) {
+            uint64_t freed = load_acquire(&n->freed[cls]); /* pool_free_locked */
+
+            rows[i]->used[cls] += load_relaxed(&n->allocated[cls]) - freed;
+        }
+    }
+}
+
 /* 3: blocks on the heaps' lists and in their hands. */
 static void sweep_lists(void)
 {
     sweep.guarded_bytes = 0;
     guard_each_live(count_guarded, &sweep.guarded_bytes);
+    count_pool();
     for (const struct heap *h = heap_first(); h != NULL; h = h->next_all) {
         const struct mp_component *c = load_acquire(&h->component);
         struct counters_row *row = c != NULL ? rows[c->row] : NULL;

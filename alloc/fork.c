@@ -8,6 +8,7 @@
 #include "housekeeper.h"
 #include "huge.h"
 #include "publish.h"
+#include "region.h"
 #include "thread.h"
 #include "unwind_table.h"
 
@@ -17,7 +18,7 @@
 static struct lock *const before_heaps[] = {
     &counters_lock, &threads_lock, &component_lock};
 static struct lock *const after_heaps[] = {&confined_lock, &track_lock, &hole_lock,
-    &huge_lock, &span_lock, &arena_lock, &guard_lock};
+    &huge_lock, &profile_lock, &span_lock, &arena_lock, &guard_lock};
 enum {
     BEFORE = sizeof(before_heaps) / sizeof(before_heaps[0]),
     AFTER = sizeof(after_heaps) / sizeof(after_heaps[0]),

@@ -351,7 +351,9 @@ void *guard_try_alloc_slow(
     }
     s->cls = (uint8_t)cls;
     s->row = c->row;
-    s->bytes = (uint32_t)bits_max(size, 1);
+    /* A larger class than the size needs was taken for the sake of alignment or growth. */
+    s->bytes = (uint32_t)(sizeclass_of(size) == cls ? bits_max(size, 1)
+                                                    : sizeclass_bytes(cls));
     place_block(s, is_at_end);
     note_event(&s->allocated);
     store_release(&s->state, SLOT_LIVE);

@@ -508,13 +508,25 @@ void heap_count_handed(struct heap *h, unsigned cls, unsigned n)
     }
 }
 
-/* Hand out from s, which has a free block: its first to the caller, the rest as list. */
+/*
+ * Hand out from s, which has a free block: its first to the caller, the rest as list, which
+ * ends before the next sample. That it is short for this does not tell how busy the class is.
+ * Where nobody samples, as in heaps without a thread, a gap that is used up stays so.
+ */
 static void *hand_out(struct heap *h, unsigned cls, struct span *s, unsigned most)
 {
+    uint32_t gap = heap_gap_left(h->gap[cls]);
+    unsigned given = 0;
+    struct block *list;
     unsigned n;
-    struct block *list = slab_take(s, most, &n);
 
-    h->given[cls] = (uint16_t)n;
+    if (UNLIKELY(gap < most && gap != 0)) {
+        given = h->given[cls];
+        most = gap;
+    }
+    list = slab_take(s, most, &n);
+    h->gap[cls] -= gap != 0 ? n : 0;
+    h->given[cls] = (uint16_t)bits_max(n, given);
     store_relaxed(&h->head[cls], list->next);
     heap_count_handed(h, cls, n);
     return list;

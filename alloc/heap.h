@@ -39,10 +39,13 @@ struct heap {
     uint8_t trust[CLASS_SLAB_COUNT]; /* owner: what unclocked began with */
     bool lit[CLASS_SLAB_COUNT];      /* owner: had its light slab, or gets none */
     uint8_t unclocked[CLASS_SLAB_COUNT]; /* owner: slow paths until the clock is due */
+    uint32_t
+        gap[CLASS_SLAB_COUNT]; /* owner: blocks to the next sample, heap_gap_left */
     struct large_count
         large[LARGE_CACHE_CLASSES]; /* owner: by its cache; sweeps read */
     uint64_t refills;               /* owner; sweeps read */
-    uint64_t random;                /* owner: which block of a hand is next */
+    uint64_t random;                /* owner: which block of a hand is next; gaps */
+    uint32_t sample_epoch;          /* owner: of the gaps, sample.h */
     size_t unreported_bytes;        /* owner: handed out, not yet in probe_handed */
     uintptr_t owner;                /* thread pointer, 0: orphan; owner */
     uintptr_t pending;              /* atomic: slabs with remote frees, HEAP_ORPHAN */
@@ -54,6 +57,20 @@ struct heap {
 };
 
 #define HEAP_ORPHAN ((uintptr_t)1)
+
+/*
+ * A gap is the number of blocks before the next sample and one more; 0 is one that was not
+ * drawn yet. Too long ones are cut: then it is not a sample that comes, but another draw.
+ */
+enum { HEAP_GAP_MOST = INT32_MAX };
+#define HEAP_GAP_CUT (UINT32_C(1) << 31)
+
+/* How many blocks the heap may hand out before somebody must look at the gap. */
+static inline uint32_t heap_gap_left(uint32_t gap)
+{
+    gap &= ~HEAP_GAP_CUT;
+    return gap != 0 ? gap - 1 : 0;
+}
 
 /* Has no blocks: what every thread starts with, so that malloc needs no check. */
 extern HIDDEN struct heap heap_empty;

@@ -41,6 +41,7 @@ void *large_alloc(
     }
     s->owner = 0;
     s->asked = 0;
+    s->sample = 0;
     is_advised = ret_zeroed == NULL && is_clean && thp_is_wanted(bytes, span_used());
     s->state = is_advised ? LARGE_ADVISED : LARGE_PLAIN;
     s->large_bytes = bytes;

@@ -17,6 +17,7 @@
 #include "huge.h"
 #include "libc.h"
 #include "options.h"
+#include "os.h"
 #include "span.h"
 #include "thread.h"
 
@@ -161,6 +162,9 @@ bool loader_begin(void)
     bool late; /* behind the C library nobody finds our malloc, not even by RTLD_NEXT */
 
     dl_iterate_phdr(find_order, &order);
+    if (order.has_valgrind) {
+        os_note_valgrind();
+    }
     if (program_malloc == NULL || program_free == NULL
         || (redirected && !order.has_valgrind) /* ours, and nobody redirects */
         || is_ours(program_malloc, program_free)) {

@@ -26,6 +26,7 @@ enum lock_rank {
     RANK_TRACK,       /* unused structures of tracked slabs */
     RANK_HOLES,       /* pages given back inside slabs */
     RANK_HUGE,        /* table of huge blocks */
+    RANK_PROFILE,     /* the sampler's tables and their parts of the region */
     RANK_SPANS,       /* free spans */
     RANK_ARENA,       /* memory of the allocator's own tables */
     RANK_GUARD,       /* slots of guarded samples */

@@ -9,6 +9,7 @@
 #include "misuse.h"
 #include "os.h"
 #include "probe.h"
+#include "sample.h"
 
 #include <errno.h>
 #include <string.h>
@@ -45,6 +46,20 @@ static void *obtain_large(struct mp_component *c, size_t size, size_t spare,
     return p;
 }
 
+/* The bytes that a block of this request has: those of its pages. */
+static size_t large_bytes(size_t size)
+{
+    return bits_round_up(bits_max(size, 1), os_page_bytes());
+}
+
+/* A new block of `size` bytes outside of slabs: it may be one to sample. */
+static ALWAYS_INLINE void note_large(struct mp_component *c, void *p, size_t size)
+{
+    if (CONFIG_PROFILE && LIKELY(thread_local_state.heap != &heap_empty)) {
+        sample_large(c, p, large_bytes(size), size);
+    }
+}
+
 static NOINLINE void *alloc_large(struct mp_component *c, size_t size, size_t alignment)
 {
     void *p;
@@ -56,6 +71,21 @@ static NOINLINE void *alloc_large(struct mp_component *c, size_t size, size_t al
     p = obtain_large(c, size, 0, alignment, NULL);
     if (thread_local_state.heap == &heap_empty) {
         thread_install_heap(); /* so that the thread is known, ticks, and has a cache */
+    }
+    if (UNLIKELY(p == NULL)) {
+        return malloc_fail();
+    }
+    note_large(c, p, size);
+    return p;
+}
+
+/* From a heap whose list of the class is empty. */
+static ALWAYS_INLINE void *refill_heap(struct heap *h, size_t cls, size_t size)
+{
+    void *p = CONFIG_PROFILE ? sample_try_alloc(h, (unsigned)cls, size) : NULL;
+
+    if (LIKELY(p == NULL)) {
+        p = heap_alloc(h, (unsigned)cls);
     }
     return p != NULL ? p : malloc_fail();
 }
@@ -78,8 +108,7 @@ static NOINLINE void *refill(size_t cls, size_t size)
     if (UNLIKELY(p != NULL)) {
         return p;
     }
-    p = heap_alloc(h, (unsigned)cls);
-    return p != NULL ? p : malloc_fail();
+    return refill_heap(h, cls, size);
 }
 
 void *malloc_slow(size_t size)
@@ -114,14 +143,15 @@ void *malloc_medium(size_t size)
     return LIKELY(b != NULL) ? b : medium_slow(size); /* hardened: always */
 }
 
-/* A block of a class for a component that need not be the current one. */
-static void *alloc_class(struct mp_component *c, unsigned cls)
+/* A block of a class, for `size` bytes, for a component that need not be the current one. */
+static void *alloc_class(struct mp_component *c, unsigned cls, size_t size)
 {
+    struct block *b;
     struct heap *h;
-    void *p;
 
     if (c == NULL || c == thread_component()) {
-        return malloc_pop(cls);
+        b = malloc_try_pop(cls);
+        return LIKELY(b != NULL) ? b : refill(cls, size);
     }
     if (aside_is_on()) {
         return aside.malloc(sizeclass_bytes(cls));
@@ -130,8 +160,8 @@ static void *alloc_class(struct mp_component *c, unsigned cls)
     if (h == NULL) {
         return alloc_without_heap(c, cls);
     }
-    p = heap_alloc(h, cls);
-    return p != NULL ? p : malloc_fail();
+    b = h->head[cls];
+    return b != NULL ? heap_alloc(h, cls) : refill_heap(h, cls, size);
 }
 
 void *malloc_alloc(struct mp_component *c, size_t size)
@@ -141,7 +171,7 @@ void *malloc_alloc(struct mp_component *c, size_t size)
                          : malloc_hard_aligned(c, size, BLOCK_ALIGN);
     }
     if (size <= SLAB_MAX) {
-        return alloc_class(c, sizeclass_of(size));
+        return alloc_class(c, sizeclass_of(size), size);
     }
     return alloc_large(c != NULL ? c : thread_component(), size, BLOCK_ALIGN);
 }
@@ -209,7 +239,7 @@ void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
     if (bytes <= SLAB_MAX) {
         unsigned cls = sizeclass_of(bytes);
 
-        p = alloc_class(c, cls);
+        p = alloc_class(c, cls, bytes);
         if (p == NULL) {
             return NULL;
         }
@@ -227,6 +257,7 @@ void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
     if (!zeroed) {
         memset(p, 0, bytes);
     }
+    note_large(c != NULL ? c : thread_component(), p, bytes);
     return p;
 }
 
@@ -234,7 +265,10 @@ void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
 
 static NOINLINE void free_outside(void *p)
 {
+    uint32_t record = CONFIG_PROFILE ? sample_take_huge(p) : 0;
+
     if (huge_try_free(p)) {
+        sample_drop(record);
         return;
     }
     if (aside_is_on()) {
@@ -248,6 +282,9 @@ static void free_large(struct span *s, void *p)
 {
     const struct thread_local_state *tls = &thread_local_state;
 
+    if (UNLIKELY(s->sample != 0)) {
+        sample_drop_large(s);
+    }
     if (tls->heap == &heap_empty
         || !large_cache_try_free(
             &tls->thread->large_cache, tls->heap->component, tls->heap->large, s)) {
@@ -333,6 +370,8 @@ void malloc_free_careful(void *p, size_t size)
         free_in_slab(s, p, slab_offset(s, p));
     } else if (kind == SPAN_TRACKED && slab_is_block(s, p)) {
         free_tracked(s, p, size);
+    } else if (kind == SPAN_SAMPLED && sample_try_free(s, p)) {
+        return;
     } else if (large_is_block(s, p)) {
         harden_is_on() ? harden_free_large(s, p, size) : free_large(s, p);
     } else {
@@ -424,6 +463,9 @@ static size_t block_bytes(const void *p, struct span **ret_span)
         return *track_state(s, p) != 0 ? sizeclass_bytes(load_relaxed(&s->cls))
                                        : NO_BLOCK;
     }
+    if (kind == SPAN_SAMPLED) {
+        return sample_find(s, p, &bytes) ? bytes : NO_BLOCK;
+    }
     if (!large_is_block(s, p)) {
         return NO_BLOCK;
     }
@@ -476,6 +518,8 @@ static void *resize_by_copy(struct mp_component *c, void *p, size_t bytes, size_
             c != NULL ? c : thread_component(), size, size / 8, BLOCK_ALIGN, NULL);
         if (q == NULL) {
             malloc_fail();
+        } else {
+            note_large(c != NULL ? c : thread_component(), q, size);
         }
     } else {
         q = malloc_alloc(c, harden_is_on() ? size : room_for(bytes, size));
@@ -510,6 +554,32 @@ void *malloc_realloc(void *p, size_t size)
         return p;
     }
     return malloc_resize(NULL, p, size);
+}
+
+/*
+ * To samples a block that is resized in place is freed and another one is allocated, as it is
+ * to the counters.
+ */
+static void note_resized(struct span *s, void *p, size_t size)
+{
+    if (s->sample != 0) {
+        sample_drop_large(s);
+    }
+    note_large(s->component, p, size);
+}
+
+static void *resize_huge(struct mp_component *c, void *p, size_t size)
+{
+    uint32_t record = CONFIG_PROFILE ? sample_take_huge(p) : 0;
+    void *q = huge_try_resize(c, p, size);
+
+    if (q == NULL) {
+        sample_put_huge(p, record);
+        return NULL;
+    }
+    sample_drop(record);
+    note_large(c, q, size);
+    return q;
 }
 
 void *malloc_resize(struct mp_component *c, void *p, size_t size)
@@ -564,11 +634,12 @@ void *malloc_resize(struct mp_component *c, void *p, size_t size)
             return p;
         }
     } else if (s == NULL) {
-        q = huge_try_resize(c != NULL ? c : thread_component(), p, size);
+        q = resize_huge(c != NULL ? c : thread_component(), p, size);
         if (q != NULL) {
             return q;
         }
     } else if (large_try_resize(s, size)) {
+        note_resized(s, p, size);
         return p;
     }
     return resize_by_copy(c, p, bytes, size);
@@ -605,7 +676,7 @@ void *malloc_aligned(struct mp_component *c, size_t alignment, size_t size)
     }
     cls = sizeclass_of_aligned(size, alignment);
     if (cls < CLASS_SLAB_COUNT) {
-        return alloc_class(c, cls);
+        return alloc_class(c, cls, size);
     }
     return alloc_large(c != NULL ? c : thread_component(), size, alignment);
 }

@@ -53,6 +53,9 @@ void misuse_in_span(const struct span *s, const void *p, const char *what)
             misuse_of_block(s, p, what, "not the start of a block");
         }
         break;
+    case SPAN_SAMPLED:
+        misuse_found(p, what, "no block of a sample that lives");
+        break;
     case SPAN_LARGE:
         misuse_found(p, what, "inside a large block");
         break;

@@ -1,16 +1,40 @@
 #include "modules.h"
 
+#include "arena.h"
+#include "atomic.h"
 #include "bits.h"
-#include "counters.h"
 #include "region.h"
+#include "unwind_table.h"
 
 #include <elf.h>
 #include <link.h>
 #include <string.h>
 
-struct walk {
-    size_t count;
-    size_t missing;
+/* profile_lock guards all of this; readers of the counts do without. */
+struct module {
+    uintptr_t low; /* its lowest address */
+    struct mp_region_module record;
+};
+
+/* The last one that was found: most frames of a stack are of few modules. */
+static struct {
+    uintptr_t start;
+    uintptr_t end;
+    uintptr_t bias;
+    uint64_t generation; /* of the unwinder, that sees when modules come */
+    uint32_t number;
+} last;
+
+static struct module *known[MP_REGION_MODULES_MAX];
+static size_t count;
+static uint64_t missing; /* relaxed atomic */
+
+/* What the loader says of one: of its list, or found by an address. */
+struct sight {
+    uintptr_t bias;
+    const char *path; /* "": the program itself */
+    const ElfW(Phdr) * headers;
+    size_t header_count;
 };
 
 static void read_build_id(struct mp_region_module *m, const char *notes, size_t bytes)
@@ -35,13 +59,14 @@ static void read_build_id(struct mp_region_module *m, const char *notes, size_t 
     }
 }
 
-static void read_segments(struct mp_region_module *m, const struct dl_phdr_info *info)
+/* Returns its lowest address in the file. */
+static uint64_t read_segments(struct mp_region_module *m, const struct sight *s)
 {
     uint64_t low = UINT64_MAX;
     uint64_t high = 0;
 
-    for (size_t i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+    for (size_t i = 0; i < s->header_count; i++) {
+        const ElfW(Phdr) *p = &s->headers[i];
 
         if (p->p_type == PT_LOAD) {
             low = bits_min(low, p->p_vaddr);
@@ -49,11 +74,11 @@ static void read_segments(struct mp_region_module *m, const struct dl_phdr_info 
         }
     }
     m->bytes = high > low ? high - low : 0;
-    for (size_t i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+    for (size_t i = 0; i < s->header_count; i++) {
+        const ElfW(Phdr) *p = &s->headers[i];
 
         if (p->p_type == PT_NOTE && m->build_id_bytes == 0) {
-            read_build_id(m, (const char *)(info->dlpi_addr + p->p_vaddr), p->p_memsz);
+            read_build_id(m, (const char *)(s->bias + p->p_vaddr), p->p_memsz);
         }
         if (p->p_type == PT_LOAD && m->segment_count < MP_REGION_MODULE_SEGMENTS) {
             m->segments[m->segment_count++] =
@@ -63,26 +88,59 @@ static void read_segments(struct mp_region_module *m, const struct dl_phdr_info 
                     .flags = p->p_flags};
         }
     }
+    return low;
 }
 
-static void write_one_locked(struct walk *w, const struct dl_phdr_info *info)
+static void write_one(size_t number)
 {
-    struct mp_region_module *m = region_module(w->count);
+    struct mp_region_module *out = region_module(number);
+
+    if (out != NULL) {
+        *out = known[number]->record;
+    }
+}
+
+static bool is_same(const struct module *a, const struct module *b)
+{
+    return a->low == b->low && a->record.bytes == b->record.bytes
+           && a->record.build_id_bytes == b->record.build_id_bytes
+           && memcmp(a->record.build_id, b->record.build_id, a->record.build_id_bytes)
+                  == 0
+           && strcmp(a->record.path, b->record.path) == 0;
+}
+
+/* Its number; MODULES_NONE: there are too many. */
+static uint32_t see_locked(const struct sight *s)
+{
+    struct module m = {0};
     size_t n;
 
-    if (m == NULL) {
-        w->missing++;
-        return;
+    m.low = s->bias + read_segments(&m.record, s);
+    n = strnlen(s->path, sizeof(m.record.path) - 1);
+    memcpy(m.record.path, s->path, n);
+    if (n == 0) { /* the program itself has no name in the loader's list */
+        if (count > 0 && known[0]->low == m.low) {
+            return 0;
+        }
+        region_executable(m.record.path, sizeof(m.record.path));
+        region_set_build_id(m.record.build_id, m.record.build_id_bytes);
     }
-    memset(m, 0, sizeof(*m));
-    read_segments(m, info);
-    n = strnlen(info->dlpi_name, sizeof(m->path) - 1);
-    memcpy(m->path, info->dlpi_name, n);
-    if (n == 0 && w->count == 0) { /* the program itself has no name in this list */
-        region_executable(m->path, sizeof(m->path));
-        region_set_build_id(m->build_id, m->build_id_bytes);
+    for (size_t i = count; i-- > 0;) {
+        if (is_same(known[i], &m)) {
+            return (uint32_t)i;
+        }
     }
-    w->count++;
+    if (count < MP_REGION_MODULES_MAX) {
+        known[count] = arena_alloc(sizeof(m));
+    }
+    if (count == MP_REGION_MODULES_MAX || known[count] == NULL) {
+        store_relaxed(&missing, missing + 1);
+        return MODULES_NONE;
+    }
+    *known[count] = m;
+    write_one(count);
+    store_release(&count, count + 1); /* pairs with modules_count */
+    return (uint32_t)count - 1;
 }
 
 /*
@@ -91,27 +149,71 @@ static void write_one_locked(struct walk *w, const struct dl_phdr_info *info)
  */
 static int each(struct dl_phdr_info *info, size_t size, void *arg)
 {
+    struct sight s = {info->dlpi_addr, info->dlpi_name != NULL ? info->dlpi_name : "",
+        info->dlpi_phdr, info->dlpi_phnum};
+
     (void)size;
-    lock_lock(&counters_lock);
-    write_one_locked(arg, info);
-    lock_unlock(&counters_lock);
+    (void)arg;
+    lock_lock(&profile_lock);
+    see_locked(&s);
+    lock_unlock(&profile_lock);
     return 0;
 }
 
-void modules_write(void)
+void modules_see(void)
 {
-    struct walk w = {0, 0};
-    struct mp_region_totals *t;
+    if (region_is_open()) {
+        dl_iterate_phdr(each, NULL);
+    }
+}
 
-    if (!region_is_open()) {
-        return;
+uint32_t modules_find_locked(uintptr_t address, uint64_t *ret_offset)
+{
+    struct unwind_module found;
+    struct sight s;
+    uint32_t number;
+
+    *ret_offset = 0;
+    if (!unwind_find_module(address, &found)) {
+        return MODULES_NONE;
     }
-    dl_iterate_phdr(each, &w);
-    lock_lock(&counters_lock);
-    t = region_totals();
-    if (t != NULL) {
-        t->module_count = w.count;
-        t->modules_missing = w.missing;
+    if (found.start == last.start && found.end == last.end && found.bias == last.bias
+        && unwind_table_generation() == last.generation) {
+        number = last.number;
+    } else {
+        s.bias = found.bias;
+        s.path = found.path;
+        s.headers = unwind_module_headers(&found, &s.header_count);
+        number = s.headers != NULL ? see_locked(&s) : MODULES_NONE;
+        if (number == MODULES_NONE) {
+            return MODULES_NONE;
+        }
+        last.start = found.start;
+        last.end = found.end;
+        last.bias = found.bias;
+        last.generation = unwind_table_generation();
+        last.number = number;
     }
-    lock_unlock(&counters_lock);
+    if (address < known[number]->low) {
+        return MODULES_NONE;
+    }
+    *ret_offset = address - known[number]->low;
+    return number;
+}
+
+size_t modules_count(void)
+{
+    return load_acquire(&count); /* pairs with see_locked */
+}
+
+uint64_t modules_missing(void)
+{
+    return load_relaxed(&missing);
+}
+
+void modules_write_all_locked(void)
+{
+    for (size_t i = 0; i < count; i++) {
+        write_one(i);
+    }
 }

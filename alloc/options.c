@@ -4,6 +4,8 @@
 #include "check.h"
 #include "fault.h"
 
+#include <mpalloc/region.h>
+
 #include <string.h>
 
 struct options options = {
@@ -16,10 +18,12 @@ struct options options = {
     .harden = CONFIG_HARDENED,
     .children = true,
     .purge_delay_ms = 1000,
+    .sample_bytes = SAMPLE_STANDARD,
+    .sample_governor = true,
 };
 
 #define GUARD_STANDARD ((uint64_t)4 << 20)
-#define GUARD_MOST     ((uint64_t)1 << 40)
+#define BYTES_MOST     ((uint64_t)1 << 40)
 
 enum type { BOOL, NUMBER, TIME, TEXT, CHOICE };
 
@@ -88,28 +92,37 @@ static bool parse_whole(const char *text, uint64_t *ret)
     return true;
 }
 
-/* "0", "1" (4 MiB), or a number of bytes: "5000", "64k", "8m", "1g"; up to 1 TiB. */
-static bool parse_guard(const char *text, uint64_t *ret)
+/* A number of bytes: "5000", "64k", "8m", "1g", "1t"; up to 1 TiB. */
+static bool parse_bytes(const char *text, uint64_t *ret)
 {
-    static const char units[] = "kmg";
+    static const char units[] = "kmgt";
     uint64_t value;
     unsigned shift = 0;
 
     if (!parse_number(&text, &value)) {
         return false;
     }
-    if (value == 1 && *text == '\0') {
-        value = GUARD_STANDARD;
-    }
-    for (unsigned i = 0; *text != '\0' && i < 3; i++) {
+    for (unsigned i = 0; *text != '\0' && units[i] != '\0'; i++) {
         if ((*text | 0x20) == units[i] && text[1] == '\0') {
             shift = 10 * (i + 1);
         }
     }
-    if ((*text != '\0' && shift == 0) || value > GUARD_MOST >> shift) {
+    if ((*text != '\0' && shift == 0) || value > BYTES_MOST >> shift) {
         return false;
     }
     *ret = value << shift;
+    return true;
+}
+
+/* "0", "1" (4 MiB), or a number of bytes. */
+static bool parse_guard(const char *text, uint64_t *ret)
+{
+    if (!parse_bytes(text, ret)) {
+        return false;
+    }
+    if (text[0] == '1' && text[1] == '\0') {
+        *ret = GUARD_STANDARD;
+    }
     return true;
 }
 
@@ -123,6 +136,42 @@ static bool equals_any_case(const char *a, const char *b)
         }
     }
     return *a == *b;
+}
+
+/* "exact", "off", or a number of bytes, but 0. */
+static bool parse_sample(const char *text, uint64_t *ret)
+{
+    uint64_t value;
+
+    if (equals_any_case(text, "exact")) {
+        *ret = MP_SAMPLING_EXACT;
+        return true;
+    }
+    if (equals_any_case(text, "off")) {
+        *ret = MP_SAMPLING_OFF;
+        return true;
+    }
+    if (!parse_bytes(text, &value) || value == 0) {
+        return false;
+    }
+    *ret = value;
+    return true;
+}
+
+/* "auto", or a number of bytes from 1 MiB on. */
+static bool parse_memory(const char *text, uint64_t *ret)
+{
+    uint64_t value;
+
+    if (equals_any_case(text, "auto")) {
+        *ret = 0;
+        return true;
+    }
+    if (!parse_bytes(text, &value) || value < MIB) {
+        return false;
+    }
+    *ret = value;
+    return true;
 }
 
 /* "500ms", "10s", "2m", "1h", "0"; a bare number is milliseconds. Up to one hour. */
@@ -212,6 +261,12 @@ static bool option_set(enum id id, const char *text)
             return true;
         }
         break;
+    case ID_sample:
+        return parse_sample(text, &options.sample_bytes);
+    case ID_sample_memory:
+        return parse_memory(text, &options.sample_memory_bytes);
+    case ID_sample_governor:
+        return parse_bool(text, &options.sample_governor);
     case ID_guard:
         return parse_guard(text, &options.guard_bytes);
     case ID_abort:

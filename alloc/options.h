@@ -20,7 +20,9 @@ enum option_deepbind { DEEPBIND_STRIP, DEEPBIND_KEEP };
 enum option_huge_pages { HUGE_PAGES_AUTO, HUGE_PAGES_OFF };
 enum option_origin { ORIGIN_DEFAULT, ORIGIN_ENVIRONMENT, ORIGIN_REFUSED };
 
-#define PURGE_NEVER UINT32_MAX
+#define PURGE_NEVER     UINT32_MAX
+#define SAMPLE_MOST     (UINT64_C(1) << 40)
+#define SAMPLE_STANDARD (UINT64_C(512) << 10)
 
 struct options {
     enum option_region region;
@@ -33,6 +35,9 @@ struct options {
     bool children;
     bool housekeeper;
     uint32_t purge_delay_ms;
+    uint64_t sample_bytes;        /* interval; MP_SAMPLING_EXACT, MP_SAMPLING_OFF */
+    uint64_t sample_memory_bytes; /* 0: what suits the mode */
+    bool sample_governor;
     uint64_t guard_bytes;      /* mean bytes between guarded samples; 0: none */
     char dir[OPTION_TEXT_MAX]; /* "": the default */
     char report[OPTION_TEXT_MAX];

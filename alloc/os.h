@@ -62,6 +62,9 @@ size_t os_resident_bytes(void *start, size_t bytes);
 
 /* Whether the word at an address can be read, for now: the kernel is asked. */
 bool os_is_readable(const void *address);
+
+/* valgrind watches, and would complain about how os_is_readable asks. */
+void os_note_valgrind(void);
 /* Forbid or allow every access to pages. False: the kernel refused. */
 bool os_protect(void *start, size_t bytes, bool may_access);
 
@@ -128,8 +131,10 @@ uint64_t os_physical_bytes(void);
 uint64_t os_cgroup_limit(void); /* memory.max, 0: none or unknown; opens files */
 uint64_t os_pid(void);
 uint64_t os_thread_id(void);
-void os_raise(int number);     /* a signal, for this thread */
-bool os_is_first_thread(void); /* the process began with it */
+bool os_thread_name(char *ret, size_t size); /* of this one; 16 bytes at least */
+uint64_t os_cpu_ns(void);                    /* of all threads of the process */
+void os_raise(int number);                   /* a signal, for this thread */
+bool os_is_first_thread(void);               /* the process began with it */
 uint64_t os_parent_pid(void);
 uint64_t os_uid(void);
 uint64_t os_pid_namespace(void);

@@ -15,6 +15,7 @@
 #include "probe.h"
 #include "region.h"
 #include "report.h"
+#include "sample.h"
 #include "track.h"
 
 #include <errno.h>
@@ -202,6 +203,8 @@ static void write_totals(const struct mp_snapshot *s, const struct counters_tota
     out->threads_total = thread_total();
     out->heaps = heap_count();
     out->component_count = s->components;
+    out->module_count = modules_count();
+    out->modules_missing = modules_missing();
     out->components_refused_total = s->components_refused_total;
     out->counter_rows_missing = publish.rows_missing;
     out->mailbox_seen = publish.mailbox_seen;
@@ -283,6 +286,15 @@ void publish_find_fork_locked(void)
     }
 }
 
+static void open_region_locked(bool is_child)
+{
+    lock_lock(&profile_lock);
+    if (region_open_locked(is_child)) {
+        sample_start_locked();
+    }
+    lock_unlock(&profile_lock);
+}
+
 static void find_fork(uint32_t now_ms)
 {
     publish_find_fork_locked();
@@ -292,7 +304,7 @@ static void find_fork(uint32_t now_ms)
         int cancel = os_cancel_disable();
 
         publish.is_child = false;
-        region_open_locked(true);
+        open_region_locked(true);
         os_cancel_restore(cancel);
         counters_mark_unwritten_locked();
         publish.published_ms = now_ms - PUBLISH_MS; /* at once: it may end soon */
@@ -383,6 +395,7 @@ COLD NOINLINE void probe_tick_slow(uint32_t now_ms)
     }
     if (CONFIG_PROFILE && publish.is_started) {
         publish_step(now_ms);
+        sample_tick(now_ms);
         request = look_into_mailbox();
     }
     if (options.purge_delay_ms != PURGE_NEVER) {
@@ -417,9 +430,9 @@ void publish_start(void)
     mark_process();
     publish.is_started = true;
     report_prepare(options.report);
-    region_open_locked(false);
+    open_region_locked(false);
     lock_unlock(&counters_lock);
-    modules_write();
+    modules_see();
     lock_lock(&counters_lock);
     publish_now_locked();
     store_relaxed(&probe_growth_at, 16);
@@ -437,8 +450,8 @@ void publish_now_locked(void)
 }
 
 static struct lock *const locks[] = {&counters_lock, &threads_lock, &component_lock,
-    &confined_lock, &track_lock, &hole_lock, &huge_lock, &span_lock, &arena_lock,
-    &guard_lock};
+    &confined_lock, &track_lock, &hole_lock, &huge_lock, &profile_lock, &span_lock,
+    &arena_lock, &guard_lock};
 enum { LOCKS = sizeof(locks) / sizeof(locks[0]) };
 
 static bool locks_are_free(void)
@@ -501,7 +514,7 @@ void publish_end(void)
     lock_lock(&counters_lock);
     publish_find_fork_locked(); /* a raw clone's child must not end its parent's region */
     lock_unlock(&counters_lock);
-    modules_write();
+    modules_see();
     lock_lock(&counters_lock);
     publish_now_locked();
     make_snapshot(&s);
@@ -518,6 +531,7 @@ void publish_after_fork_in_child(void)
     if (!CONFIG_PROFILE) {
         return;
     }
+    sample_after_fork_in_child();
     region_forget();
     mark_process();
     publish.is_child = true;

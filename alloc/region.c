@@ -19,6 +19,10 @@ enum {
     STEP = 16 * 1024, /* backed at once */
     FIRST_ROWS = 32,  /* backed at first where room cannot be added later */
     FIRST_MODULES = 32,
+    FIRST_NAMES = 64,
+    FIRST_FRAMES = 8192,
+    FIRST_SITES = 512,
+    FIRST_SAMPLES = 2048,
 };
 
 /* In the order of the file. The first six are backed from the start. */
@@ -38,9 +42,16 @@ static const struct part {
     {MP_SECTION_TIMELINE_1M, sizeof(struct mp_region_moment), 1440},
     {MP_SECTION_TIMELINE_10M, sizeof(struct mp_region_moment), 4320},
     {MP_SECTION_MODULES, sizeof(struct mp_region_module), MP_REGION_MODULES_MAX},
+    {MP_SECTION_SAMPLING, sizeof(struct mp_region_sampling), 1},
+    {MP_SECTION_NAMES, sizeof(struct mp_region_name), MP_REGION_NAMES_MAX},
+    {MP_SECTION_FRAMES, sizeof(struct mp_region_frame), MP_REGION_FRAMES_MAX},
+    {MP_SECTION_SITES, sizeof(struct mp_region_site), MP_REGION_SITES_MAX},
+    {MP_SECTION_SAMPLES, sizeof(struct mp_region_sample), MP_REGION_SAMPLES_MAX},
     {MP_SECTION_COUNTERS, sizeof(struct mp_region_cell),
         MP_REGION_COMPONENT_ROWS *MP_REGION_CLASSES},
 };
+struct lock profile_lock = LOCK_INIT(RANK_PROFILE);
+
 enum { PARTS = sizeof(parts) / sizeof(parts[0]), PARTS_BACKED = 5 };
 
 static struct {
@@ -50,6 +61,7 @@ static struct {
     size_t offset[PARTS];
     size_t ready[PARTS]; /* bytes of the part that are backed */
     bool can_grow;
+    bool is_tight;
     uint64_t run_key; /* first bytes of run_id: signs the mailbox */
     uint64_t mailbox_seen;
     char name[64];
@@ -71,9 +83,18 @@ static unsigned part_of(enum mp_region_section_id id)
     return i;
 }
 
+/* Where address space is limited, there is less room for the sampler. */
+static size_t part_count(unsigned i)
+{
+    bool is_sampler =
+        parts[i].id >= MP_SECTION_FRAMES && parts[i].id <= MP_SECTION_SAMPLES;
+
+    return region.is_tight && is_sampler ? parts[i].count / 16 : parts[i].count;
+}
+
 static size_t part_bytes(unsigned i)
 {
-    return (size_t)parts[i].stride * parts[i].count;
+    return (size_t)parts[i].stride * part_count(i);
 }
 
 /* Offsets of the parts; the bytes of all, and of those that must be backed. */
@@ -81,6 +102,7 @@ static size_t lay_out(size_t *ret_backed)
 {
     size_t at = PAGE;
 
+    region.is_tight = os_limit_as() != 0;
     for (unsigned i = 0; i < PARTS; i++) {
         if (i == PARTS_BACKED) {
             *ret_backed = at;
@@ -118,7 +140,7 @@ static void *record(enum mp_region_section_id id, size_t number, size_t count)
     unsigned i = part_of(id);
     size_t start = number * parts[i].stride;
 
-    if (region.base == NULL || number + count > parts[i].count
+    if (region.base == NULL || number + count > part_count(i)
         || !ensure(i, start + count * parts[i].stride)) {
         return NULL;
     }
@@ -265,7 +287,7 @@ static void write_header(void)
             .version = 1,
             .offset = region.offset[i],
             .stride = parts[i].stride,
-            .count = parts[i].count};
+            .count = part_count(i)};
     }
     store_release(
         &h->magic, MP_REGION_MAGIC); /* from here on readers believe the rest */
@@ -341,7 +363,9 @@ static bool map_region(int fd, size_t bytes)
             size_t records;
         } first[] = {{MP_SECTION_COMPONENTS, FIRST_ROWS},
             {MP_SECTION_TIMELINE_1S, 3600}, {MP_SECTION_TIMELINE_1M, 1440},
-            {MP_SECTION_MODULES, FIRST_MODULES},
+            {MP_SECTION_MODULES, FIRST_MODULES}, {MP_SECTION_SAMPLING, 1},
+            {MP_SECTION_NAMES, FIRST_NAMES}, {MP_SECTION_FRAMES, FIRST_FRAMES},
+            {MP_SECTION_SITES, FIRST_SITES}, {MP_SECTION_SAMPLES, FIRST_SAMPLES},
             {MP_SECTION_COUNTERS, FIRST_ROWS * MP_REGION_CLASSES}};
 
         for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
@@ -519,6 +543,54 @@ uint64_t region_mailbox(uint64_t *ret_argument)
         return 0;
     }
     return request;
+}
+
+struct mp_region_sampling *region_sampling(void)
+{
+    return record(MP_SECTION_SAMPLING, 0, 1);
+}
+
+struct mp_region_frame *region_frame(size_t i)
+{
+    return record(MP_SECTION_FRAMES, i, 1);
+}
+
+struct mp_region_site *region_site(size_t i)
+{
+    return record(MP_SECTION_SITES, i, 1);
+}
+
+struct mp_region_sample *region_sample(size_t i)
+{
+    return record(MP_SECTION_SAMPLES, i, 1);
+}
+
+struct mp_region_name *region_name(size_t i)
+{
+    return record(MP_SECTION_NAMES, i, 1);
+}
+
+void region_publish(uint64_t *out, const uint64_t *from, size_t bytes)
+{
+    uint64_t seq = *from;
+
+    store_relaxed(out, seq + 1);
+    fence_release(); /* readers that see any of the rest see that it is being written */
+    for (size_t i = 1; i < bytes / sizeof(*out); i++) {
+        store_relaxed(&out[i], from[i]);
+    }
+    store_release(out, seq + 2);
+}
+
+size_t region_profile_bytes(void)
+{
+    size_t bytes = 0;
+
+    for (unsigned i = part_of(MP_SECTION_SAMPLING); i <= part_of(MP_SECTION_SAMPLES);
+         i++) {
+        bytes += region.base != NULL ? region.ready[i] : 0;
+    }
+    return bytes;
 }
 
 size_t region_used_bytes(void)

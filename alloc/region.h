@@ -8,11 +8,14 @@
  * that a full tmpfs is a refusal and never a SIGBUS. Parts for which there is no room are
  * not written, and that is counted.
  *
- * Call with counters_lock held. Opens files: from the constructor, and in a forked child
- * some time after the fork.
+ * Call with counters_lock held; what belongs to the sampler with profile_lock; both to make a
+ * region and to forget one. Opens files: from the constructor, and in a forked child some time
+ * after the fork.
  */
 #ifndef REGION_H
 #define REGION_H
+
+#include "lock.h"
 
 #include <mpalloc/region.h>
 
@@ -39,7 +42,21 @@ struct mp_region_totals *region_totals(void);
 struct mp_region_component *region_component(size_t row);
 struct mp_region_cell *region_cells(size_t row); /* MP_REGION_CLASSES of them */
 struct mp_region_moment *region_moment(unsigned tier, uint64_t number);
+
+/* The same, of the sampler. */
 struct mp_region_module *region_module(size_t i);
+struct mp_region_sampling *region_sampling(void);
+struct mp_region_frame *region_frame(size_t i);
+struct mp_region_site *region_site(size_t i);
+struct mp_region_sample *region_sample(size_t i);
+struct mp_region_name *region_name(size_t i);
+/*
+ * Write a record that is a sequence lock: the first word of both is its number, which was even
+ * in the last one written; it is two more in `out` afterwards.
+ */
+void region_publish(uint64_t *out, const uint64_t *from, size_t bytes);
+
+size_t region_profile_bytes(void); /* of these, backed by memory */
 
 /* The path of the executable; and its build id, once modules.c found it. */
 void region_executable(char *ret_path, size_t size);
@@ -51,7 +68,10 @@ uint64_t region_mailbox(uint64_t *ret_argument);
 size_t region_used_bytes(void); /* backed by memory */
 size_t region_bytes(void);
 
-/* Copy to a file descriptor; a negative errno on failure. */
+/* Copy to a file descriptor; a negative errno on failure. Both locks held. */
 int region_copy(int fd);
+
+/* Guards the tables of the sampler and their parts of the region. */
+extern struct lock profile_lock;
 
 #endif

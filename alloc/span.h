@@ -37,6 +37,7 @@ struct block { /* a free block */
 
 struct heap;
 struct mp_component;
+struct tag;
 struct track;
 
 enum span_kind {
@@ -52,6 +53,7 @@ enum span_kind {
     SPAN_CONFINED,  /* a freed large block that nobody may touch yet, harden.h */
     SPAN_POCKETED, /* first span of a run that was released and waits to be wanted again */
     SPAN_KEPT,     /* a large block that its thread keeps for its next, large_cache.h */
+    SPAN_SAMPLED, /* small blocks that are sampled, pool.h */
 };
 
 /*
@@ -85,13 +87,17 @@ struct span {
     union {
         struct heap *heap;              /* slab: atomic, changes only by its owner */
         struct mp_component *component; /* large */
+        struct tag *tags;               /* of sampled blocks: pool.c */
         struct span *age_prev;          /* dirty run */
     };
     union {
         struct span *next; /* slab: list of its heap; free run: list of its length */
         size_t asked;      /* large, hardened: the request; else 0 */
     };
-    struct span *prev;
+    union {
+        struct span *prev;
+        size_t sample; /* large: the record of it, if it is sampled; else 0 */
+    };
     union {
         struct span *pending_next; /* slab: whoever queued it */
         struct {

@@ -198,6 +198,8 @@ static struct thread *thread_start(void)
     t->is_digging = false;
     t->trims_seen = load_relaxed(&trim_requests);
     t->flushed_ms = os_coarse_ms();
+    t->thread_id = 0;
+    t->name = t->operation = 0;
     large_cache_enlist(&t->large_cache);
     lock_lock(&threads_lock);
     register_locked(t);

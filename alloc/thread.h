@@ -27,6 +27,14 @@ struct thread {
     bool is_armed;   /* its end will be heard of */
     bool is_gone;    /* of a thread that did not survive fork */
     struct large_cache large_cache;
+    /* Its thread, for samples: */
+    int64_t sample_gap; /* bytes of large blocks to the next; below 0: look */
+    uint32_t sample_epoch;
+    uint32_t named_ms;  /* when the name was asked for */
+    uint16_t name;      /* its number */
+    uint16_t operation; /* the same of what it does */
+    uint64_t thread_id; /* 0: not asked yet */
+    uint64_t random;
 };
 
 /* 24 bytes of static TLS, so that dlopen of the library finds room. */

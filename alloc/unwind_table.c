@@ -46,7 +46,7 @@ bool unwind_find_module(uintptr_t address, struct unwind_module *ret)
  * is built: behind the ELF header, in the first page of its mapping. A static program is
  * said to be mapped from its code on; the kernel tells where its headers are.
  */
-static const ElfW(Phdr) * program_headers(const struct unwind_module *m, size_t *ret_n)
+const void *unwind_module_headers(const struct unwind_module *m, size_t *ret_n)
 {
     const ElfW(Ehdr) *elf = (const ElfW(Ehdr) *)m->start;
 
@@ -68,7 +68,7 @@ static bool find_segment(
     const struct unwind_module *m, uintptr_t address, struct cfi_range *ret)
 {
     size_t n = 0;
-    const ElfW(Phdr) *p = program_headers(m, &n);
+    const ElfW(Phdr) *p = unwind_module_headers(m, &n);
 
     for (size_t i = 0; p != NULL && i < n; i++) {
         uintptr_t start = m->bias + p[i].p_vaddr;
@@ -126,7 +126,7 @@ static uint64_t identity_of(
 {
     uint64_t h = m->start * 3 + m->end * 5 + (uintptr_t)m->hdr * 7;
     size_t n = 0;
-    const ElfW(Phdr) *p = program_headers(m, &n);
+    const ElfW(Phdr) *p = unwind_module_headers(m, &n);
 
     h = mix(h, m->hdr, bits_min(TABLE_BYTES, (size_t)(range->end - m->hdr)));
     for (size_t i = 0; p != NULL && i < n; i++) {

@@ -23,6 +23,9 @@ struct unwind_module {
 /* The module that an address lies in. False: none. */
 bool unwind_find_module(uintptr_t address, struct unwind_module *ret);
 
+/* Its ELF program headers in memory; NULL: they are not where they are looked for. */
+const void *unwind_module_headers(const struct unwind_module *m, size_t *ret_count);
+
 /*
  * A rule says how to get from a frame to its caller's with the stack pointer and the frame
  * pointer alone, which is enough for nearly all code:

@@ -275,13 +275,14 @@ struct mp_region_sampling {
     uint64_t name_count;
     uint64_t frames_refused_total;  /* stacks that found no room: cut at the root end */
     uint64_t sites_refused_total;   /* samples that went to (overflow) */
-    uint64_t samples_refused_total; /* samples that are in the sums but not listed */
+    uint64_t samples_refused_total; /* samples without memory: missing in the sums */
     uint64_t names_refused_total;
     uint64_t stacks_truncated_total; /* deeper than 128 frames */
     uint64_t stacks_lost_total;      /* the unwinder did not reach the thread's start */
     uint64_t peak_number;            /* see mp_region_site */
     uint64_t peak_ns;                /* CLOCK_REALTIME */
     double peak_bytes;               /* estimate of live bytes at the peak */
+    uint64_t samples_unlisted_total; /* in the sums of their site, but not listed */
 };
 
 /*

@@ -10,8 +10,11 @@
 #include "harden.h"
 #include "large.h"
 #include "malloc.h"
+#include "options.h"
 #include "os.h"
 #include "publish.h"
+#include "region.h"
+#include "sample.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -215,6 +218,15 @@ static void expect_nothing_lives(void)
     }
 }
 
+/* As when a region was made; readers of it are for other tests. */
+static void begin_sampling(uint64_t interval)
+{
+    options.sample_bytes = interval;
+    lock_lock(&profile_lock);
+    sample_start_locked();
+    lock_unlock(&profile_lock);
+}
+
 int main(int argc, char **argv)
 {
     uint64_t seconds = argc >= 3 ? strtoull(argv[2], NULL, 10) : 2;
@@ -223,6 +235,10 @@ int main(int argc, char **argv)
 
     if (argc == 4 && strcmp(argv[3], "--hardened") == 0) {
         harden_start();
+    } else if (argc == 4 && strcmp(argv[3], "--sampled") == 0) {
+        begin_sampling(8192);
+    } else if (argc == 4 && strcmp(argv[3], "--exact") == 0) {
+        begin_sampling(MP_SAMPLING_EXACT);
     }
     for (unsigned i = 1; i < COMPONENTS; i++) {
         char name[16];

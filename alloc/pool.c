@@ -1,0 +1,208 @@
+#include "pool.h"
+
+#include "check.h"
+#include "own_memory.h"
+
+enum {
+    SMALLEST = 4, /* 16 bytes: log2 */
+    BINS = 12,    /* up to 32 KiB */
+};
+static_assert(SLAB_MAX == (size_t)1 << (SMALLEST + BINS - 1), "the last bin holds all");
+
+/* What is known of each block of a span; as many as there are. */
+struct tag {
+    uint32_t record; /* 0: free */
+    uint16_t row;
+    uint16_t cls;
+};
+
+static struct span *open_spans[BINS]; /* with free blocks, linked by next and prev */
+static struct tag *unused_tags[BINS]; /* linked through their first word */
+static struct pool_counts *counts[COMPONENT_ROWS]; /* each made once; atomic */
+
+static unsigned bin_of(size_t bytes)
+{
+    return bytes <= 16 ? 0 : bits_log2(bytes - 1) + 1 - SMALLEST;
+}
+
+static size_t block_bytes(unsigned bin)
+{
+    return (size_t)1 << (bin + SMALLEST);
+}
+
+static unsigned capacity(unsigned bin)
+{
+    return (unsigned)(SPAN_BYTES >> (bin + SMALLEST));
+}
+
+/* ---- spans of a bin: s->cls is the bin, s->left_base how many blocks are live ---- */
+
+static void open_span(struct span *s)
+{
+    struct span *first = open_spans[s->cls];
+
+    s->prev = NULL;
+    s->next = first;
+    if (first != NULL) {
+        first->prev = s;
+    }
+    open_spans[s->cls] = s;
+}
+
+static void close_span(struct span *s)
+{
+    if (s->prev != NULL) {
+        s->prev->next = s->next;
+    } else {
+        open_spans[s->cls] = s->next;
+    }
+    if (s->next != NULL) {
+        s->next->prev = s->prev;
+    }
+}
+
+static struct tag *obtain_tags(unsigned bin)
+{
+    struct tag *tags = unused_tags[bin];
+
+    if (tags != NULL) {
+        unused_tags[bin] = *(struct tag **)tags;
+        *(struct tag **)tags = NULL;
+        return tags;
+    }
+    return own_alloc_locked(bits_max(capacity(bin) * sizeof(*tags), sizeof(tags)));
+}
+
+static void recycle_tags(struct tag *tags, unsigned bin)
+{
+    *(struct tag **)tags = unused_tags[bin];
+    unused_tags[bin] = tags;
+}
+
+static struct span *make_span(unsigned bin)
+{
+    struct tag *tags = obtain_tags(bin);
+    struct span *s;
+    bool is_clean;
+
+    if (tags == NULL) {
+        return NULL;
+    }
+    s = span_acquire(1, 1, &is_clean);
+    if (s == NULL) {
+        recycle_tags(tags, bin);
+        return NULL;
+    }
+    s->owner = 0;
+    s->local = NULL;
+    s->touched_before = (uint8_t)bits_min(s->touched, SLAB_TOUCHED);
+    s->left_base = 0;
+    s->carved = 0;
+    s->cls = (uint8_t)bin;
+    s->tags = tags;
+    store_release(&s->kind, (uint8_t)SPAN_SAMPLED); /* pairs with the sweep */
+    open_span(s);
+    return s;
+}
+
+size_t pool_touched_bytes(const struct span *s)
+{
+    size_t carved = (size_t)load_relaxed(&s->carved)
+                    << (load_relaxed(&s->cls) + SMALLEST);
+
+    return bits_min(
+        bits_max(carved, slab_touched_before(s) << SPAN_PART_SHIFT), SPAN_BYTES);
+}
+
+/* ---- blocks ---- */
+
+static size_t index_of(const struct span *s, const void *p)
+{
+    return ((uintptr_t)p & (SPAN_BYTES - 1)) >> (s->cls + SMALLEST);
+}
+
+static struct pool_counts *obtain_counts(const struct mp_component *c)
+{
+    struct pool_counts **slot = &counts[c->row];
+
+    if (*slot == NULL) {
+        store_release(
+            slot, own_alloc_locked(sizeof(**slot))); /* pairs with pool_counts_of */
+    }
+    return *slot;
+}
+
+const struct pool_counts *pool_counts_of(const struct mp_component *c)
+{
+    return load_acquire(&counts[c->row]); /* pairs with obtain_counts */
+}
+
+static struct block *take_block(struct span *s)
+{
+    struct block *b = s->local;
+
+    if (b != NULL) {
+        s->local = b->next;
+    } else {
+        b = (struct block *)(span_address(s) + s->carved * block_bytes(s->cls));
+        store_relaxed(&s->carved, (uint16_t)(s->carved + 1));
+    }
+    if (++s->left_base == capacity(s->cls)) {
+        close_span(s);
+    }
+    return b;
+}
+
+void *pool_alloc_locked(struct mp_component *c, unsigned cls, uint32_t record)
+{
+    unsigned bin = bin_of(sizeclass_bytes(cls));
+    struct pool_counts *n = obtain_counts(c);
+    struct span *s = open_spans[bin];
+    struct block *b;
+
+    if (n != NULL && s == NULL) {
+        s = make_span(bin);
+    }
+    if (n == NULL || s == NULL) {
+        return NULL;
+    }
+    b = take_block(s);
+    s->tags[index_of(s, b)] =
+        (struct tag){.record = record, .row = c->row, .cls = (uint16_t)cls};
+    /* release: a sweep that sees it freed sees it allocated. */
+    store_release(&n->allocated[cls], n->allocated[cls] + 1);
+    return b;
+}
+
+uint32_t pool_find_locked(const struct span *s, const void *p, unsigned *ret_cls)
+{
+    size_t index = index_of(s, p);
+    const struct tag *tag = &s->tags[index];
+
+    if (((uintptr_t)p & (block_bytes(s->cls) - 1)) != 0 || index >= s->carved) {
+        return 0;
+    }
+    *ret_cls = tag->cls;
+    return tag->record;
+}
+
+void pool_free_locked(struct span *s, void *p)
+{
+    struct tag *tag = &s->tags[index_of(s, p)];
+    struct pool_counts *n = counts[tag->row];
+    struct block *b = p;
+
+    store_release(&n->freed[tag->cls], n->freed[tag->cls] + 1);
+    *tag = (struct tag){0};
+    b->next = s->local;
+    s->local = b;
+    if (s->left_base-- == capacity(s->cls)) {
+        open_span(s);
+    }
+    /* Empty: away with it, unless it is the only one that has room. */
+    if (s->left_base == 0 && (s->next != NULL || s->prev != NULL)) {
+        close_span(s);
+        recycle_tags(s->tags, s->cls);
+        span_release(s, 1, span_parts_of(pool_touched_bytes(s)));
+    }
+}

@@ -1,0 +1,553 @@
+#include "sample.h"
+
+#include "modules.h"
+#include "names.h"
+#include "options.h"
+#include "own_memory.h"
+#include "poisson.h"
+#include "pool.h"
+#include "region.h"
+#include "sites.h"
+#include "stacks.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+    NAME_MS = 20,      /* a thread's name is asked for again after so long */
+    GOVERN_MS = 10,    /* between looks at the cost */
+    RECOVER_MS = 1000, /* cheap for so long: R is halved again */
+    COST_SHARE =
+        100, /* 1 / share of the time may go into sampling; a quarter is cheap */
+    BURST_NS = 2000000,    /* so much may be spent in advance: first samples are dear */
+    COST_MOST_NS = 100000, /* of one sample: what is more, another thread had */
+    HUGE_BUCKETS = 64,
+};
+
+uint32_t sample_epoch = 1;
+
+/* profile_lock; interval is read without, too. */
+static uint64_t interval = MP_SAMPLING_OFF; /* atomic: R in force */
+static uint64_t wanted = MP_SAMPLING_OFF;
+static uint64_t doublings;
+static uint64_t changes;
+static bool is_started;
+static uint64_t cost_ns; /* relaxed atomic */
+
+static struct {
+    uint32_t looked_ms;
+    uint64_t cpu_ns; /* at the last look */
+    uint64_t cost_ns;
+    int64_t debt_ns;   /* what was spent beyond the share; below 0: saved */
+    uint32_t since_ms; /* of the time over which it may turn out to be cheap */
+    uint64_t since_cpu_ns;
+    uint64_t since_cost_ns;
+} governor;
+
+/* Huge blocks that are sampled. */
+struct huge_sample {
+    const void *block;
+    uint32_t record;
+    struct huge_sample *next;
+};
+static struct huge_sample *huge_samples[HUGE_BUCKETS];
+static struct huge_sample *huge_unused;
+static size_t huge_count; /* atomic */
+
+/* ---- who and where ---- */
+
+/* What is on the stack when it is taken needs no lock. */
+struct capture {
+    struct stack stack;
+    uint64_t start_ns;
+    uint64_t thread_id;
+    char name[16]; /* "": as it was */
+    bool has_name;
+};
+
+static void ask_for_name(struct capture *c, struct thread *t)
+{
+    uint32_t now_ms = os_coarse_ms();
+
+    c->has_name = false;
+    if (os_is_sandboxed() || (t->name != 0 && now_ms - t->named_ms < NAME_MS)) {
+        return;
+    }
+    t->named_ms = now_ms;
+    c->has_name = os_thread_name(c->name, sizeof(c->name));
+}
+
+static NOINLINE void capture(struct capture *c)
+{
+    struct thread *t = thread_local_state.thread;
+
+    c->start_ns = os_monotonic_ns();
+    c->stack.count = unwind_here(c->stack.pcs, UNWIND_MOST, &c->stack.info);
+    if (t->thread_id == 0) {
+        t->thread_id = os_thread_id();
+    }
+    c->thread_id = t->thread_id;
+    ask_for_name(c, t);
+}
+
+static struct site_key key_locked(
+    const struct capture *capture, const struct mp_component *c, unsigned cls)
+{
+    struct thread *t = thread_local_state.thread;
+
+    if (capture->has_name) {
+        t->name = names_intern_locked(capture->name);
+    }
+    return (struct site_key){
+        .frame = stacks_intern_locked(&capture->stack),
+        .component = c->row,
+        .class_number = (uint16_t)cls,
+        .operation = t->operation,
+        .thread = t->name,
+        .flags = capture->stack.info.end == UNWIND_TRUNCATED ? MP_SITE_TRUNCATED
+                 : capture->stack.info.end == UNWIND_LOST    ? MP_SITE_LOST
+                                                             : 0,
+    };
+}
+
+static struct sampled sampled_of(
+    const struct capture *c, size_t bytes, size_t size, uint64_t r)
+{
+    return (struct sampled){
+        .bytes = bytes,
+        .requested = bits_min(size, bytes),
+        .interval = r,
+        .born_ns = c->start_ns,
+        .thread_id = c->thread_id,
+    };
+}
+
+/* ---- what readers see ---- */
+
+static void describe_locked(void)
+{
+    struct mp_region_sampling *out = region_sampling();
+    struct mp_region_sampling s = {
+        .interval_bytes = interval,
+        .wanted_bytes = wanted,
+        .doublings_total = doublings,
+        .changes_total = changes,
+        .cost_ns_total = load_relaxed(&cost_ns),
+        .memory_bytes = own_bytes_locked(),
+        .memory_max_bytes = own_most_locked(),
+        .frame_count = stacks_count_locked(),
+        .name_count = names_count_locked(),
+        .frames_refused_total = stacks_refused_locked(),
+        .names_refused_total = names_refused_locked(),
+        .stacks_truncated_total = load_relaxed(&unwind_counts.truncated),
+        .stacks_lost_total = load_relaxed(&unwind_counts.lost),
+    };
+
+    if (out == NULL) {
+        return;
+    }
+    sites_describe_locked(&s);
+    s.seq = load_relaxed(&out->seq) & ~(uint64_t)1;
+    region_publish(&out->seq, &s.seq, sizeof(s));
+}
+
+static void count_cost(uint64_t start_ns)
+{
+    add_relaxed(&cost_ns, bits_min(os_monotonic_ns() - start_ns, COST_MOST_NS));
+}
+
+/* ---- blocks of slabs ---- */
+
+static uint32_t cut_gap(uint64_t blocks)
+{
+    return blocks >= HEAP_GAP_MOST ? HEAP_GAP_CUT | HEAP_GAP_MOST
+                                   : (uint32_t)blocks + 1;
+}
+
+static void draw(struct heap *h, unsigned cls)
+{
+    uint64_t r = load_relaxed(&interval);
+
+    h->gap[cls] = r == MP_SAMPLING_OFF
+                      ? HEAP_GAP_CUT | HEAP_GAP_MOST
+                      : cut_gap(poisson_gap(&h->random, sizeclass_bytes(cls), r));
+}
+
+static void follow_epoch(struct heap *h)
+{
+    h->sample_epoch = load_relaxed(&sample_epoch);
+    memset(h->gap, 0, sizeof(h->gap));
+    os_random(&h->random, sizeof(h->random));
+    h->random |= 1;
+}
+
+/* NULL: no memory. */
+static NOINLINE void *sample_small(struct mp_component *c, unsigned cls, size_t size)
+{
+    uint64_t r = load_relaxed(&interval);
+    struct capture here;
+    void *p = NULL;
+
+    capture(&here);
+    lock_lock(&profile_lock);
+    if (r == load_relaxed(&interval) && is_started) {
+        struct site_key key = key_locked(&here, c, cls);
+        struct sampled s = sampled_of(&here, sizeclass_bytes(cls), size, r);
+        uint32_t record = sites_allocated_locked(&key, &s);
+
+        p = record != 0 ? pool_alloc_locked(c, cls, record) : NULL;
+        if (p == NULL && record != 0) {
+            sites_freed_locked(record, here.start_ns);
+        }
+        describe_locked();
+    }
+    lock_unlock(&profile_lock);
+    count_cost(here.start_ns);
+    return p;
+}
+
+NOINLINE void *sample_alloc_slow(struct heap *h, unsigned cls, size_t size)
+{
+    bool is_cut = (h->gap[cls] & HEAP_GAP_CUT) != 0;
+    void *p;
+
+    if (h->sample_epoch != load_relaxed(&sample_epoch)) {
+        follow_epoch(h);
+    }
+    if (h->gap[cls] == 0 || is_cut) {
+        draw(h, cls);
+    }
+    if (heap_gap_left(h->gap[cls]) != 0) {
+        return NULL;
+    }
+    p = sample_small(h->component, cls, size);
+    draw(h, cls);
+    if (p != NULL) {
+        h->zeroed[cls] = false;
+    } else { /* not counted, but that it would have been: the next one is drawn anew */
+        h->gap[cls] += heap_gap_left(h->gap[cls]) == 0;
+    }
+    return p;
+}
+
+bool sample_try_free(struct span *s, void *p)
+{
+    uint64_t start_ns = os_monotonic_ns();
+    uint32_t record = 0;
+    unsigned cls;
+
+    lock_lock(&profile_lock);
+    if (load_relaxed(&s->kind) == SPAN_SAMPLED) {
+        record = pool_find_locked(s, p, &cls);
+    }
+    if (record != 0) {
+        sites_freed_locked(record, start_ns);
+        pool_free_locked(s, p);
+        describe_locked();
+    }
+    lock_unlock(&profile_lock);
+    count_cost(start_ns);
+    return record != 0;
+}
+
+bool sample_find(const struct span *s, const void *p, size_t *ret_bytes)
+{
+    bool is_found = false;
+    unsigned cls;
+
+    lock_lock(&profile_lock);
+    if (load_relaxed(&s->kind) == SPAN_SAMPLED && pool_find_locked(s, p, &cls) != 0) {
+        *ret_bytes = sizeclass_bytes(cls);
+        is_found = true;
+    }
+    lock_unlock(&profile_lock);
+    return is_found;
+}
+
+/* ---- larger ones ---- */
+
+static int64_t draw_bytes(struct thread *t)
+{
+    uint64_t r = load_relaxed(&interval);
+    uint64_t most = INT64_MAX / 4;
+
+    return r == MP_SAMPLING_OFF
+               ? (int64_t)most
+               : (int64_t)bits_min(poisson_gap(&t->random, 1, r), most);
+}
+
+static unsigned bucket_of(const void *p)
+{
+    return (unsigned)((uintptr_t)p >> 12) * 0x9e3779b9u >> 26;
+}
+
+static bool put_huge_locked(const void *p, uint32_t record)
+{
+    struct huge_sample *h = huge_unused;
+
+    if (h != NULL) {
+        huge_unused = h->next;
+    } else {
+        h = own_alloc_locked(sizeof(*h));
+    }
+    if (h == NULL) {
+        return false;
+    }
+    *h = (struct huge_sample){p, record, huge_samples[bucket_of(p)]};
+    huge_samples[bucket_of(p)] = h;
+    store_relaxed(&huge_count, huge_count + 1);
+    return true;
+}
+
+static NOINLINE void sample_it(
+    struct mp_component *c, void *p, size_t bytes, size_t size)
+{
+    uint64_t r = load_relaxed(&interval);
+    struct span *span = span_find(p);
+    struct capture here;
+
+    capture(&here);
+    lock_lock(&profile_lock);
+    if (r == load_relaxed(&interval) && is_started) {
+        struct site_key key = key_locked(&here, c, sizeclass_of_large(bytes));
+        struct sampled s = sampled_of(&here, bytes, size, r);
+        uint32_t record = sites_allocated_locked(&key, &s);
+
+        if (record != 0 && span != NULL) {
+            span->sample = record;
+        } else if (record != 0 && !put_huge_locked(p, record)) {
+            sites_freed_locked(record, here.start_ns);
+        }
+        describe_locked();
+    }
+    lock_unlock(&profile_lock);
+    count_cost(here.start_ns);
+}
+
+NOINLINE void sample_large_slow(
+    struct mp_component *c, void *p, size_t bytes, size_t size)
+{
+    struct thread *t = thread_local_state.thread;
+
+    if (t->sample_epoch != load_relaxed(&sample_epoch)) {
+        t->sample_epoch = load_relaxed(&sample_epoch);
+        os_random(&t->random, sizeof(t->random));
+        t->random |= 1;
+        t->sample_gap = draw_bytes(t) - (int64_t)bytes;
+        if (t->sample_gap >= 0) {
+            return;
+        }
+    }
+    if (load_relaxed(&interval) != MP_SAMPLING_OFF) {
+        sample_it(c, p, bytes, size);
+    }
+    t->sample_gap = draw_bytes(t);
+}
+
+void sample_drop(uint32_t record)
+{
+    uint64_t start_ns;
+
+    if (record == 0) {
+        return;
+    }
+    start_ns = os_monotonic_ns();
+    lock_lock(&profile_lock);
+    sites_freed_locked(record, start_ns);
+    describe_locked();
+    lock_unlock(&profile_lock);
+    count_cost(start_ns);
+}
+
+void sample_drop_large(struct span *s)
+{
+    uint32_t record;
+
+    lock_lock(&profile_lock);
+    record = (uint32_t)s->sample; /* of two that free it, one gets it */
+    s->sample = 0;
+    lock_unlock(&profile_lock);
+    sample_drop(record);
+}
+
+uint32_t sample_take_huge(const void *p)
+{
+    struct huge_sample **at = &huge_samples[bucket_of(p)];
+    uint32_t record = 0;
+
+    if (load_relaxed(&huge_count) == 0) {
+        return 0;
+    }
+    lock_lock(&profile_lock);
+    while (*at != NULL && (*at)->block != p) {
+        at = &(*at)->next;
+    }
+    if (*at != NULL) {
+        struct huge_sample *h = *at;
+
+        record = h->record;
+        *at = h->next;
+        h->next = huge_unused;
+        huge_unused = h;
+        store_relaxed(&huge_count, huge_count - 1);
+    }
+    lock_unlock(&profile_lock);
+    return record;
+}
+
+void sample_put_huge(const void *p, uint32_t record)
+{
+    if (record != 0) {
+        lock_lock(&profile_lock);
+        put_huge_locked(p, record); /* the entry that it had is unused */
+        lock_unlock(&profile_lock);
+    }
+}
+
+/* ---- the interval ---- */
+
+static void begin_period(uint32_t now_ms, uint64_t cpu_ns, uint64_t cost)
+{
+    governor.since_ms = now_ms;
+    governor.since_cpu_ns = cpu_ns;
+    governor.since_cost_ns = cost;
+}
+
+static void set_interval_locked(uint64_t r)
+{
+    if (r != interval) {
+        store_relaxed(&interval, r);
+        changes++;
+        store_relaxed(&sample_epoch, sample_epoch + 1);
+    }
+}
+
+/*
+ * In exact mode everything is recorded: then the cap is what one would give a profiler, not
+ * what one would leave in production.
+ */
+static void set_cap_locked(void)
+{
+    own_set_most_locked(options.sample_memory_bytes != 0 ? options.sample_memory_bytes
+                        : wanted == MP_SAMPLING_EXACT    ? 4 * GIB
+                                                         : 32 * MIB);
+}
+
+static void follow_wanted_locked(void)
+{
+    set_cap_locked();
+    set_interval_locked(is_started ? wanted : MP_SAMPLING_OFF);
+    governor.debt_ns = 0;
+    begin_period(os_coarse_ms(), governor.cpu_ns, governor.cost_ns);
+    describe_locked();
+}
+
+void sample_start_locked(void)
+{
+    is_started = true;
+    if (changes == 0) {
+        wanted = options.sample_bytes;
+    }
+    sites_set_clock_locked(os_realtime_ns(), os_monotonic_ns());
+    if (track_all) { /* hardened: every block has its place already */
+        wanted = MP_SAMPLING_OFF;
+    }
+    governor.cpu_ns = os_cpu_ns();
+    governor.cost_ns = load_relaxed(&cost_ns);
+    follow_wanted_locked();
+    modules_write_all_locked();
+    names_write_all_locked();
+    stacks_write_all_locked();
+    sites_write_all_locked();
+    describe_locked();
+}
+
+int sample_set_interval(uint64_t r)
+{
+    if (r != MP_SAMPLING_OFF && r > SAMPLE_MOST) {
+        return -EINVAL;
+    }
+    if (!CONFIG_PROFILE || track_all) {
+        return -ENOSYS;
+    }
+    lock_lock(&profile_lock);
+    wanted = r;
+    changes += changes == 0; /* before the start: the option does not undo it */
+    follow_wanted_locked();
+    lock_unlock(&profile_lock);
+    return 0;
+}
+
+void sample_set_operation(const char *name)
+{
+    if (thread_local_state.thread == NULL && thread_install_heap() == NULL) {
+        return;
+    }
+    lock_lock(&profile_lock);
+    thread_local_state.thread->operation = names_intern_locked(name);
+    lock_unlock(&profile_lock);
+}
+
+/* ---- the governor ---- */
+
+/*
+ * Sampling costs what it costs: too much of the time of this process, and R is doubled; so
+ * little that it could well be half, and it goes back towards what was wanted. Each sample
+ * keeps its R, and which R holds does not depend on the block, so that sums stay unbiased.
+ */
+static void govern_locked(uint32_t now_ms)
+{
+    uint64_t cpu_ns = os_cpu_ns();
+    uint64_t cost = load_relaxed(&cost_ns);
+
+    governor.debt_ns += (int64_t)(cost - governor.cost_ns)
+                        - (int64_t)(cpu_ns - governor.cpu_ns) / COST_SHARE;
+    if (governor.debt_ns < -BURST_NS) {
+        governor.debt_ns = -BURST_NS;
+    }
+    governor.cpu_ns = cpu_ns;
+    governor.cost_ns = cost;
+    if (governor.debt_ns > BURST_NS && interval <= SAMPLE_MOST / 2) {
+        doublings++;
+        set_interval_locked(2 * interval);
+        governor.debt_ns = 0;
+        begin_period(now_ms, cpu_ns, cost);
+    } else if (now_ms - governor.since_ms >= RECOVER_MS) {
+        if (interval > wanted
+            && (cost - governor.since_cost_ns) * COST_SHARE * 4
+                   < cpu_ns - governor.since_cpu_ns) {
+            set_interval_locked(bits_max(interval / 2, wanted));
+        }
+        begin_period(now_ms, cpu_ns, cost);
+    }
+}
+
+void sample_tick(uint32_t now_ms)
+{
+    if (!is_started || now_ms - governor.looked_ms < GOVERN_MS) {
+        return;
+    }
+    lock_lock(&profile_lock);
+    governor.looked_ms = now_ms;
+    sites_set_clock_locked(os_realtime_ns(), os_monotonic_ns());
+    if (interval != MP_SAMPLING_OFF && interval != MP_SAMPLING_EXACT
+        && options.sample_governor && !os_is_sandboxed()
+        && (load_relaxed(&cost_ns) != governor.cost_ns || interval != wanted)) {
+        govern_locked(now_ms);
+    }
+    describe_locked();
+    lock_unlock(&profile_lock);
+}
+
+void sample_after_fork_in_child(void)
+{
+    struct thread *t = thread_local_state.thread;
+
+    lock_reset(
+        &profile_lock); /* a raw clone's child may have it from a thread that is lost */
+    if (t != NULL) {
+        t->thread_id = 0;
+    }
+    store_relaxed(
+        &sample_epoch, sample_epoch + 1); /* other numbers than the parent's */
+}

@@ -1,0 +1,392 @@
+#include "sites.h"
+
+#include "atomic.h"
+#include "bits.h"
+#include "own_memory.h"
+#include "poisson.h"
+#include "region.h"
+
+#include <string.h>
+
+enum {
+    SITE_SHIFT = 5,
+    SITES = 1 << SITE_SHIFT, /* of a chunk */
+    SLOTS_FIRST = 256,
+    RECORD_SHIFT = 8,
+    RECORDS = 1 << RECORD_SHIFT, /* of a chunk */
+    CHUNK_SHIFT = 8,
+    CHUNKS = 1 << CHUNK_SHIFT, /* of a page of the directory */
+    PAGES = 1024,              /* 67 million samples */
+    OVERFLOW = 0,
+    FREE = UINT32_MAX, /* site of a record that is not in use */
+};
+
+struct record {
+    struct sampled sampled;
+    uint32_t site;
+    uint32_t next_free;
+};
+
+static struct mp_region_site *site_chunks[MP_REGION_SITES_MAX / SITES];
+static size_t site_count = 1; /* with (overflow), whose chunk is made by the first */
+static uint32_t *slots;       /* open addressing, a power of two; 0: empty */
+static size_t slot_count;
+
+static struct record **record_pages[PAGES];
+static size_t record_count = 1; /* number 0 is none */
+static uint32_t first_free;     /* 0: none */
+
+static double live_bytes; /* estimate */
+static double peak_bytes;
+static uint64_t peak_number;
+static uint64_t peak_ns;
+static uint64_t realtime_less_monotonic;
+static struct {
+    uint64_t allocated;
+    uint64_t freed;
+    uint64_t sites_refused;
+    uint64_t refused;
+    uint64_t unlisted;
+} total;
+
+/* ---- records in the region ---- */
+
+static struct mp_region_site *site_of(size_t number)
+{
+    return &site_chunks[number >> SITE_SHIFT][number & (SITES - 1)];
+}
+
+static void write_site(size_t number)
+{
+    struct mp_region_site *s = site_of(number);
+    struct mp_region_site *out = region_site(number);
+
+    if (out != NULL) {
+        region_publish(&out->seq, &s->seq, sizeof(*s));
+        s->seq += 2;
+    }
+}
+
+static struct record *record_of(size_t number)
+{
+    size_t chunk = number >> RECORD_SHIFT;
+
+    return &record_pages[chunk >> CHUNK_SHIFT][chunk & (CHUNKS - 1)]
+                        [number & (RECORDS - 1)];
+}
+
+static void write_record(size_t number, bool is_live)
+{
+    const struct record *r = record_of(number);
+    struct mp_region_sample *out = region_sample(number - 1);
+    struct mp_region_sample sample = {
+        .is_live = is_live,
+        .site = r->site,
+        .bytes = r->sampled.bytes,
+        .requested = r->sampled.requested,
+        .interval = r->sampled.interval,
+        .born_ns = r->sampled.born_ns,
+        .thread_id = r->sampled.thread_id,
+    };
+
+    if (out == NULL) {
+        total.unlisted += is_live;
+        return;
+    }
+    sample.seq = load_relaxed(&out->seq) & ~(uint64_t)1; /* whatever is there will do */
+    region_publish(&out->seq, &sample.seq, sizeof(sample));
+}
+
+/* ---- sites ---- */
+
+static bool has_key(const struct mp_region_site *s, const struct site_key *key)
+{
+    return s->frame == key->frame && s->component == key->component
+           && s->class_number == key->class_number && s->operation == key->operation
+           && s->thread == key->thread && s->flags == key->flags;
+}
+
+static uint64_t hash_of(const struct site_key *key)
+{
+    uint64_t hash = ((uint64_t)key->frame << 32 | key->component) * 0x9e3779b97f4a7c15u;
+
+    hash ^= hash >> 32;
+    hash += (uint64_t)key->class_number << 48 | (uint64_t)key->operation << 32
+            | (uint32_t)key->thread << 16 | key->flags;
+    hash *= 0x9e3779b97f4a7c15u;
+    return hash ^ hash >> 29;
+}
+
+static struct site_key key_of(const struct mp_region_site *s)
+{
+    return (struct site_key){
+        s->frame, s->component, s->class_number, s->operation, s->thread, s->flags};
+}
+
+static size_t slot_for(const struct site_key *key)
+{
+    size_t at = hash_of(key) & (slot_count - 1);
+
+    while (slots[at] != 0 && !has_key(site_of(slots[at]), key)) {
+        at = (at + 1) & (slot_count - 1);
+    }
+    return at;
+}
+
+static bool grow(void)
+{
+    size_t wanted = slot_count == 0 ? SLOTS_FIRST : 2 * slot_count;
+    uint32_t *more = own_alloc_locked(wanted * sizeof(*more));
+
+    if (more == NULL) {
+        return false;
+    }
+    slots = more;
+    slot_count = wanted;
+    for (size_t i = 1; i < site_count; i++) {
+        struct site_key key = key_of(site_of(i));
+
+        slots[slot_for(&key)] = (uint32_t)i;
+    }
+    return true;
+}
+
+/* Room for one more, in its chunk and in the slots. */
+static bool has_room(void)
+{
+    struct mp_region_site **chunk = &site_chunks[site_count >> SITE_SHIFT];
+
+    if (site_count >= MP_REGION_SITES_MAX) {
+        return false;
+    }
+    if (2 * site_count >= slot_count && !grow()
+        && (slot_count == 0 || site_count >= slot_count - 1)) {
+        return false;
+    }
+    if (*chunk == NULL) {
+        *chunk = own_alloc_locked(SITES * sizeof(**chunk));
+    }
+    return *chunk != NULL;
+}
+
+/* OVERFLOW when there is no room. Its chunk is there: ensured before. */
+static uint32_t find_site(const struct site_key *key)
+{
+    size_t at = slot_count != 0 ? slot_for(key) : 0;
+    struct mp_region_site *s;
+
+    if (slot_count != 0 && slots[at] != 0) {
+        return slots[at];
+    }
+    if (!has_room()) {
+        total.sites_refused++;
+        return OVERFLOW;
+    }
+    at = slot_for(key);
+    slots[at] = (uint32_t)site_count;
+    s = site_of(site_count);
+    *s = (struct mp_region_site){
+        .frame = key->frame,
+        .component = key->component,
+        .class_number = key->class_number,
+        .operation = key->operation,
+        .thread = key->thread,
+        .flags = key->flags,
+        .peak_number = peak_number, /* nothing was here then */
+    };
+    return (uint32_t)site_count++;
+}
+
+/* Before a site changes: as it is, it was at the peak. */
+static void remember_peak(struct mp_region_site *s)
+{
+    if (s->peak_number != peak_number) {
+        s->peak_number = peak_number;
+        s->peak_samples = s->allocated_samples - s->freed_samples;
+        s->peak_blocks = s->allocated_blocks - s->freed_blocks;
+        s->peak_bytes = s->allocated_bytes - s->freed_bytes;
+        s->peak_bytes_variance = s->allocated_bytes_variance - s->freed_bytes_variance;
+    }
+}
+
+struct weight {
+    double blocks;
+    double bytes;
+    double requested;
+    double blocks_variance;
+    double bytes_variance;
+};
+
+static struct weight weight_of(const struct sampled *s)
+{
+    double chance = poisson_chance((double)s->bytes, (double)s->interval);
+    double bytes = (double)s->bytes;
+    double variance = (1 - chance) / (chance * chance);
+
+    return (struct weight){
+        .blocks = 1 / chance,
+        .bytes = bytes / chance,
+        .requested = (double)s->requested / chance,
+        .blocks_variance = variance,
+        .bytes_variance = bytes * bytes * variance,
+    };
+}
+
+static void add_allocated(struct mp_region_site *s, const struct sampled *sampled)
+{
+    struct weight w = weight_of(sampled);
+    uint64_t now_ns = sampled->born_ns + realtime_less_monotonic;
+
+    remember_peak(s);
+    s->first_ns = s->first_ns == 0 ? now_ns : s->first_ns;
+    s->last_ns = now_ns;
+    s->allocated_samples++;
+    s->allocated_blocks += w.blocks;
+    s->allocated_bytes += w.bytes;
+    s->allocated_requested += w.requested;
+    s->allocated_blocks_variance += w.blocks_variance;
+    s->allocated_bytes_variance += w.bytes_variance;
+    s->heaviest_bytes = w.bytes > s->heaviest_bytes ? w.bytes : s->heaviest_bytes;
+    s->heaviest_blocks = w.blocks > s->heaviest_blocks ? w.blocks : s->heaviest_blocks;
+    live_bytes += w.bytes;
+    if (live_bytes > peak_bytes) {
+        peak_bytes = live_bytes;
+        peak_ns = now_ns;
+        peak_number++;
+    }
+}
+
+static void add_freed(
+    struct mp_region_site *s, const struct sampled *sampled, uint64_t lifetime_ns)
+{
+    struct weight w = weight_of(sampled);
+    uint64_t us = lifetime_ns / 1000;
+    unsigned bucket = us < 2 ? 0 : bits_log2(us);
+
+    remember_peak(s);
+    s->freed_samples++;
+    s->freed_blocks += w.blocks;
+    s->freed_bytes += w.bytes;
+    s->freed_requested += w.requested;
+    s->freed_blocks_variance += w.blocks_variance;
+    s->freed_bytes_variance += w.bytes_variance;
+    s->freed_lifetime_ns += w.blocks * (double)lifetime_ns;
+    s->lifetimes[bits_min(bucket, MP_REGION_LIFETIMES - 1)]++;
+    live_bytes -= w.bytes;
+}
+
+/* ---- samples ---- */
+
+/* Room for one more record. */
+static bool has_record(void)
+{
+    size_t chunk = record_count >> RECORD_SHIFT;
+    struct record ***page = &record_pages[bits_min(chunk >> CHUNK_SHIFT, PAGES - 1)];
+    struct record **slot;
+
+    if (chunk >> CHUNK_SHIFT >= PAGES) {
+        return false;
+    }
+    if (*page == NULL) {
+        *page = own_alloc_locked(CHUNKS * sizeof(**page));
+    }
+    slot = *page != NULL ? &(*page)[chunk & (CHUNKS - 1)] : NULL;
+    if (slot != NULL && *slot == NULL) {
+        *slot = own_alloc_locked(RECORDS * sizeof(**slot));
+    }
+    return slot != NULL && *slot != NULL;
+}
+
+static uint32_t take_record(void)
+{
+    uint32_t number = first_free;
+
+    if (number != 0) {
+        first_free = record_of(number)->next_free;
+        return number;
+    }
+    return has_record() ? (uint32_t)record_count++ : 0;
+}
+
+/* (overflow) has a place from the start on. */
+static bool has_overflow(void)
+{
+    if (site_chunks[0] == NULL) {
+        site_chunks[0] = own_alloc_locked(SITES * sizeof(*site_chunks[0]));
+    }
+    return site_chunks[0] != NULL;
+}
+
+uint32_t sites_allocated_locked(const struct site_key *key, const struct sampled *s)
+{
+    uint32_t number = has_overflow() ? take_record() : 0;
+    struct record *r;
+
+    if (number == 0) {
+        total.refused++;
+        return 0;
+    }
+    r = record_of(number);
+    r->sampled = *s;
+    r->site = find_site(key);
+    total.allocated++;
+    add_allocated(site_of(r->site), s);
+    write_site(r->site);
+    write_record(number, true);
+    return number;
+}
+
+void sites_freed_locked(uint32_t number, uint64_t now_ns)
+{
+    struct record *r = record_of(number);
+    uint64_t born_ns = r->sampled.born_ns;
+
+    total.freed++;
+    add_freed(site_of(r->site), &r->sampled, now_ns > born_ns ? now_ns - born_ns : 0);
+    write_site(r->site);
+    write_record(number, false);
+    r->site = FREE;
+    r->next_free = first_free;
+    first_free = number;
+}
+
+const struct sampled *sites_record_locked(uint32_t record)
+{
+    return &record_of(record)->sampled;
+}
+
+const struct mp_region_site *sites_site_locked(size_t number)
+{
+    return site_chunks[0] != NULL && number < site_count ? site_of(number) : NULL;
+}
+
+void sites_set_clock_locked(uint64_t realtime_ns, uint64_t monotonic_ns)
+{
+    realtime_less_monotonic = realtime_ns - monotonic_ns;
+}
+
+void sites_describe_locked(struct mp_region_sampling *ret)
+{
+    ret->allocated_total = total.allocated;
+    ret->freed_total = total.freed;
+    ret->site_count = site_count;
+    ret->sample_count = bits_min(record_count - 1, MP_REGION_SAMPLES_MAX);
+    ret->sites_refused_total = total.sites_refused;
+    ret->samples_refused_total = total.refused;
+    ret->samples_unlisted_total = total.unlisted;
+    ret->peak_number = peak_number;
+    ret->peak_ns = peak_ns;
+    ret->peak_bytes = peak_bytes;
+}
+
+void sites_write_all_locked(void)
+{
+    for (size_t i = 0; site_chunks[0] != NULL && i < site_count; i++) {
+        write_site(i);
+    }
+    for (size_t i = 1; i < record_count; i++) {
+        if (record_of(i)->site != FREE) {
+            write_record(i, true);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+/*
+ * sites - what each stack holds, and the samples that live
+ *
+ * Owns: sites, which are stacks by component, size class, operation and name of the thread,
+ * with their sums (region.h says what each is); records of live samples; the peak. All of it
+ * in private memory, and as a copy in the region.
+ *
+ * All with profile_lock held.
+ */
+#ifndef SITES_H
+#define SITES_H
+
+#include <mpalloc/region.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct site_key {
+    uint32_t frame;
+    uint32_t component;
+    uint16_t class_number;
+    uint16_t operation;
+    uint16_t thread;
+    uint16_t flags; /* enum mp_region_site_flag */
+};
+
+/* A block that is sampled. */
+struct sampled {
+    uint64_t bytes;
+    uint64_t requested;
+    uint64_t interval; /* R when it was taken */
+    uint64_t born_ns;  /* CLOCK_MONOTONIC */
+    uint64_t thread_id;
+};
+
+/*
+ * Count it at its site and keep a record of it. Its number, never 0; 0: no room for a record,
+ * nothing was counted.
+ */
+uint32_t sites_allocated_locked(const struct site_key *key, const struct sampled *s);
+
+/* The block of that record is freed; the number may be given to another one. */
+void sites_freed_locked(uint32_t record, uint64_t now_ns);
+
+const struct sampled *sites_record_locked(uint32_t record);
+
+/* Below site_count of sites_describe_locked; NULL: there is none yet. */
+const struct mp_region_site *sites_site_locked(size_t number);
+
+/* CLOCK_REALTIME less CLOCK_MONOTONIC: the first and last time of sites come from both. */
+void sites_set_clock_locked(uint64_t realtime_ns, uint64_t monotonic_ns);
+
+/* Fill what is known here of it. */
+void sites_describe_locked(struct mp_region_sampling *ret);
+
+/* To a region that is new. */
+void sites_write_all_locked(void);
+
+#endif

@@ -1,0 +1,185 @@
+#include "stacks.h"
+
+#include "bits.h"
+#include "modules.h"
+#include "own_memory.h"
+#include "region.h"
+#include "unwind_table.h"
+
+enum {
+    CHUNK_SHIFT = 8,
+    CHUNK = 1 << CHUNK_SHIFT,
+    SLOTS_FIRST = 1024,
+    RECENT = 1024, /* stacks that are found without a look at their frames */
+};
+
+struct recent {
+    uint64_t hash;
+    uint32_t number;
+};
+
+static struct mp_region_frame *chunks[MP_REGION_FRAMES_MAX / CHUNK];
+static size_t count = 1;
+static uint32_t *slots; /* open addressing, a power of two; 0: empty */
+static size_t slot_count;
+static struct recent *recent;
+static uint64_t refused;
+
+static struct mp_region_frame *frame_of(size_t number)
+{
+    return &chunks[number >> CHUNK_SHIFT][number & (CHUNK - 1)];
+}
+
+static void write_one(size_t number)
+{
+    struct mp_region_frame *out = region_frame(number);
+
+    if (out != NULL) {
+        *out = *frame_of(number);
+    }
+}
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * 0x9e3779b97f4a7c15u;
+    return hash ^ hash >> 29;
+}
+
+static size_t slot_for(const struct mp_region_frame *f)
+{
+    uint64_t hash = mix(mix(f->parent, f->module), f->offset);
+    size_t at = hash >> 20 & (slot_count - 1);
+
+    while (slots[at] != 0) {
+        const struct mp_region_frame *there = frame_of(slots[at]);
+
+        if (there->offset == f->offset && there->parent == f->parent
+            && there->module == f->module) {
+            break;
+        }
+        at = (at + 1) & (slot_count - 1);
+    }
+    return at;
+}
+
+/* Twice the slots. False: no memory; what there is will do until it is full. */
+static bool grow(void)
+{
+    size_t wanted = slot_count == 0 ? SLOTS_FIRST : 2 * slot_count;
+    uint32_t *more = own_alloc_locked(wanted * sizeof(*more));
+
+    if (more == NULL) {
+        return false;
+    }
+    slots = more;
+    slot_count = wanted;
+    for (size_t i = 1; i < count; i++) {
+        slots[slot_for(frame_of(i))] = (uint32_t)i;
+    }
+    return true;
+}
+
+static bool has_room(void)
+{
+    struct mp_region_frame **chunk = &chunks[count >> CHUNK_SHIFT];
+
+    if (count >= MP_REGION_FRAMES_MAX) {
+        return false;
+    }
+    if (2 * count >= slot_count && !grow()
+        && (slot_count == 0 || count >= slot_count - 1)) {
+        return false;
+    }
+    if (*chunk == NULL) {
+        *chunk = own_alloc_locked(CHUNK * sizeof(**chunk));
+    }
+    return *chunk != NULL;
+}
+
+/* The number of that frame, 0: no room. */
+static uint32_t intern_frame(const struct mp_region_frame *f)
+{
+    size_t at = slot_count != 0 ? slot_for(f) : 0;
+
+    if (slot_count != 0 && slots[at] != 0) {
+        return slots[at];
+    }
+    if (!has_room()) {
+        return 0;
+    }
+    at = slot_for(f); /* there may be more slots now */
+    *frame_of(count) = *f;
+    slots[at] = (uint32_t)count;
+    write_one(count);
+    return (uint32_t)count++;
+}
+
+static uint64_t hash_of(const struct stack *s)
+{
+    uint64_t hash = mix(s->count, unwind_table_generation());
+
+    for (size_t i = 0; i < s->count; i++) {
+        hash = mix(hash, s->pcs[i]);
+    }
+    for (size_t i = 0; i < sizeof(s->info.is_exact) / sizeof(s->info.is_exact[0]);
+         i++) {
+        hash = mix(hash, s->info.is_exact[i]);
+    }
+    return hash | 1;
+}
+
+static uint32_t intern_frames(const struct stack *s)
+{
+    uint32_t number = 0;
+
+    for (size_t i = s->count; i-- > 0;) {
+        struct mp_region_frame f = {.parent = number};
+        uint32_t deeper;
+
+        f.module =
+            modules_find_locked(s->pcs[i] - !unwind_is_exact(&s->info, i), &f.offset);
+        deeper = intern_frame(&f);
+        if (deeper == 0) {
+            refused++;
+            break;
+        }
+        number = deeper;
+    }
+    return number;
+}
+
+uint32_t stacks_intern_locked(const struct stack *s)
+{
+    uint64_t hash = hash_of(s);
+    struct recent *r;
+
+    if (recent == NULL) {
+        recent = own_alloc_locked(RECENT * sizeof(*recent));
+    }
+    if (recent == NULL) {
+        return intern_frames(s);
+    }
+    r = &recent[hash >> 40 & (RECENT - 1)];
+    if (r->hash != hash) {
+        r->number = intern_frames(s);
+        r->hash = hash;
+    }
+    return r->number;
+}
+
+size_t stacks_count_locked(void)
+{
+    return count;
+}
+
+uint64_t stacks_refused_locked(void)
+{
+    return refused;
+}
+
+void stacks_write_all_locked(void)
+{
+    for (size_t i = 1; i < count; i++) {
+        write_one(i);
+    }
+}
