@@ -8,6 +8,7 @@
 #include "os.h"
 #include "publish.h"
 #include "region.h"
+#include "sample.h"
 
 #include <mpalloc.h>
 
@@ -157,6 +158,16 @@ MP_EXPORT int mp_class_stats(size_t component, size_t index, struct mp_class_sta
 MP_EXPORT size_t mp_trim(void)
 {
     return malloc_trim_all();
+}
+
+MP_EXPORT int mp_sample_set(uint64_t interval_bytes)
+{
+    return sample_set_interval(interval_bytes);
+}
+
+MP_EXPORT void mp_operation(const char *name)
+{
+    sample_set_operation(name);
 }
 
 MP_EXPORT int mp_dump(const char *path)

@@ -631,6 +631,9 @@ void *malloc_resize(struct mp_component *c, void *p, size_t size)
         }
     } else if (bytes <= SLAB_MAX) {
         if (fits_in_place(bytes, size)) {
+            if (s != NULL && load_relaxed(&s->kind) == SPAN_SAMPLED) {
+                sample_resized(s, p, size);
+            }
             return p;
         }
     } else if (s == NULL) {

@@ -154,7 +154,7 @@ static bool parse_sample(const char *text, uint64_t *ret)
     if (!parse_bytes(text, &value) || value == 0) {
         return false;
     }
-    *ret = value;
+    *ret = value == 1 ? MP_SAMPLING_EXACT : value;
     return true;
 }
 

@@ -355,22 +355,38 @@ static void publish_step(uint32_t now_ms)
     publish.rest_ms = (uint32_t)(start_ns * COST_SHARE / 1000000);
 }
 
-/* A request to trim, to be served when no lock is held. */
-static uint64_t look_into_mailbox(void)
-{
+struct request {
+    uint64_t number;
     uint64_t argument;
-    uint64_t request = region_mailbox(&argument);
+};
 
-    return (request & 0xff) == MP_OPERATION_TRIM ? request : 0;
+/* A request that is to be served when no lock is held; number 0: none. */
+static struct request look_into_mailbox(void)
+{
+    struct request r = {0, 0};
+
+    r.number = region_mailbox(&r.argument);
+    return r;
 }
 
-static void serve_trim(uint64_t request)
+static void serve(struct request r)
 {
-    size_t bytes = malloc_trim_all();
+    uint64_t result;
 
+    switch (r.number & 0xff) {
+    case MP_OPERATION_TRIM:
+        result = malloc_trim_all();
+        break;
+    case MP_OPERATION_SAMPLE:
+        sample_set_interval(r.argument);
+        result = sample_interval();
+        break;
+    default:
+        return;
+    }
     lock_lock(&counters_lock);
-    publish.mailbox_seen = request;
-    publish.mailbox_result = bytes;
+    publish.mailbox_seen = r.number;
+    publish.mailbox_result = result;
     publish_now_locked();
     lock_unlock(&counters_lock);
 }
@@ -379,7 +395,7 @@ COLD NOINLINE void probe_tick_slow(uint32_t now_ms)
 {
     uint32_t idle_ms = (uint32_t)bits_max(options.purge_delay_ms, FLUSH_MIN_MS);
     uint32_t age_ms = (uint32_t)bits_max(options.purge_delay_ms, 1);
-    uint64_t request = 0;
+    struct request request = {0, 0};
 
     if (!lock_try(&counters_lock)) {
         return; /* another thread is at it */
@@ -406,8 +422,8 @@ COLD NOINLINE void probe_tick_slow(uint32_t now_ms)
         span_purge(now_ms, age_ms, PURGE_AT_ONCE);
         huge_purge(now_ms, age_ms, PURGE_AT_ONCE);
     }
-    if (request != 0) {
-        serve_trim(request);
+    if (request.number != 0) {
+        serve(request);
     }
 }
 

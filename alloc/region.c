@@ -73,11 +73,12 @@ static struct {
     const char *error_text;
 } region;
 
-static unsigned part_of(enum mp_region_section_id id)
+/* The compiler looks it up where the section is a constant. */
+static ALWAYS_INLINE unsigned part_of(enum mp_region_section_id id)
 {
     unsigned i = 0;
 
-    while (parts[i].id != id) {
+    while (i + 1 < PARTS && parts[i].id != id) {
         i++;
     }
     return i;
@@ -135,7 +136,8 @@ static bool ensure(unsigned i, size_t bytes)
     return true;
 }
 
-static void *record(enum mp_region_section_id id, size_t number, size_t count)
+static ALWAYS_INLINE void *record(
+    enum mp_region_section_id id, size_t number, size_t count)
 {
     unsigned i = part_of(id);
     size_t start = number * parts[i].stride;

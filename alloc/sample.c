@@ -6,6 +6,7 @@
 #include "own_memory.h"
 #include "poisson.h"
 #include "pool.h"
+#include "probe.h"
 #include "region.h"
 #include "sites.h"
 #include "stacks.h"
@@ -32,6 +33,7 @@ static uint64_t wanted = MP_SAMPLING_OFF;
 static uint64_t doublings;
 static uint64_t changes;
 static bool is_started;
+static bool is_set;      /* by the program or a tool: the option counts no more */
 static uint64_t cost_ns; /* relaxed atomic */
 
 static struct {
@@ -151,9 +153,11 @@ static void describe_locked(void)
     region_publish(&out->seq, &s.seq, sizeof(s));
 }
 
-static void count_cost(uint64_t start_ns)
+/* At the end, without locks: where all is sampled no other slow path may be passed. */
+static void end(uint64_t start_ns)
 {
     add_relaxed(&cost_ns, bits_min(os_monotonic_ns() - start_ns, COST_MOST_NS));
+    probe_tick(os_coarse_ms());
 }
 
 /* ---- blocks of slabs ---- */
@@ -202,7 +206,7 @@ static NOINLINE void *sample_small(struct mp_component *c, unsigned cls, size_t 
         describe_locked();
     }
     lock_unlock(&profile_lock);
-    count_cost(here.start_ns);
+    end(here.start_ns);
     return p;
 }
 
@@ -242,11 +246,10 @@ bool sample_try_free(struct span *s, void *p)
     }
     if (record != 0) {
         sites_freed_locked(record, start_ns);
-        pool_free_locked(s, p);
-        describe_locked();
+        pool_free_locked(s, p); /* the rest of how it goes is for the next tick */
     }
     lock_unlock(&profile_lock);
-    count_cost(start_ns);
+    end(start_ns);
     return record != 0;
 }
 
@@ -262,6 +265,21 @@ bool sample_find(const struct span *s, const void *p, size_t *ret_bytes)
     }
     lock_unlock(&profile_lock);
     return is_found;
+}
+
+void sample_resized(const struct span *s, const void *p, size_t size)
+{
+    uint32_t record = 0;
+    unsigned cls;
+
+    lock_lock(&profile_lock);
+    if (load_relaxed(&s->kind) == SPAN_SAMPLED) {
+        record = pool_find_locked(s, p, &cls);
+    }
+    if (record != 0 && sites_record_locked(record)->requested != size) {
+        sites_resized_locked(record, size);
+    }
+    lock_unlock(&profile_lock);
 }
 
 /* ---- larger ones ---- */
@@ -321,7 +339,7 @@ static NOINLINE void sample_it(
         describe_locked();
     }
     lock_unlock(&profile_lock);
-    count_cost(here.start_ns);
+    end(here.start_ns);
 }
 
 NOINLINE void sample_large_slow(
@@ -356,7 +374,7 @@ void sample_drop(uint32_t record)
     sites_freed_locked(record, start_ns);
     describe_locked();
     lock_unlock(&profile_lock);
-    count_cost(start_ns);
+    end(start_ns);
 }
 
 void sample_drop_large(struct span *s)
@@ -445,13 +463,13 @@ static void follow_wanted_locked(void)
 void sample_start_locked(void)
 {
     is_started = true;
-    if (changes == 0) {
+    if (!is_set) {
         wanted = options.sample_bytes;
     }
-    sites_set_clock_locked(os_realtime_ns(), os_monotonic_ns());
-    if (track_all) { /* hardened: every block has its place already */
+    if (track_all || !CONFIG_UNWIND) { /* hardened: every block has its place already */
         wanted = MP_SAMPLING_OFF;
     }
+    sites_set_clock_locked(os_realtime_ns(), os_monotonic_ns());
     governor.cpu_ns = os_cpu_ns();
     governor.cost_ns = load_relaxed(&cost_ns);
     follow_wanted_locked();
@@ -462,20 +480,27 @@ void sample_start_locked(void)
     describe_locked();
 }
 
-int sample_set_interval(uint64_t r)
+int sample_set_interval(uint64_t interval_bytes)
 {
-    if (r != MP_SAMPLING_OFF && r > SAMPLE_MOST) {
+    uint64_t r = interval_bytes == 1 ? MP_SAMPLING_EXACT : interval_bytes;
+
+    if (interval_bytes == 0 || (r != MP_SAMPLING_OFF && r > SAMPLE_MOST)) {
         return -EINVAL;
     }
-    if (!CONFIG_PROFILE || track_all) {
+    if (!CONFIG_PROFILE || !CONFIG_UNWIND || track_all) {
         return -ENOSYS;
     }
     lock_lock(&profile_lock);
     wanted = r;
-    changes += changes == 0; /* before the start: the option does not undo it */
+    is_set = true;
     follow_wanted_locked();
     lock_unlock(&profile_lock);
     return 0;
+}
+
+uint64_t sample_interval(void)
+{
+    return load_relaxed(&interval);
 }
 
 void sample_set_operation(const char *name)

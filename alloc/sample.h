@@ -42,6 +42,9 @@ static inline void *sample_try_alloc(struct heap *h, unsigned cls, size_t size)
 bool sample_try_free(struct span *s, void *p);
 bool sample_find(const struct span *s, const void *p, size_t *ret_bytes);
 
+/* A live block there is resized to `size` bytes without being moved. */
+void sample_resized(const struct span *s, const void *p, size_t size);
+
 /* ---- larger ones ---- */
 
 void sample_large_slow(struct mp_component *c, void *p, size_t bytes, size_t size);
@@ -71,8 +74,11 @@ void sample_drop(uint32_t record); /* 0: nothing */
 /* The region was made, and is empty: both locks held. */
 void sample_start_locked(void);
 
-/* R from now on: bytes up to 1 TiB, MP_SAMPLING_EXACT or MP_SAMPLING_OFF. -EINVAL, -ENOSYS. */
-int sample_set_interval(uint64_t interval);
+/* R from now on, as in mpalloc.h: 1 is exact, UINT64_MAX is off. -EINVAL, -ENOSYS. */
+int sample_set_interval(uint64_t interval_bytes);
+
+/* R in force. */
+uint64_t sample_interval(void);
 
 /* What the thread does, for samples. NULL: nothing any more. */
 void sample_set_operation(const char *name);

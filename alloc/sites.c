@@ -56,15 +56,21 @@ static struct mp_region_site *site_of(size_t number)
     return &site_chunks[number >> SITE_SHIFT][number & (SITES - 1)];
 }
 
-static void write_site(size_t number)
+/* What lies behind the first `bytes` is as it was. */
+static void write_site_part(size_t number, size_t bytes)
 {
     struct mp_region_site *s = site_of(number);
     struct mp_region_site *out = region_site(number);
 
     if (out != NULL) {
-        region_publish(&out->seq, &s->seq, sizeof(*s));
+        region_publish(&out->seq, &s->seq, bytes);
         s->seq += 2;
     }
+}
+
+static void write_site(size_t number)
+{
+    write_site_part(number, sizeof(struct mp_region_site));
 }
 
 static struct record *record_of(size_t number)
@@ -331,7 +337,7 @@ uint32_t sites_allocated_locked(const struct site_key *key, const struct sampled
     r->site = find_site(key);
     total.allocated++;
     add_allocated(site_of(r->site), s);
-    write_site(r->site);
+    write_site_part(r->site, offsetof(struct mp_region_site, lifetimes));
     write_record(number, true);
     return number;
 }
@@ -348,6 +354,24 @@ void sites_freed_locked(uint32_t number, uint64_t now_ns)
     r->site = FREE;
     r->next_free = first_free;
     first_free = number;
+}
+
+void sites_resized_locked(uint32_t number, uint64_t requested)
+{
+    struct record *r = record_of(number);
+    struct mp_region_site *s = site_of(r->site);
+    double weight =
+        1 / poisson_chance((double)r->sampled.bytes, (double)r->sampled.interval);
+    double more = (double)requested - (double)r->sampled.requested;
+
+    if (more > 0) {
+        s->allocated_requested += weight * more;
+    } else {
+        s->freed_requested -= weight * more;
+    }
+    r->sampled.requested = requested;
+    write_site_part(r->site, offsetof(struct mp_region_site, lifetimes));
+    write_record(number, true);
 }
 
 const struct sampled *sites_record_locked(uint32_t record)

@@ -43,6 +43,9 @@ uint32_t sites_allocated_locked(const struct site_key *key, const struct sampled
 /* The block of that record is freed; the number may be given to another one. */
 void sites_freed_locked(uint32_t record, uint64_t now_ns);
 
+/* It stayed where it was, and `requested` bytes of it are wanted now. */
+void sites_resized_locked(uint32_t record, uint64_t requested);
+
 const struct sampled *sites_record_locked(uint32_t record);
 
 /* Below site_count of sites_describe_locked; NULL: there is none yet. */

@@ -7,12 +7,14 @@
 #include "os.h"
 #include "unwind_table.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum {
     WORD = sizeof(uintptr_t),
     PAGE = 4096, /* the least that kernels protect: larger pages are tested in parts */
-    SLOT_BITS = 12,
+    SLOT_BITS = 13,
+    WAYS = 4,
     OWN_STACK_MOST = 16 << 20, /* of a stack that is tested once for all */
     GUESS_MOST = 1 << 20,      /* bytes of a frame that nothing is known of */
 };
@@ -174,9 +176,11 @@ static ALWAYS_INLINE struct slot *slot_of(uint64_t key)
     return &slots[key >> (64 - SLOT_BITS)];
 }
 
-static ALWAYS_INLINE struct slot *neighbour_of(struct slot *s)
+/* The others in the same line of the processor's cache: 1 to WAYS - 1. */
+static ALWAYS_INLINE struct slot *neighbour_of(struct slot *s, unsigned number)
 {
-    return (struct slot *)((uintptr_t)s ^ sizeof(*s));
+    static_assert(WAYS * sizeof(*s) == CACHE_LINE, "a set is a line");
+    return (struct slot *)((uintptr_t)s ^ number * sizeof(*s));
 }
 
 static ALWAYS_INLINE uint64_t slot_rule(struct slot *s, uint64_t key)
@@ -186,22 +190,34 @@ static ALWAYS_INLINE uint64_t slot_rule(struct slot *s, uint64_t key)
     return (load_relaxed(&s->check) ^ rule) == key ? rule : RULE_NONE;
 }
 
+/* One of the set that was never used, else that one. */
+static struct slot *find_place(struct slot *s, unsigned number)
+{
+    for (unsigned i = 0; i < WAYS; i++) {
+        if (load_relaxed(&neighbour_of(s, i)->rule) == 0) {
+            return neighbour_of(s, i);
+        }
+    }
+    return neighbour_of(s, number);
+}
+
 static NOINLINE uint64_t learn(uintptr_t at, uint64_t generation)
 {
     uint64_t key = key_of(at, generation);
     struct slot *s = slot_of(key);
-    uint64_t rule = slot_rule(neighbour_of(s), key);
+    uint64_t rule;
 
-    if (rule != RULE_NONE) {
-        return rule;
+    for (unsigned i = 1; i < WAYS; i++) {
+        rule = slot_rule(neighbour_of(s, i), key);
+        if (rule != RULE_NONE) {
+            return rule;
+        }
     }
     rule = unwind_table_rule(at);
     if (rule == RULE_NONE) {
         return rule; /* no module: code may appear there later */
     }
-    if (load_relaxed(&s->rule) != 0 && (key & 1 << 20) != 0) {
-        s = neighbour_of(s);
-    }
+    s = find_place(s, (unsigned)(key >> 20) % WAYS);
     store_relaxed(&s->rule, rule);
     store_relaxed(&s->check, key ^ rule);
     return rule;

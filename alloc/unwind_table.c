@@ -150,24 +150,32 @@ static void note_module(const struct unwind_module *m, const struct cfi_range *r
 {
     uint64_t identity = identity_of(m, range);
     uint32_t unlocked = 0;
+    size_t home = (size_t)(identity >> 32);
     size_t unused = MODULES_SEEN;
 
+    /* Open addressing. A gap that a module left makes another seem new: slow, but right. */
     for (size_t i = 0; i < MODULES_SEEN; i++) {
-        uint64_t other = load_relaxed(&seen[i].identity);
+        uint64_t other = load_relaxed(&seen[(home + i) % MODULES_SEEN].identity);
 
         if (other == identity) {
             return;
+        }
+        if (other == 0) {
+            break;
         }
     }
     if (!cas_acquire(&seen_lock, &unlocked, 1)) {
         return; /* whoever has it may be who we interrupted; the next one notes it */
     }
-    for (size_t i = 0; i < MODULES_SEEN; i++) {
-        if (seen[i].identity != 0 && seen[i].start < m->end && seen[i].end > m->start) {
-            store_relaxed(&seen[i].identity, 0);
+    for (size_t i = MODULES_SEEN; i-- > 0;) {
+        size_t at = (home + i) % MODULES_SEEN;
+
+        if (seen[at].identity != 0 && seen[at].start < m->end
+            && seen[at].end > m->start) {
+            store_relaxed(&seen[at].identity, 0);
         }
-        if (seen[i].identity == 0) {
-            unused = i;
+        if (seen[at].identity == 0) {
+            unused = at;
         }
     }
     if (unused < MODULES_SEEN) { /* else it is new each time: slow, but right */

@@ -195,6 +195,29 @@ MP_EXPORT int mp_class_stats(size_t component, size_t index, struct mp_class_sta
 MP_EXPORT size_t mp_trim(void);
 
 /*
+ * Sampling of call stacks. One allocation in so many bytes is sampled, on average and at
+ * random: its stack, component, operation and lifetime are kept. MPALLOC_SAMPLE says what a
+ * process starts with.
+ *
+ * From now on, in all threads: an interval of 2 bytes to 1 TiB, MP_SAMPLE_EXACT (every
+ * allocation) or MP_SAMPLE_OFF. What was sampled before stays. Threads follow when they next
+ * enter the slow path.
+ * Returns 0; -EINVAL for another value; -ENOSYS in hardened mode, in -Dprofile=false builds,
+ * and where stacks cannot be walked.
+ */
+#define MP_SAMPLE_EXACT ((uint64_t)1)
+#define MP_SAMPLE_OFF   ((uint64_t)-1)
+MP_EXPORT int mp_sample_set(uint64_t interval_bytes);
+
+/*
+ * What this thread is doing, such as "checkout": a second tag, beside the component, that
+ * samples of its allocations carry from now on. NULL or "": nothing. At most 31 bytes; when
+ * there are 1,023 different names of operations and threads, further ones are as NULL. The
+ * string is copied. Takes a lock: for requests, not for inner loops.
+ */
+MP_EXPORT void mp_operation(const char *name);
+
+/*
  * Write a copy of the region (include/mpalloc/region.h), up to date, to a new file.
  * Returns 0 or a negative errno: -EEXIST when the file exists, -ENODATA when this process
  * has no region. Opens files: not for signal handlers or seccomp'd threads.

@@ -222,6 +222,14 @@ MPS_EXPORT void mp_ledger_make(const mp_image_t *image, struct mp_ledger *ret);
 MPS_EXPORT int mp_trim_request(
     const char *path, unsigned timeout_ms, uint64_t *ret_bytes, struct mp_error *error);
 
+/*
+ * The same for the interval of sampling: bytes up to 1 TiB, MP_SAMPLING_EXACT or
+ * MP_SAMPLING_OFF. *ret_interval is what is in force then: another one where the process
+ * cannot sample, as in hardened mode.
+ */
+MPS_EXPORT int mp_sample_request(const char *path, uint64_t interval,
+    unsigned timeout_ms, uint64_t *ret_interval, struct mp_error *error);
+
 /* ---- text from programs ---- */
 
 /*

@@ -43,7 +43,8 @@ static int write_word(int fd, uint64_t offset, uint64_t value)
 
 /* The argument and its check first: the process believes them when it sees the request. */
 static int post(const struct mp_image *image, const struct source *s,
-    unsigned operation, uint64_t *ret_request, struct mp_error *error)
+    unsigned operation, uint64_t argument, uint64_t *ret_request,
+    struct mp_error *error)
 {
     uint64_t offset = image->layout.section[MP_SECTION_MAILBOX].offset;
     struct mp_region_mailbox m;
@@ -54,7 +55,7 @@ static int post(const struct mp_image *image, const struct source *s,
         return code;
     }
     memcpy(&key, image->process.run_id, sizeof(key));
-    m.argument = 0;
+    m.argument = argument;
     m.request = next_request(&m, operation);
     m.check = (m.request * 0x9e3779b97f4a7c15u) ^ m.argument ^ key;
     code = write_word(
@@ -73,7 +74,7 @@ static int post(const struct mp_image *image, const struct source *s,
 }
 
 static int wait_for(const struct mp_image *image, const struct source *s,
-    uint64_t request, unsigned timeout_ms, uint64_t *ret_bytes, struct mp_error *error)
+    uint64_t request, unsigned timeout_ms, uint64_t *ret_result, struct mp_error *error)
 {
     uint64_t offset = image->layout.section[MP_SECTION_TOTALS].offset;
     uint64_t until = clock_ms() + timeout_ms;
@@ -87,7 +88,7 @@ static int wait_for(const struct mp_image *image, const struct source *s,
             return code;
         }
         if (code == 0 && t.mailbox_seen == request) {
-            *ret_bytes = t.mailbox_result;
+            *ret_result = t.mailbox_result;
             return 0;
         }
         if (mp_image_life(image) != MP_LIFE_RUNNING) {
@@ -97,7 +98,7 @@ static int wait_for(const struct mp_image *image, const struct source *s,
         if (clock_ms() >= until) {
             return text_fail(error, -ETIMEDOUT,
                 "process %llu: did not enter the allocator's slow path within %u ms; "
-                "it will trim when it does",
+                "it will do it when it does",
                 (unsigned long long)image->process.pid, timeout_ms);
         }
         nanosleep(&pause, NULL);
@@ -105,7 +106,8 @@ static int wait_for(const struct mp_image *image, const struct source *s,
 }
 
 static int ask(const struct mp_image *image, int fd, const char *path,
-    unsigned timeout_ms, uint64_t *ret_bytes, struct mp_error *error)
+    unsigned operation, uint64_t argument, unsigned timeout_ms, uint64_t *ret_result,
+    struct mp_error *error)
 {
     struct source s;
     uint64_t request = 0;
@@ -119,27 +121,40 @@ static int ask(const struct mp_image *image, int fd, const char *path,
         return text_fail(error, -ENOTSUP, "%s: has no mailbox", path);
     }
     code = source_init(&s, fd, path, error);
-    code = code != 0 ? code : post(image, &s, MP_OPERATION_TRIM, &request, error);
+    code = code != 0 ? code : post(image, &s, operation, argument, &request, error);
     return code != 0 ? code
-                     : wait_for(image, &s, request, timeout_ms, ret_bytes, error);
+                     : wait_for(image, &s, request, timeout_ms, ret_result, error);
 }
 
-int mp_trim_request(
-    const char *path, unsigned timeout_ms, uint64_t *ret_bytes, struct mp_error *error)
+static int request_of(const char *path, unsigned operation, uint64_t argument,
+    unsigned timeout_ms, uint64_t *ret_result, struct mp_error *error)
 {
     mp_image_t *image = NULL;
     int fd = -1;
     int code = source_open(path, true, &fd, error);
 
-    *ret_bytes = 0;
+    *ret_result = 0;
     if (code != 0) {
         return code;
     }
     code = mp_image_read(fd, path, &image, error);
     if (code == 0) {
-        code = ask(image, fd, path, timeout_ms, ret_bytes, error);
+        code = ask(image, fd, path, operation, argument, timeout_ms, ret_result, error);
     }
     mp_image_free(image);
     close(fd);
     return code;
+}
+
+int mp_trim_request(
+    const char *path, unsigned timeout_ms, uint64_t *ret_bytes, struct mp_error *error)
+{
+    return request_of(path, MP_OPERATION_TRIM, 0, timeout_ms, ret_bytes, error);
+}
+
+int mp_sample_request(const char *path, uint64_t interval, unsigned timeout_ms,
+    uint64_t *ret_interval, struct mp_error *error)
+{
+    return request_of(path, MP_OPERATION_SAMPLE,
+        interval == MP_SAMPLING_EXACT ? 1 : interval, timeout_ms, ret_interval, error);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 int cli_fail(const char *verb, enum exit_code code, const char *format, ...)
@@ -136,6 +137,38 @@ unsigned cli_milliseconds(const char *verb, const char *option, const char *text
             format_seconds(least / 1e3).text, format_seconds(most / 1e3).text, text));
     }
     return (unsigned)(value * scale);
+}
+
+uint64_t cli_interval(const char *verb, const char *option, const char *text)
+{
+    static const char units[] = "kmgt";
+    uint64_t most = UINT64_C(1) << 40;
+    const char *unit;
+    uint64_t value;
+    char *end;
+
+    if (strcasecmp(text, "exact") == 0) {
+        return MP_SAMPLING_EXACT;
+    }
+    if (strcasecmp(text, "off") == 0) {
+        return MP_SAMPLING_OFF;
+    }
+    errno = 0;
+    value = isdigit((unsigned char)text[0]) ? strtoull(text, &end, 10) : 0;
+    if (value != 0 && errno == 0) {
+        unit = *end != '\0' && end[1] == '\0'
+                   ? strchr(units, tolower((unsigned char)*end))
+                   : NULL;
+        if (unit != NULL && value <= most >> (10 * (unit - units + 1))) {
+            return value << (10 * (unit - units + 1));
+        }
+        if (*end == '\0' && value <= most) {
+            return value == 1 ? MP_SAMPLING_EXACT : value;
+        }
+    }
+    exit(cli_fail(verb, EXIT_USAGE,
+        "%s takes bytes from 1 to 1t such as 64k, or exact, or off; not \"%s\"", option,
+        text));
 }
 
 /* ---- targets ---- */

@@ -74,6 +74,12 @@ uint64_t cli_number(const char *verb, const char *option, const char *text,
 unsigned cli_milliseconds(const char *verb, const char *option, const char *text,
     unsigned least, unsigned most);
 
+/*
+ * An interval of sampling, as MPALLOC_SAMPLE takes it: "64k", "exact", "off". MP_SAMPLING_EXACT
+ * and MP_SAMPLING_OFF for these. Exits with a line for anything else.
+ */
+uint64_t cli_interval(const char *verb, const char *option, const char *text);
+
 struct target {
     char path[PATH_MAX];
     mp_image_t *image;
@@ -97,10 +103,12 @@ int verb_snapshot(int argc, char **argv);
 int verb_report(int argc, char **argv);
 int verb_export(int argc, char **argv);
 int verb_trim(int argc, char **argv);
+int verb_sample(int argc, char **argv);
 int verb_options(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 int verb_completion(int argc, char **argv);
 extern const char help_run[], help_ps[], help_top[], help_snapshot[], help_report[],
-    help_export[], help_trim[], help_options[], help_doctor[], help_completion[];
+    help_export[], help_sample[], help_trim[], help_options[], help_doctor[],
+    help_completion[];
 
 #endif

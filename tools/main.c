@@ -29,6 +29,8 @@ const struct verb verbs[] = {
         verb_export},
     {"trim", "[OPTIONS] TARGET", "Make a process give free memory back to the kernel",
         help_trim, verb_trim},
+    {"sample", "[OPTIONS] TARGET RATE", "Set how often a process samples call stacks",
+        help_sample, verb_sample},
     {"options", "[--json] [TARGET]",
         "List the options of libmpalloc, or those in force", help_options,
         verb_options},

@@ -30,7 +30,9 @@ const char help_run[] =
     "  --keep            keep the region after a clean exit, for mpalloc report PID\n"
     "  --service NAME    the name of the process in ps, reports and metrics\n"
     "  --set OPTION=V    any option of `mpalloc options`, such as PURGE_DELAY=10s\n"
-    "  --sample RATE     only `off` in this version: stacks are not sampled yet\n"
+    "  --sample RATE     call stacks of one allocation in so many bytes, such as 64k; "
+    "or\n"
+    "                    `exact`: of every one; or `off` (default 512k)\n"
     "\n"
     "Examples:\n"
     "  mpalloc run -- redis-server --port 7777\n"
@@ -97,16 +99,6 @@ static void set_option(const char *text)
     }
     snprintf(name, sizeof(name), "MPALLOC_%.*s", (int)(equals - text), text);
     setenv(name, equals + 1, 1);
-}
-
-static void check_sample(const char *text)
-{
-    if (strcmp(text, "off") != 0) {
-        exit(cli_fail("run", EXIT_USAGE,
-            "--sample %s: this version does not sample stacks; its counters are exact "
-            "without (use --sample off or leave it out)",
-            text));
-    }
 }
 
 /* Before the program runs: afterwards its figures would be lost. */
@@ -280,7 +272,8 @@ int verb_run(int argc, char **argv)
         } else if (c == SET) {
             set_option(optarg);
         } else if (c == SAMPLE) {
-            check_sample(optarg);
+            cli_interval("run", "--sample", optarg); /* it leaves if that is none */
+            setenv("MPALLOC_SAMPLE", optarg, 1);
         }
     }
     if (argv[optind] == NULL) {

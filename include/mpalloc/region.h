@@ -171,7 +171,7 @@ struct mp_region_totals {
     uint64_t option_count;
     uint64_t timeline_total[MP_REGION_TIMELINE_TIERS]; /* ever written; ring position */
     uint64_t mailbox_seen;   /* the last request taken from the mailbox */
-    uint64_t mailbox_result; /* bytes that it gave back */
+    uint64_t mailbox_result; /* bytes that it gave back; of others, see the operation */
 };
 
 enum mp_region_class_kind {
@@ -376,7 +376,7 @@ struct mp_region_name {
  */
 enum mp_region_operation {
     MP_OPERATION_TRIM = 1,
-    MP_OPERATION_SAMPLE = 2, /* argument: the new interval in bytes */
+    MP_OPERATION_SAMPLE = 2, /* argument: as of mp_sample_set; result: R in force */
 };
 
 struct mp_region_mailbox {

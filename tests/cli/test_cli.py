@@ -26,7 +26,7 @@ import jsonschema
 
 COMMAND, TARGET, LIBRARY = (os.path.realpath(p) for p in sys.argv[1:4])
 SCHEMAS = pathlib.Path(__file__).resolve().parents[2] / "tools" / "schemas"
-VERBS = "run ps top snapshot report export trim options doctor completion help version".split()
+VERBS = "run ps top snapshot report export trim sample options doctor completion help version".split()
 
 
 class Cli(unittest.TestCase):
@@ -231,7 +231,7 @@ class Cli(unittest.TestCase):
             self.fails(126, "run", *report, "--", "/etc/passwd", says="ermission")
         self.fails(2, "run", says="needs a program")
         self.fails(2, "run", "--set", "purge=1", "--", "true", says="--set takes")
-        self.fails(2, "run", "--sample", "64k", "--", "true", says="--sample 64k")
+        self.command("run", "--sample", "64k", "--", "true")
         self.command("run", "--sample", "off", "--", "true")
 
     def test_run_reports(self):
@@ -320,6 +320,20 @@ class Cli(unittest.TestCase):
         self.assertIn("given back", self.command("trim", p.pid).stdout)
         quiet = self.start("quiet")
         self.fails(1, "trim", quiet.pid, "--timeout", "200ms", says="did not enter")
+
+    def test_sample_changes_a_running_process(self):
+        p = self.start("garbage")
+        d = self.document("sample", p.pid, "64k")
+        self.assertEqual(d["interval_bytes"], 65536)
+        self.assertIn("one allocation in 1 MiB", self.command("sample", p.pid, "1m").stdout)
+        self.assertIn("every allocation", self.command("sample", p.pid, "exact").stdout)
+        self.assertIn("nothing", self.command("sample", p.pid, "off").stdout)
+        for rate in ("0", "banana", "2t", "64kb", ""):
+            self.fails(2, "sample", p.pid, rate, says="takes bytes from 1 to 1t")
+            self.fails(2, "run", "--sample", rate, "--", "true", says="takes bytes")
+        self.fails(2, "sample", p.pid, says="needs a target and a rate")
+        self.fails(1, "sample", self.start("quiet").pid, "64k", "--timeout", "200ms",
+            says="did not enter")
 
     def test_options_and_their_origin(self):
         p = self.start("quiet", MPALLOC_PURGE_DELAY="5s", MPALLOC_ABORT="maybe")

@@ -1,0 +1,365 @@
+#include "sample.h"
+
+#include "malloc.h"
+#include "options.h"
+#include "own_memory.h"
+#include "poisson.h"
+#include "pool.h"
+#include "publish.h"
+#include "region.h"
+#include "sites.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+
+#if CONFIG_PROFILE
+
+/* As if a region had been made; what is written for it goes nowhere. */
+static void begin(uint64_t interval)
+{
+    options.sample_bytes = interval;
+    options.sample_governor = false;
+    lock_lock(&profile_lock);
+    sample_start_locked();
+    lock_unlock(&profile_lock);
+}
+
+struct sums {
+    uint64_t allocated_samples;
+    uint64_t freed_samples;
+    double allocated_bytes;
+    double freed_bytes;
+    double variance;
+    double requested;
+    double peak_bytes;
+    uint64_t short_lived;
+    struct mp_region_sampling sampling;
+};
+
+static struct sums sum_up(void)
+{
+    struct sums sums = {0};
+
+    lock_lock(&profile_lock);
+    sites_describe_locked(&sums.sampling);
+    for (size_t i = 0; i < sums.sampling.site_count; i++) {
+        const struct mp_region_site *s = sites_site_locked(i);
+
+        if (s == NULL) {
+            continue;
+        }
+        sums.allocated_samples += s->allocated_samples;
+        sums.freed_samples += s->freed_samples;
+        sums.allocated_bytes += s->allocated_bytes;
+        sums.freed_bytes += s->freed_bytes;
+        sums.variance += s->allocated_bytes_variance;
+        sums.requested += s->allocated_requested;
+        sums.peak_bytes += s->peak_number == sums.sampling.peak_number
+                               ? s->peak_bytes
+                               : s->allocated_bytes - s->freed_bytes;
+        for (unsigned b = 0; b < 13; b++) {
+            sums.short_lived += s->lifetimes[b];
+        }
+    }
+    lock_unlock(&profile_lock);
+    return sums;
+}
+
+static struct mp_snapshot look(void)
+{
+    struct mp_snapshot s = {.size = sizeof(s)};
+
+    cr_assert_eq(publish_snapshot(&s), 0);
+    return s;
+}
+
+static void expect_nothing_lives(void)
+{
+    struct sums sums = sum_up();
+    struct mp_snapshot s = look();
+
+    cr_assert_eq(s.live_blocks, 0);
+    cr_assert_eq(s.live_bytes, 0);
+    cr_assert_eq(sums.allocated_samples, sums.freed_samples);
+    cr_assert_float_eq(sums.allocated_bytes - sums.freed_bytes, 0, 1);
+}
+
+static bool is_sampled(const void *p)
+{
+    const struct span *s = span_find(p);
+
+    return s != NULL
+           && (s->kind == SPAN_SAMPLED || (s->kind == SPAN_LARGE && s->sample != 0));
+}
+
+/* Each block is in the sample with 1 - exp(-S / R), however lists are cut. */
+static void check_share(size_t size, uint64_t interval, unsigned count)
+{
+    unsigned sampled = 0;
+    double p, sd;
+
+    begin(interval);
+    for (unsigned i = 0; i < count; i++) {
+        void *p_i = malloc_alloc(NULL, size);
+
+        sampled += is_sampled(p_i);
+        malloc_free(p_i);
+    }
+    p = poisson_chance(
+        (double)bits_round_up(size, size > SLAB_MAX ? 4096 : 16), (double)interval);
+    sd = sqrt(count * p * (1 - p));
+    cr_assert_float_eq(sampled, count * p, 4.5 * sd + 1, "%u of %u blocks of %zu",
+        sampled, count, size);
+    expect_nothing_lives();
+}
+
+Test(sample, share_of_small_blocks)
+{
+    check_share(16, 4096, 2000000);
+}
+
+Test(sample, share_of_blocks_like_the_interval)
+{
+    check_share(4096, 4096, 200000);
+}
+
+Test(sample, share_of_the_largest_of_slabs)
+{
+    check_share(32768, 65536, 50000);
+}
+
+Test(sample, share_of_large_blocks)
+{
+    check_share(100000, 262144, 50000);
+}
+
+Test(sample, share_of_rare_ones)
+{
+    check_share(64, 1 << 20, 4000000);
+}
+
+/* Sums over samples are estimates of what was counted exactly. */
+Test(sample, estimates_agree_with_counters)
+{
+    enum { BLOCKS = 200000 };
+    uint64_t state = 99;
+    void **blocks = malloc(BLOCKS * sizeof(*blocks)); /* the system's: not counted */
+    struct mp_snapshot s;
+    struct sums sums;
+
+    begin(65536);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        uint64_t r = poisson_random(&state);
+
+        blocks[i] =
+            malloc_alloc(NULL, r % 100 == 0 ? r >> 40 & 0x3ffff : r >> 40 & 2047);
+        if (i % 3 == 0) {
+            malloc_free(blocks[i / 2]);
+            blocks[i / 2] = NULL;
+        }
+    }
+    s = look();
+    sums = sum_up();
+    cr_assert_gt(sums.allocated_samples, 1000);
+    cr_assert_float_eq(sums.allocated_bytes, (double)s.allocated_bytes_total,
+        4.5 * sqrt(sums.variance));
+    cr_assert_float_eq(sums.allocated_bytes - sums.freed_bytes, (double)s.live_bytes,
+        4.5 * sqrt(sums.variance));
+    cr_assert_lt(sums.requested, sums.allocated_bytes);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        malloc_free(blocks[i]);
+    }
+    expect_nothing_lives();
+    free(blocks);
+}
+
+Test(sample, exact_mode_counts_everything)
+{
+    enum { BLOCKS = 10000 };
+    void *blocks[BLOCKS];
+    struct mp_component *c = component_intern("exact/part");
+    struct sums sums;
+    struct mp_snapshot s;
+
+    begin(MP_SAMPLING_EXACT);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        size_t size = i % 100 == 0 ? 50000 + i : i % 3000;
+
+        blocks[i] = i % 5 == 0   ? malloc_alloc(c, size)
+                    : i % 5 == 1 ? malloc_calloc(1, size)
+                    : i % 5 == 2 ? malloc_aligned(NULL, 64, size)
+                                 : malloc_fast(size);
+        cr_assert(is_sampled(blocks[i]), "number %u, of %zu bytes", i, size);
+        cr_assert_geq(malloc_usable(blocks[i]), size);
+    }
+    sums = sum_up();
+    s = look();
+    cr_assert_eq(sums.allocated_samples, BLOCKS);
+    cr_assert_eq((uint64_t)sums.allocated_bytes, s.allocated_bytes_total);
+    cr_assert_eq((uint64_t)sums.peak_bytes, s.live_bytes);
+    cr_assert_eq(s.live_blocks, BLOCKS);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        malloc_free(blocks[i]);
+    }
+    sums = sum_up();
+    cr_assert_eq((uint64_t)sums.peak_bytes, s.live_bytes, "the peak is kept");
+    expect_nothing_lives();
+}
+
+Test(sample, realloc_in_and_out_of_samples)
+{
+    char *p;
+
+    begin(MP_SAMPLING_EXACT);
+    p = malloc_alloc(NULL, 100);
+    memset(p, 7, 100);
+    cr_assert_eq(malloc_resize(NULL, p, 110), p, "fits: the sample stays");
+    p = malloc_resize(NULL, p, 100000);
+    cr_assert_eq(p[99], 7);
+    p = malloc_resize(NULL, p, 300000);
+    p = malloc_resize(NULL, p, 64 << 20);
+    cr_assert_eq(p[99], 7);
+    p = malloc_resize(NULL, p, 96 << 20);
+    cr_assert_eq(sum_up().allocated_samples - sum_up().freed_samples, 1);
+    p = malloc_resize(NULL, p, 50);
+    cr_assert_eq(p[49], 7);
+    malloc_free(p);
+    expect_nothing_lives();
+}
+
+Test(sample, calloc_gives_zeros_and_alignment_holds)
+{
+    begin(MP_SAMPLING_EXACT);
+    for (size_t size = 1; size < 40000; size = size * 3 / 2 + 1) {
+        unsigned char *p = malloc_fast(size);
+
+        memset(p, 0xee, size);
+        malloc_free(p);
+        p = malloc_calloc(1, size);
+        for (size_t i = 0; i < size; i++) {
+            cr_assert_eq(p[i], 0);
+        }
+        malloc_free(p);
+    }
+    for (size_t alignment = 16; alignment <= 65536; alignment *= 2) {
+        void *p = malloc_aligned(NULL, alignment, 100);
+
+        cr_assert_eq((uintptr_t)p & (alignment - 1), 0);
+        malloc_free(p);
+    }
+}
+
+Test(sample, wrong_frees_are_found)
+{
+    struct mp_snapshot s = look();
+    char *p;
+
+    options.abort = false;
+    begin(MP_SAMPLING_EXACT);
+    p = malloc_fast(100);
+    malloc_free(p + 16);
+    malloc_free(p);
+    malloc_free(p);
+    cr_assert_eq(malloc_usable(p), 0);
+    cr_assert_eq(look().invalid_frees_total, s.invalid_frees_total + 2);
+    cr_assert_eq(sum_up().freed_samples, 1);
+}
+
+static void *free_it(void *p)
+{
+    malloc_free(p);
+    return NULL;
+}
+
+Test(sample, another_thread_may_free)
+{
+    pthread_t other;
+
+    begin(MP_SAMPLING_EXACT);
+    for (size_t size = 8; size < (size_t)64 << 20; size *= 8) {
+        pthread_create(&other, NULL, free_it, malloc_alloc(NULL, size));
+        pthread_join(other, NULL);
+    }
+    expect_nothing_lives();
+}
+
+Test(sample, cap_on_memory_holds_and_is_told)
+{
+    enum { BLOCKS = 100000 };
+    static void *blocks[BLOCKS];
+    struct sums sums;
+
+    options.sample_memory_bytes = 1 << 20;
+    begin(MP_SAMPLING_EXACT);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        blocks[i] = malloc_fast(32);
+        cr_assert_not_null(blocks[i]);
+    }
+    sums = sum_up();
+    cr_assert_gt(sums.sampling.samples_refused_total, 0);
+    lock_lock(&profile_lock);
+    cr_assert_leq(own_bytes_locked(), 1 << 20);
+    lock_unlock(&profile_lock);
+    cr_assert_eq(look().live_blocks, BLOCKS, "the counters are exact all the same");
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        malloc_free(blocks[i]);
+    }
+    expect_nothing_lives();
+}
+
+Test(sample, interval_can_change_at_any_time)
+{
+    void *p;
+
+    begin(MP_SAMPLING_OFF);
+    for (unsigned i = 0; i < 100000; i++) {
+        malloc_free(malloc_fast(1000));
+    }
+    cr_assert_eq(sum_up().allocated_samples, 0);
+    cr_assert_eq(sample_set_interval(1), 0);
+    for (unsigned i = 0; i < 2000; i++) { /* lists that were handed out run dry */
+        malloc_free(malloc_fast(1000));
+    }
+    p = malloc_fast(1000);
+    cr_assert(is_sampled(p));
+    cr_assert_eq(sample_set_interval(MP_SAMPLING_OFF), 0);
+    malloc_free(p);
+    expect_nothing_lives();
+    p = malloc_fast(1000);
+    cr_assert_not(is_sampled(p));
+    malloc_free(p);
+    cr_assert_eq(sample_set_interval(SAMPLE_MOST + 1), -EINVAL);
+    cr_assert_eq(sample_set_interval(0), -EINVAL);
+    cr_assert_eq(sample_set_interval(SAMPLE_MOST), 0);
+}
+
+Test(sample, lifetimes_and_operations)
+{
+    struct sums sums;
+    bool has_operation = false;
+
+    begin(MP_SAMPLING_EXACT);
+    sample_set_operation("checkout");
+    for (unsigned i = 0; i < 100; i++) {
+        malloc_free(malloc_fast(50));
+    }
+    sample_set_operation(NULL);
+    malloc_free(malloc_fast(50));
+    sums = sum_up();
+    cr_assert_eq(sums.freed_samples, 101);
+    cr_assert_geq(
+        sums.short_lived, 95, "within 8 ms: %lu", (unsigned long)sums.short_lived);
+    lock_lock(&profile_lock);
+    for (size_t i = 0; i < sums.sampling.site_count; i++) {
+        const struct mp_region_site *s = sites_site_locked(i);
+
+        has_operation |= s->operation != 0 && s->allocated_samples == 100;
+    }
+    lock_unlock(&profile_lock);
+    cr_assert(has_operation);
+}
+
+#endif

@@ -1,0 +1,100 @@
+/*
+ * verb_sample - mpalloc sample: how often a running process samples its call stacks
+ */
+#include "cli.h"
+#include "document.h"
+#include "format.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+const char help_sample[] =
+    "RATE is the mean number of bytes between two samples, such as 64k, or `exact` "
+    "(every\n"
+    "allocation), or `off`. The process takes it in its next slow path; its other "
+    "threads\n"
+    "follow in theirs. What was sampled before stays.\n"
+    "\n"
+    "  TARGET           a PID, a region file, or the name of a process\n"
+    "  --timeout TIME   wait so long for the answer (default 2s)\n"
+    "  --json           schema tools/schemas/sample.json\n"
+    "\n"
+    "Examples:\n"
+    "  mpalloc sample 4711 64k\n"
+    "  mpalloc sample --name redis-server off\n";
+
+/* Into ret; returns it. */
+static const char *describe(uint64_t interval, char *ret, size_t size)
+{
+    if (interval == MP_SAMPLING_EXACT || interval == MP_SAMPLING_OFF) {
+        snprintf(ret, size, "%s",
+            interval == MP_SAMPLING_OFF ? "nothing" : "every allocation");
+    } else {
+        snprintf(ret, size, "one allocation in %s", format_block(interval).text);
+    }
+    return ret;
+}
+
+static int print_json(const char *path, uint64_t interval)
+{
+    json_t *d = document_new("sample");
+
+    document_set_text(d, "region", path);
+    if (interval == MP_SAMPLING_OFF) {
+        json_object_set_new(d, "interval_bytes", json_null());
+    } else {
+        document_set_bytes(d, "interval_bytes", interval);
+    }
+    return document_print(d, false);
+}
+
+int verb_sample(int argc, char **argv)
+{
+    enum { TIMEOUT = 1 };
+    static const struct option options[] = {
+        COMMON_OPTIONS, {"timeout", required_argument, NULL, TIMEOUT}, {0}};
+    struct common common = {false, NULL};
+    struct mp_error error = {""};
+    struct target target;
+    unsigned timeout_ms = 2000;
+    char text[80];
+    uint64_t wanted;
+    uint64_t interval = 0;
+    int code;
+
+    while (
+        (code = cli_next_option("sample", argc, argv, options, false, &common)) != -1) {
+        if (code == TIMEOUT) {
+            timeout_ms = cli_milliseconds("sample", "--timeout", optarg, 1, 3600000);
+        }
+    }
+    cli_expect_words("sample", argc, common.name != NULL ? 1 : 2);
+    if (argc - optind < (common.name != NULL ? 1 : 2)) {
+        return cli_fail(
+            "sample", EXIT_USAGE, "needs a target and a rate: mpalloc sample 4711 64k");
+    }
+    wanted = cli_interval("sample", "RATE", argv[argc - 1]);
+    argv[argc - 1] = NULL; /* what is before it is the target */
+    code = cli_find_target("sample", &common, argv + optind, &target);
+    if (code != EXIT_FINE) {
+        return code;
+    }
+    code = mp_sample_request(target.path, wanted, timeout_ms, &interval, &error);
+    if (code != 0) {
+        return cli_fail("sample", cli_code(code), "%s",
+            error.text[0] != '\0' ? error.text : strerror(-code));
+    }
+    if (interval != wanted) {
+        return cli_fail("sample", EXIT_FAILED,
+            "the process does not follow: it samples %s (in hardened mode stacks are "
+            "not "
+            "sampled)",
+            describe(interval, text, sizeof(text)));
+    }
+    if (common.json) {
+        return print_json(target.path, interval);
+    }
+    printf("samples %s from now on\n", describe(interval, text, sizeof(text)));
+    return EXIT_FINE;
+}
