@@ -91,12 +91,15 @@ enum mp_image_flag {
     MP_IMAGE_MIXED = 4,        /* totals and components are not of one instant */
     MP_IMAGE_BAD_PARENTS = 8, /* components with an impossible parent: taken as roots */
     MP_IMAGE_CUT_STRINGS = 16, /* strings without an end: cut */
+    MP_IMAGE_BAD_FRAMES = 32,  /* frames with an impossible caller: taken as first */
+    MP_IMAGE_TORN_SAMPLES =
+        64, /* sums of stacks, or live samples, were being written */
 };
 
 /*
  * A checked private copy of the region at `path`. The file must be regular and belong to
  * the caller, unless the caller is root; links are not followed. Reads only what is in
- * use, about 100 KiB for a small program and at most 64 MiB. Takes no lock: the process
+ * use, about 100 KiB for a small program and at most 96 MiB. Takes no lock: the process
  * does not notice.
  */
 MPS_EXPORT int mp_image_open(
@@ -139,6 +142,28 @@ MPS_EXPORT void mp_image_class_sum(
 MPS_EXPORT size_t mp_image_moment_count(const mp_image_t *image, unsigned tier);
 MPS_EXPORT const struct mp_region_moment *mp_image_moment(
     const mp_image_t *image, unsigned tier, size_t number);
+
+/*
+ * Sampled call stacks. Without sampling interval_bytes is MP_SAMPLING_OFF, and all counts
+ * are 0. Frames, sites and names have the numbers of the region. Frame 0 is no frame, site 0
+ * is (overflow); a site that means nothing has no samples. Sums are finite and at least 0,
+ * and what was freed is not more than what was allocated.
+ */
+MPS_EXPORT const struct mp_region_sampling *mp_image_sampling(const mp_image_t *image);
+MPS_EXPORT size_t mp_image_frame_count(const mp_image_t *image);
+MPS_EXPORT const struct mp_region_frame *mp_image_frame(
+    const mp_image_t *image, size_t number);
+MPS_EXPORT size_t mp_image_site_count(const mp_image_t *image);
+MPS_EXPORT const struct mp_region_site *mp_image_site(
+    const mp_image_t *image, size_t number);
+
+/* Samples that are live, in no order: as many as are listed one by one. */
+MPS_EXPORT size_t mp_image_sample_count(const mp_image_t *image);
+MPS_EXPORT const struct mp_region_sample *mp_image_sample(
+    const mp_image_t *image, size_t number);
+
+/* The name of an operation or a thread; "" for number 0 and past the end. */
+MPS_EXPORT const char *mp_image_name(const mp_image_t *image, size_t number);
 
 /* ---- what became of the process ---- */
 
