@@ -165,6 +165,59 @@ MPS_EXPORT const struct mp_region_sample *mp_image_sample(
 /* The name of an operation or a thread; "" for number 0 and past the end. */
 MPS_EXPORT const char *mp_image_name(const mp_image_t *image, size_t number);
 
+/* ---- what stacks hold ---- */
+
+enum mp_figure {
+    MP_ALLOCATED_BLOCKS, /* ever; what is live and what was freed */
+    MP_ALLOCATED_BYTES,
+    MP_LIVE_BLOCKS,
+    MP_LIVE_BYTES,
+    MP_PEAK_BLOCKS, /* live when all estimated live bytes were at their highest */
+    MP_PEAK_BYTES,
+    MP_SHORT_BLOCKS, /* freed within 2^MP_SHORT_BUCKET microseconds, 8 ms */
+    MP_SHORT_BYTES,
+    MP_FIGURES
+};
+
+enum { MP_SHORT_BUCKET = 13 }; /* of mp_region_site.lifetimes */
+
+/* With 95 % probability the true value is between low and high. */
+struct mp_figures {
+    uint64_t samples; /* that were taken; 0: what is known is known from counters */
+    uint64_t live_samples;
+    uint64_t value[MP_FIGURES];
+    uint64_t low[MP_FIGURES];
+    uint64_t high[MP_FIGURES];
+    uint64_t requested; /* bytes asked for, of MP_ALLOCATED_BYTES; 0: not known */
+    uint64_t first_ns;  /* CLOCK_REALTIME of the first and the last sample */
+    uint64_t last_ns;
+    double lifetime_s; /* of its freed blocks, all together */
+};
+
+typedef struct mp_estimates mp_estimates_t;
+
+/*
+ * What groups of sites hold. group[site] is a number below group_count; sites of a group are
+ * taken together, and must be of one component and class. NULL: each site by itself.
+ *
+ * Live and allocated figures of a component and class, with the rest of it that no group
+ * explains (mp_estimates_rest), add up to its counters, to the byte. Peaks have no counter,
+ * and so has (overflow), site 0, which is of all classes: these are plain estimates. When
+ * every allocation was recorded nothing is estimated, and low and high are the value, unless
+ * counters are older than samples, and the values were cut to fit. -ENOMEM.
+ */
+MPS_EXPORT int mp_estimates_make(const mp_image_t *image, const uint32_t *group,
+    size_t group_count, mp_estimates_t **ret);
+MPS_EXPORT void mp_estimates_free(mp_estimates_t *estimates);
+
+/* NULL past the end. */
+MPS_EXPORT const struct mp_figures *mp_estimates_group(
+    const mp_estimates_t *estimates, size_t number);
+
+/* What samples do not explain of a class in a component; peaks of it are not known: 0. */
+MPS_EXPORT void mp_estimates_rest(
+    const mp_estimates_t *estimates, size_t row, size_t number, struct mp_figures *ret);
+
 /* ---- what became of the process ---- */
 
 enum mp_life {
