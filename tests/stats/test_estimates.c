@@ -109,8 +109,9 @@ Test(stats_estimates, what_is_counted_is_shared_out_by_the_samples)
     f = of(1);
     cr_assert_eq(f->value[MP_LIVE_BYTES], 1920);
     cr_assert_eq(f->value[MP_LIVE_BLOCKS], 30);
-    cr_assert_gt(f->low[MP_LIVE_BYTES], 640);
-    cr_assert_eq(f->high[MP_LIVE_BYTES], 2304, "no more than there is");
+    cr_assert_gt(f->low[MP_LIVE_BYTES], 300);
+    cr_assert_lt(f->low[MP_LIVE_BYTES], 830, "of Clopper and Pearson, for 5 of 6");
+    cr_assert_leq(f->high[MP_LIVE_BYTES], 2304, "no more than there is");
     cr_assert_eq(f->samples, 6);
     cr_assert_eq(f->live_samples, 5);
     cr_assert_eq(f->first_ns, 1700000000000000001u);
@@ -176,7 +177,8 @@ Test(stats_estimates, those_of_a_group_are_one)
     judge(one, 4);
     expect_sum(0, 3, (size_t[]){1}, 1);
     cr_assert_eq(of(1)->value[MP_LIVE_BYTES], 2304);
-    cr_assert_eq(of(1)->low[MP_LIVE_BYTES], 2304, "all there is, and that is counted");
+    cr_assert_lt(of(1)->low[MP_LIVE_BYTES], 2304, "there may be others");
+    cr_assert_eq(of(1)->high[MP_LIVE_BYTES], 2304, "but not more than is counted");
     cr_assert_eq(of(1)->samples, 8);
     cr_assert_eq(of(2)->samples, 3);
 }
