@@ -39,9 +39,16 @@ struct known {
     uint32_t number;
 };
 
+/* The frames of a profile that a frame of the region is; count 0: not asked for yet. */
+struct code {
+    uint32_t first;
+    uint32_t count;
+};
+
 struct builder {
     struct profile *profile;
     struct frames *frames;
+    struct code *codes; /* by number of the region's frame */
     size_t samples_room;
     size_t texts_room;
     const char **component_names; /* by row, NULL: not asked for yet */
@@ -202,6 +209,17 @@ static void reverse(uint32_t *frames, size_t count)
     }
 }
 
+static struct code code_of(struct builder *b, uint32_t number)
+{
+    const struct mp_region_frame *f = mp_image_frame(b->profile->image, number);
+    struct code *c = &b->codes[number];
+
+    if (c->count == 0) {
+        c->count = (uint32_t)frames_of_code(b->frames, f->module, f->offset, &c->first);
+    }
+    return *c;
+}
+
 /*
  * The stack of a site, the root first, without the frames of mpalloc at its other end.
  * Returns the depth, at least 1.
@@ -219,16 +237,16 @@ static size_t walk_stack(
     /* Callers have lower numbers: it ends. */
     for (; at != 0 && steps < DEPTH_MAX; steps++) {
         const struct mp_region_frame *frame = mp_image_frame(image, at);
-        uint32_t first;
-        size_t count;
+        struct code code;
 
-        at = frame->parent;
         if (is_inside && frames_is_own_module(b->frames, frame->module)) {
+            at = frame->parent;
             continue; /* names of it are not even asked for */
         }
-        count = frames_of_code(b->frames, frame->module, frame->offset, &first);
-        for (size_t i = 0; i < count; i++) {
-            uint32_t number = first + (uint32_t)i;
+        code = code_of(b, at);
+        at = frame->parent;
+        for (uint32_t i = 0; i < code.count; i++) {
+            uint32_t number = code.first + i;
 
             is_inside = is_inside && frames_is_own(b->frames, number, &entered);
             if (!is_inside) {
@@ -375,6 +393,7 @@ struct profile *profile_create(const mp_image_t *image)
     b.frames = frames_create(b.profile);
     b.component_names =
         must(calloc(mp_image_component_count(image) + 1, sizeof(*b.component_names)));
+    b.codes = must(calloc(mp_image_frame_count(image) + 1, sizeof(*b.codes)));
     if (has_samples(image)) {
         add_stacks(&b);
     } else {
@@ -389,6 +408,7 @@ struct profile *profile_create(const mp_image_t *image)
     frames_destroy(b.frames);
     free(b.component_names);
     free(b.stack);
+    free(b.codes);
     return b.profile;
 }
 

@@ -152,7 +152,7 @@ static void put_table(const struct report *r, size_t most)
     }
     if (hidden > 0) {
         put_sum(r, others);
-        fprintf(r->out, "  %zu more (--all)\n", hidden);
+        fprintf(r->out, "  %s more (--all)\n", format_count((double)hidden).text);
     }
     if (rest > 0) {
         put_sum(r, rest);
