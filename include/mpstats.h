@@ -91,12 +91,15 @@ enum mp_image_flag {
     MP_IMAGE_MIXED = 4,        /* totals and components are not of one instant */
     MP_IMAGE_BAD_PARENTS = 8, /* components with an impossible parent: taken as roots */
     MP_IMAGE_CUT_STRINGS = 16, /* strings without an end: cut */
+    MP_IMAGE_BAD_FRAMES = 32,  /* frames with an impossible caller: taken as first */
+    MP_IMAGE_TORN_SAMPLES =
+        64, /* sums of stacks, or live samples, were being written */
 };
 
 /*
  * A checked private copy of the region at `path`. The file must be regular and belong to
  * the caller, unless the caller is root; links are not followed. Reads only what is in
- * use, about 100 KiB for a small program and at most 64 MiB. Takes no lock: the process
+ * use, about 100 KiB for a small program and at most 96 MiB. Takes no lock: the process
  * does not notice.
  */
 MPS_EXPORT int mp_image_open(
@@ -139,6 +142,81 @@ MPS_EXPORT void mp_image_class_sum(
 MPS_EXPORT size_t mp_image_moment_count(const mp_image_t *image, unsigned tier);
 MPS_EXPORT const struct mp_region_moment *mp_image_moment(
     const mp_image_t *image, unsigned tier, size_t number);
+
+/*
+ * Sampled call stacks. Without sampling interval_bytes is MP_SAMPLING_OFF, and all counts
+ * are 0. Frames, sites and names have the numbers of the region. Frame 0 is no frame, site 0
+ * is (overflow); a site that means nothing has no samples. Sums are finite and at least 0,
+ * and what was freed is not more than what was allocated.
+ */
+MPS_EXPORT const struct mp_region_sampling *mp_image_sampling(const mp_image_t *image);
+MPS_EXPORT size_t mp_image_frame_count(const mp_image_t *image);
+MPS_EXPORT const struct mp_region_frame *mp_image_frame(
+    const mp_image_t *image, size_t number);
+MPS_EXPORT size_t mp_image_site_count(const mp_image_t *image);
+MPS_EXPORT const struct mp_region_site *mp_image_site(
+    const mp_image_t *image, size_t number);
+
+/* Samples that are live, in no order: as many as are listed one by one. */
+MPS_EXPORT size_t mp_image_sample_count(const mp_image_t *image);
+MPS_EXPORT const struct mp_region_sample *mp_image_sample(
+    const mp_image_t *image, size_t number);
+
+/* The name of an operation or a thread; "" for number 0 and past the end. */
+MPS_EXPORT const char *mp_image_name(const mp_image_t *image, size_t number);
+
+/* ---- what stacks hold ---- */
+
+enum mp_figure {
+    MP_ALLOCATED_BLOCKS, /* ever; what is live and what was freed */
+    MP_ALLOCATED_BYTES,
+    MP_LIVE_BLOCKS,
+    MP_LIVE_BYTES,
+    MP_PEAK_BLOCKS, /* live when all estimated live bytes were at their highest */
+    MP_PEAK_BYTES,
+    MP_SHORT_BLOCKS, /* freed within 2^MP_SHORT_BUCKET microseconds, 8 ms */
+    MP_SHORT_BYTES,
+    MP_FIGURES
+};
+
+enum { MP_SHORT_BUCKET = 13 }; /* of mp_region_site.lifetimes */
+
+/* With 95 % probability the true value is between low and high. */
+struct mp_figures {
+    uint64_t samples; /* that were taken; 0: what is known is known from counters */
+    uint64_t live_samples;
+    uint64_t value[MP_FIGURES];
+    uint64_t low[MP_FIGURES];
+    uint64_t high[MP_FIGURES];
+    uint64_t requested; /* bytes asked for, of MP_ALLOCATED_BYTES; 0: not known */
+    uint64_t first_ns;  /* CLOCK_REALTIME of the first and the last sample */
+    uint64_t last_ns;
+    double lifetime_s; /* of its freed blocks, all together */
+};
+
+typedef struct mp_estimates mp_estimates_t;
+
+/*
+ * What groups of sites hold. group[site] is a number below group_count; sites of a group are
+ * taken together, and must be of one component and class. NULL: each site by itself.
+ *
+ * Live and allocated figures of a component and class, with the rest of it that no group
+ * explains (mp_estimates_rest), add up to its counters, to the byte. Peaks have no counter,
+ * and so has (overflow), site 0, which is of all classes: these are plain estimates. When
+ * every allocation was recorded nothing is estimated, and low and high are the value, unless
+ * counters are older than samples, and the values were cut to fit. -ENOMEM.
+ */
+MPS_EXPORT int mp_estimates_make(const mp_image_t *image, const uint32_t *group,
+    size_t group_count, mp_estimates_t **ret);
+MPS_EXPORT void mp_estimates_free(mp_estimates_t *estimates);
+
+/* NULL past the end. */
+MPS_EXPORT const struct mp_figures *mp_estimates_group(
+    const mp_estimates_t *estimates, size_t number);
+
+/* What samples do not explain of a class in a component; peaks of it are not known: 0. */
+MPS_EXPORT void mp_estimates_rest(
+    const mp_estimates_t *estimates, size_t row, size_t number, struct mp_figures *ret);
 
 /* ---- what became of the process ---- */
 

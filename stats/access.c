@@ -103,3 +103,46 @@ const struct mp_region_moment *mp_image_moment(
     return number < mp_image_moment_count(image, tier) ? &image->moments[tier][number]
                                                        : NULL;
 }
+
+const struct mp_region_sampling *mp_image_sampling(const mp_image_t *image)
+{
+    return &image->samples.sampling;
+}
+
+size_t mp_image_frame_count(const mp_image_t *image)
+{
+    return image->samples.frame_count;
+}
+
+const struct mp_region_frame *mp_image_frame(const mp_image_t *image, size_t number)
+{
+    return number < image->samples.frame_count ? &image->samples.frames[number] : NULL;
+}
+
+size_t mp_image_site_count(const mp_image_t *image)
+{
+    return image->samples.site_count;
+}
+
+const struct mp_region_site *mp_image_site(const mp_image_t *image, size_t number)
+{
+    return number < image->samples.site_count ? &image->samples.sites[number] : NULL;
+}
+
+size_t mp_image_sample_count(const mp_image_t *image)
+{
+    return image->samples.sample_count;
+}
+
+const struct mp_region_sample *mp_image_sample(const mp_image_t *image, size_t number)
+{
+    return number < image->samples.sample_count ? &image->samples.samples[number]
+                                                : NULL;
+}
+
+const char *mp_image_name(const mp_image_t *image, size_t number)
+{
+    return number > 0 && number < image->samples.name_count
+               ? image->samples.names[number].name
+               : "";
+}

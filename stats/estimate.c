@@ -157,25 +157,41 @@ struct estimate estimate_blocks(const struct tally *t)
     return interval_of(&t->blocks);
 }
 
+/* The smaller part of a whole that is counted. */
+static struct estimate interval_of_part(
+    const struct estimate_sum *part, double whole, double exact)
+{
+    double factor = exact / whole;
+    double rest = 1 - part->value / whole;
+    struct estimate_sum s = *part;
+
+    s.value *= factor;
+    s.variance *= factor * factor * rest;
+    s.heaviest *= factor * sqrt(rest);
+    return interval_of(&s);
+}
+
 struct estimate estimate_calibrated(
     const struct tally *t, const struct tally *whole, double exact, double interval)
 {
-    struct estimate_sum s = t->bytes;
-    double factor;
-    double rest;
     struct estimate e;
 
     if (t->samples == 0 || whole->samples < ESTIMATE_CALIBRATED
         || whole->bytes.value <= 0) {
         return estimate_bytes(t, interval);
     }
-    factor = exact / whole->bytes.value;
-    /* What is not this part: where there is none, the part is known as the whole is. */
-    rest = fmax(1 - t->bytes.value / whole->bytes.value, 0);
-    s.value *= factor;
-    s.variance *= factor * factor * rest;
-    s.heaviest *= factor * sqrt(rest);
-    e = interval_of(&s);
+    if (t->bytes.value <= whole->bytes.value / 2) {
+        e = interval_of_part(&t->bytes, whole->bytes.value, exact);
+    } else { /* by what is not it: seeing nothing of that does not mean there is nothing */
+        struct estimate_sum others = {
+            .value = fmax(whole->bytes.value - t->bytes.value, 0),
+            .variance = fmax(whole->bytes.variance - t->bytes.variance, 0),
+            .heaviest = whole->bytes.heaviest};
+        struct estimate o = interval_of_part(&others, whole->bytes.value, exact);
+
+        e = (struct estimate){
+            exact - o.value, fmax(exact - o.high, 0), fmax(exact - o.low, 0)};
+    }
     e.high = fmin(e.high, fmax(exact, e.value));
     return e;
 }

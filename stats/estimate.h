@@ -56,9 +56,9 @@ struct estimate estimate_blocks(const struct tally *t);
 
 /*
  * The same where the whole that t is a part of is known exactly: `whole` is what the samples
- * say about it, `exact` what was counted. Samples of parts add up to the exact figure, and the
- * intervals get narrower. With fewer than ESTIMATE_CALIBRATED samples of the whole it is
- * estimate_bytes: the factor would be noise.
+ * say about it, `exact` what was counted. Samples of parts add up to the exact figure, the
+ * intervals get narrower, and none reaches above what was counted. With fewer than
+ * ESTIMATE_CALIBRATED samples of the whole it is estimate_bytes: the factor would be noise.
  */
 enum { ESTIMATE_CALIBRATED = 5 };
 struct estimate estimate_calibrated(

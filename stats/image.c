@@ -1,5 +1,6 @@
 #include "image.h"
 
+#include "records.h"
 #include "text.h"
 
 #include <errno.h>
@@ -7,78 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum {
-    MIXED_ATTEMPTS = 4,
-    BYTES_MAX = 64 << 20, /* of all records */
-};
-
-/* ---- copying records ---- */
-
-/*
- * The first `count` records of `record_bytes`, packed, of a section whose stride may be
- * longer; NULL and *code 0 when count is 0. A sparse file can claim any size: all copies
- * of an image together are bounded.
- */
-static void *copy_records(struct mp_image *image, const struct source *s,
-    const struct mp_region_section *c, size_t count, size_t record_bytes, int *code,
-    struct mp_error *error)
-{
-    size_t bytes = (size_t)c->stride * count; /* layout.c: cannot overflow */
-    char *all;
-
-    *code = 0;
-    if (count == 0) {
-        return NULL;
-    }
-    if (bytes > BYTES_MAX - image->copied_bytes) {
-        *code = text_fail(error, -EBADMSG,
-            "%s: damaged: %zu bytes of records, with %zu of others", s->name, bytes,
-            image->copied_bytes);
-        return NULL;
-    }
-    image->copied_bytes += bytes;
-    all = malloc(bytes);
-    if (all == NULL) {
-        *code = text_fail(error, -ENOMEM, "%s: out of memory", s->name);
-        return NULL;
-    }
-    *code = source_read(s, all, bytes, c->offset, error);
-    if (*code != 0) {
-        free(all);
-        return NULL;
-    }
-    for (size_t i = 1; c->stride != record_bytes && i < count; i++) {
-        memmove(all + i * record_bytes, all + i * c->stride, record_bytes);
-    }
-    return all;
-}
-
-static int check_count(const struct source *s, const struct mp_region_section *c,
-    const char *what, uint64_t count, struct mp_error *error)
-{
-    if (count > c->count) {
-        return text_fail(error, -EBADMSG,
-            "%s: damaged: %llu %s where there is room for %llu", s->name,
-            (unsigned long long)count, what, (unsigned long long)c->count);
-    }
-    return 0;
-}
-
-/* Make sure that a string ends; true when it had to be cut. */
-static bool end_string(char *text, size_t size)
-{
-    bool ends = memchr(text, '\0', size) != NULL;
-
-    text[size - 1] = '\0';
-    return !ends;
-}
-
-#define END_STRING(image, text)                                                        \
-    do {                                                                               \
-        if (end_string((text), sizeof(text))) {                                        \
-            (image)->flags |= MP_IMAGE_CUT_STRINGS;                                    \
-        }                                                                              \
-    } while (false)
+enum { MIXED_ATTEMPTS = 4 };
 
 /* ---- parts ---- */
 
@@ -125,13 +55,13 @@ static int read_components(
 {
     const struct mp_region_section *c = &image->layout.section[MP_SECTION_COMPONENTS];
     uint64_t count = image->totals.component_count;
-    int code = check_count(s, c, "components", count, error);
+    int code = records_check_count(s, c, "components", count, error);
 
     if (code != 0) {
         return code;
     }
     image->components =
-        copy_records(image, s, c, count, sizeof(*image->components), &code, error);
+        records_copy(image, s, c, count, sizeof(*image->components), &code, error);
     if (code != 0) {
         return code;
     }
@@ -157,7 +87,7 @@ static int read_cells(
     int code = 0;
 
     rows = rows < image->component_count ? rows : image->component_count;
-    image->cells = copy_records(
+    image->cells = records_copy(
         image, s, c, rows * MP_REGION_CLASSES, sizeof(*image->cells), &code, error);
     image->cell_rows = code == 0 ? rows : 0;
     return code;
@@ -171,7 +101,7 @@ static int read_classes(
     int code = 0;
 
     image->classes =
-        copy_records(image, s, c, count, sizeof(*image->classes), &code, error);
+        records_copy(image, s, c, count, sizeof(*image->classes), &code, error);
     image->class_count = code == 0 ? count : 0;
     return code;
 }
@@ -181,13 +111,13 @@ static int read_modules(
 {
     const struct mp_region_section *c = &image->layout.section[MP_SECTION_MODULES];
     uint64_t count = image->totals.module_count;
-    int code = check_count(s, c, "modules", count, error);
+    int code = records_check_count(s, c, "modules", count, error);
 
     if (code != 0) {
         return code;
     }
     image->modules =
-        copy_records(image, s, c, count, sizeof(*image->modules), &code, error);
+        records_copy(image, s, c, count, sizeof(*image->modules), &code, error);
     if (code != 0) {
         return code;
     }
@@ -211,13 +141,13 @@ static int read_options(
 {
     const struct mp_region_section *c = &image->layout.section[MP_SECTION_OPTIONS];
     uint64_t count = image->totals.option_count;
-    int code = check_count(s, c, "options", count, error);
+    int code = records_check_count(s, c, "options", count, error);
 
     if (code != 0) {
         return code;
     }
     image->options =
-        copy_records(image, s, c, count, sizeof(*image->options), &code, error);
+        records_copy(image, s, c, count, sizeof(*image->options), &code, error);
     if (code != 0) {
         return code;
     }
@@ -231,36 +161,13 @@ static int read_options(
 
 /* ---- the timeline ---- */
 
-/*
- * One point that was being written during the copy: once more by itself. There is one
- * writer and it writes one point at a time, so that a second one which does not settle is
- * damage, and nobody waits for it.
- */
-static int settle_moment(struct mp_image *image, const struct source *s,
-    const struct mp_region_section *c, uint64_t slot, struct mp_region_moment *m,
-    struct mp_error *error)
-{
-    int code = 1;
-
-    if ((image->flags & MP_IMAGE_TORN_MOMENTS) == 0) {
-        code =
-            source_read_stable(s, m, sizeof(*m), c->offset + slot * c->stride, error);
-    }
-    if (code == 1) {
-        image->flags |= MP_IMAGE_TORN_MOMENTS;
-        m->time_ns = 0;
-        code = 0;
-    }
-    return code;
-}
-
 /* Points that were never written, or are torn, go; the rest moves together. */
 static size_t drop_empty(struct mp_region_moment *m, size_t count)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < count; i++) {
-        if (m[i].time_ns != 0) {
+        if (m[i].time_ns != 0 && (m[i].seq & 1) == 0) {
             m[kept++] = m[i];
         }
     }
@@ -295,29 +202,29 @@ static int read_timeline(struct mp_image *image, const struct source *s, unsigne
         &image->layout.section[MP_SECTION_TIMELINE_1S + tier];
     uint64_t total = image->totals.timeline_total[tier];
     size_t count = total < c->count ? (size_t)total : (size_t)c->count;
-    struct mp_region_moment *again = NULL;
+    struct mp_region_moment *scratch;
     struct mp_region_moment *m;
-    size_t first;
+    bool torn = false;
     int code = 0;
 
-    m = copy_records(image, s, c, count, sizeof(*m), &code, error);
+    m = records_copy(image, s, c, count, sizeof(*m), &code, error);
     image->moments[tier] = m;
     if (code != 0 || count == 0) {
         return code;
     }
-    again = copy_records(image, s, c, count, sizeof(*m), &code, error);
-    for (size_t i = 0; code == 0 && i < count; i++) {
-        if ((m[i].seq & 1) != 0 || memcmp(&m[i], &again[i], sizeof(*m)) != 0) {
-            code = settle_moment(image, s, c, i, &m[i], error);
-        }
+    code = records_settle(image, s, c, m, count, sizeof(*m), &torn, error);
+    image->flags |= torn ? MP_IMAGE_TORN_MOMENTS : 0;
+    scratch = malloc(count * sizeof(*m));
+    if (code == 0 && scratch == NULL) {
+        code = text_fail(error, -ENOMEM, "%s: out of memory", s->name);
     }
     if (code == 0) {
-        first =
-            total >= c->count ? find_oldest(m, count, (size_t)(total % c->count)) : 0;
-        rotate(m, count, first, again);
+        rotate(m, count,
+            total >= c->count ? find_oldest(m, count, (size_t)(total % c->count)) : 0,
+            scratch);
         image->moment_count[tier] = drop_empty(m, count);
     }
-    free(again);
+    free(scratch);
     return code;
 }
 
@@ -399,7 +306,7 @@ static int read_all(
             break; /* nobody is writing: another look shows the same */
         }
     }
-    return code;
+    return code != 0 ? code : samples_read(image, s, error);
 }
 
 int mp_image_read(int fd, const char *name, mp_image_t **ret, struct mp_error *error)
@@ -451,6 +358,7 @@ void mp_image_free(mp_image_t *image)
 {
     if (image != NULL) {
         forget_figures(image);
+        samples_free(&image->samples);
         free(image->path);
         free(image);
     }

@@ -3,13 +3,14 @@
  *
  * Owns: the copy. After image making, every count is the number of records that are
  * there, every parent is a lower row, every string ends.
- * Does not own: the file (source.h), where its parts are (layout.h), what became of the
- * process (life.c).
+ * Does not own: the file (source.h), where its parts are (layout.h), what is about
+ * sampled stacks (samples.h), what became of the process (life.c).
  */
 #ifndef IMAGE_H
 #define IMAGE_H
 
 #include "layout.h"
+#include "samples.h"
 
 struct mp_image {
     char *path;
@@ -21,6 +22,7 @@ struct mp_image {
     struct mp_region_process process;
     struct mp_region_totals totals;
     size_t copied_bytes; /* of the records below, and on the way to them */
+    unsigned waits;      /* records that never stood still: records.c */
     size_t class_count;
     struct mp_region_class *classes;
     size_t component_count;
@@ -33,6 +35,7 @@ struct mp_image {
     struct mp_region_module *modules;
     size_t option_count;
     struct mp_region_option *options;
+    struct samples samples;
 };
 
 #endif

@@ -31,6 +31,11 @@ static const struct shape {
     [MP_SECTION_MODULES] = {"modules", sizeof(struct mp_region_module), false},
     [MP_SECTION_MAILBOX] = {"mailbox", sizeof(struct mp_region_mailbox), false},
     [MP_SECTION_OPTIONS] = {"options", sizeof(struct mp_region_option), false},
+    [MP_SECTION_SAMPLING] = {"sampling", sizeof(struct mp_region_sampling), false},
+    [MP_SECTION_FRAMES] = {"frames", sizeof(struct mp_region_frame), false},
+    [MP_SECTION_SITES] = {"sites", sizeof(struct mp_region_site), false},
+    [MP_SECTION_SAMPLES] = {"samples", sizeof(struct mp_region_sample), false},
+    [MP_SECTION_NAMES] = {"names", sizeof(struct mp_region_name), false},
 };
 
 /* The header, once its magic is there: a process that starts writes that last. */

@@ -1,6 +1,7 @@
 #include "document.h"
 
 #include "cli.h"
+#include "document_stacks.h"
 #include "format.h"
 #include "view.h"
 
@@ -332,6 +333,7 @@ void document_add_snapshot(json_t *d, const mp_image_t *image)
     document_set(d, "size_classes", size_classes(image));
     document_set(d, "options", options(image));
     document_set(d, "own_cost", own_cost(image));
+    document_add_sampling(d, image);
 }
 
 static json_t *timeline(const mp_image_t *image, unsigned tier)

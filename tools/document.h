@@ -22,7 +22,7 @@ void document_set_text(json_t *object, const char *key, const char *text);
 json_t *document_process(const mp_image_t *image);
 json_t *document_ledger(const struct mp_ledger *ledger);
 
-/* Totals, limits, ledger, components, size classes, options, own cost. */
+/* Totals, limits, ledger, components, size classes, options, own cost, sampling. */
 void document_add_snapshot(json_t *document, const mp_image_t *image);
 
 /* What a report has besides: timeline and modules. */

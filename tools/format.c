@@ -111,6 +111,42 @@ struct format format_percent(double part, double whole)
     return f;
 }
 
+static double distance_of(double value, double low, double high)
+{
+    return fmax(high - value, value - low);
+}
+
+/* It may be more than twice the value: "±140 %" says nothing. */
+static bool is_vague(double value, double low, double high)
+{
+    return high > value && distance_of(value, low, high) > value;
+}
+
+struct format format_estimate(double value, double low, double high)
+{
+    struct format f;
+
+    if (!is_vague(value, low, high)) {
+        return format_bytes(value);
+    }
+    snprintf(f.text, sizeof(f.text), "< %.37s", format_bytes(high).text);
+    return f;
+}
+
+struct format format_spread(double value, double low, double high)
+{
+    struct format f = {""};
+    double distance = distance_of(value, low, high);
+
+    if (distance > 0 && !is_vague(value, low, high)) {
+        double percent = 100 * distance / value;
+
+        snprintf(f.text, sizeof(f.text), "%s%.*f %%",
+            format_has_blocks() ? "\u00b1" : "+-", percent < 0.95 ? 1 : 0, percent);
+    }
+    return f;
+}
+
 static struct format format_clock(uint64_t ns, bool utc, const char *layout)
 {
     struct format f = {""};
@@ -241,6 +277,36 @@ void format_chart(FILE *out, const double *value, size_t count, unsigned rows,
         }
         fputc('\n', out);
     }
+}
+
+unsigned format_columns(const char *text)
+{
+    unsigned seen = 0;
+
+    for (; *text != '\0'; text++) {
+        seen += ((unsigned char)*text & 0xc0) != 0x80;
+    }
+    return seen;
+}
+
+const char *format_cut(char *ret, size_t size, const char *text, unsigned columns)
+{
+    const char *end = format_has_blocks() ? "\u2026" : "..";
+    unsigned kept = columns > format_columns(end) ? columns - format_columns(end) : 0;
+    size_t bytes = 0;
+
+    if (format_columns(text) <= columns) {
+        snprintf(ret, size, "%s", text);
+        return ret;
+    }
+    for (unsigned seen = 0; text[bytes] != '\0'; bytes++) {
+        seen += ((unsigned char)text[bytes] & 0xc0) != 0x80;
+        if (seen > kept) {
+            break;
+        }
+    }
+    snprintf(ret, size, "%.*s%s", (int)bytes, text, end);
+    return ret;
 }
 
 const char *format_name(char *ret, size_t size, const char *text, unsigned columns)

@@ -27,6 +27,13 @@ struct format format_rfc3339(uint64_t ns); /* UTC */
 /* Bytes that may be unknown (UINT64_MAX). */
 struct format format_known(uint64_t bytes);
 
+/*
+ * An estimate in two parts, "12.4 MiB" and "±7 %": how far off it may be, to either side, with
+ * 95 % probability; "" when it is exact. What may be more than twice the value is "< 1.5 MiB".
+ */
+struct format format_estimate(double value, double low, double high);
+struct format format_spread(double value, double low, double high);
+
 /* "auto", "always", "never"; false for anything else. */
 bool format_set_color(const char *when);
 
@@ -51,6 +58,12 @@ void format_sparkline(char *ret, const double *value, size_t count);
  */
 void format_chart(FILE *out, const double *value, size_t count, unsigned rows,
     unsigned wide, const char *left);
+
+/* At most so many characters of a text that is fit to print; cut ones end in an ellipsis. */
+const char *format_cut(char *ret, size_t size, const char *text, unsigned columns);
+
+/* How many characters. */
+unsigned format_columns(const char *text);
 
 /* Escape text from a program into a buffer of the caller; cut to `columns` characters. */
 const char *format_name(char *ret, size_t size, const char *text, unsigned columns);

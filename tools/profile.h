@@ -81,7 +81,7 @@ struct profile {
 struct profile *profile_create(const mp_image_t *image);
 void profile_destroy(struct profile *p);
 
-/* "sampled, one in 512 KiB", "exact", "components and size classes, exact": for captions. */
+/* "sampled, one in 512 KiB", "every allocation", "components and size classes, exact": for captions. */
 const char *profile_describe(const struct profile *p, char *ret, size_t size);
 
 #endif

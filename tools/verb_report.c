@@ -3,6 +3,7 @@
  */
 #include "cli.h"
 #include "document.h"
+#include "document_stacks.h"
 #include "format.h"
 #include "render.h"
 #include "view.h"
@@ -12,13 +13,16 @@
 #include <string.h>
 
 const char help_report[] =
-    "Totals, where resident memory is, components, size classes, the timeline, and "
-    "what\n"
-    "mpalloc itself costs. The process is not disturbed, and need not live any more.\n"
+    "Totals, where resident memory is, components, size classes, call stacks that "
+    "hold\n"
+    "most, the timeline, and what mpalloc itself costs. The process is not disturbed, "
+    "and\n"
+    "need not live any more.\n"
     "\n"
     "  TARGET          a PID, a region or dump file, or the name of a process\n"
     "  --name NAME     the process of that name (MPALLOC_SERVICE, or its executable)\n"
-    "  --all           every component and size class, not only the largest 12\n"
+    "  --all           every component, size class and call stack, not only the "
+    "largest\n"
     "  --rows N        the largest N\n"
     "  --output FILE   write there instead of standard output\n"
     "  --json          schema tools/schemas/report.json\n"
@@ -39,13 +43,15 @@ const char help_snapshot[] =
     "  mpalloc snapshot 4711\n"
     "  mpalloc snapshot 4711 --json | jq '.components[] | {name, live_bytes}'\n";
 
-static int print_json(const char *name, const mp_image_t *image, bool history)
+/* stacks: how many; 0 for a snapshot, which has no history either. */
+static int print_json(const char *name, const mp_image_t *image, size_t stacks)
 {
     json_t *d = document_new(name);
 
     document_add_snapshot(d, image);
-    if (history) {
+    if (stacks > 0) {
         document_add_history(d, image);
+        document_add_stacks(d, image, stacks);
     }
     return document_print(d, false);
 }
@@ -95,7 +101,8 @@ int verb_report(int argc, char **argv)
                == NULL) {
         code = cli_fail("report", EXIT_FAILED, "%s cannot be written: %m", path);
     } else if (common.json) {
-        code = print_json("report", target.image, true);
+        code =
+            print_json("report", target.image, look.all ? SIZE_MAX : DOCUMENT_STACKS);
     } else {
         render_report(out, target.image, &look);
         code = finish("report", out, path);
@@ -140,7 +147,7 @@ int verb_snapshot(int argc, char **argv)
         return code;
     }
     if (common.json) {
-        code = print_json("snapshot", target.image, false);
+        code = print_json("snapshot", target.image, 0);
     } else {
         print_line(target.image);
         code = finish("snapshot", stdout, NULL);

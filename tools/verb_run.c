@@ -7,6 +7,7 @@
  */
 #include "cli.h"
 #include "document.h"
+#include "document_stacks.h"
 #include "preload.h"
 #include "render.h"
 
@@ -155,6 +156,7 @@ static int print_report(const struct plan *plan, const mp_image_t *image, bool j
 
         document_add_snapshot(d, image);
         document_add_history(d, image);
+        document_add_stacks(d, image, DOCUMENT_STACKS);
         json_dumpf(d, out, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
         fputc('\n', out);
         json_decref(d);

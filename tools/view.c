@@ -49,6 +49,9 @@ const char *view_warning(const mp_image_t *image, unsigned number)
         {MP_IMAGE_BAD_PARENTS,
             "components with an impossible parent are shown as roots"},
         {MP_IMAGE_CUT_STRINGS, "strings without an end were cut"},
+        {MP_IMAGE_BAD_FRAMES, "frames with an impossible caller begin their stacks"},
+        {MP_IMAGE_TORN_SAMPLES,
+            "what stacks hold was being written: some may be off by a sample"},
     };
     const struct mp_region_totals *t = mp_image_totals(image);
     enum { FLAGS = sizeof(by_flag) / sizeof(by_flag[0]) };

@@ -449,7 +449,7 @@ class Cli(unittest.TestCase):
         self.assertEqual(d["$schema"], "https://www.speedscope.app/file-format-schema.json")
         names = [f["name"] for f in d["shared"]["frames"]]
         self.assertEqual(len(names), len(set(names)))
-        self.assertEqual([x["unit"] for x in d["profiles"]], ["none", "bytes"] * 2)
+        self.assertEqual([x["unit"] for x in d["profiles"]], ["none", "bytes"] * 4)
         shown = d["profiles"][d["activeProfileIndex"]]
         self.assertEqual(shown["name"], "inuse_space")
         self.assertEqual(shown["endValue"], sum(shown["weights"]))
@@ -532,7 +532,7 @@ class Cli(unittest.TestCase):
         self.fails(2, "export", p.pid, says=f"needs --format: one of {known}")
         self.fails(2, "export", "--format", "wrong", p.pid, says=f"no format wrong; one of {known}")
         self.fails(2, "export", "--format", "collapsed", "--value", "x", p.pid,
-                   says="--value takes allocated-blocks, .* not \"x\"")
+                   says="--value takes one of live-bytes, .* not \"x\"")
         self.fails(4, "export", "--format", "collapsed", 999999999, says="does not exist")
         gone = self.dir / "none" / "x"
         self.fails(1, "export", "--format", "collapsed", "--output", gone, p.pid,

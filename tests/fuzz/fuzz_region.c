@@ -9,6 +9,7 @@
 
 #include <mpstats.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,6 +193,57 @@ static void walk_others(const mp_image_t *image)
     }
 }
 
+static void walk_sum(double allocated, double freed)
+{
+    EXPECT(isfinite(allocated) && freed >= 0 && freed <= allocated);
+}
+
+static void walk_site(const mp_image_t *image, const struct mp_region_site *t)
+{
+    EXPECT(t->frame == 0 || t->frame < mp_image_frame_count(image));
+    EXPECT(t->component == 0 || t->component < mp_image_component_count(image));
+    EXPECT(t->class_number == 0 || t->class_number < mp_image_class_count(image));
+    EXPECT(t->operation == 0 || mp_image_name(image, t->operation) != NULL);
+    walk_text(mp_image_name(image, t->thread), sizeof(struct mp_region_name));
+    EXPECT(t->freed_samples <= t->allocated_samples);
+    walk_sum(t->allocated_blocks, t->freed_blocks);
+    walk_sum(t->allocated_bytes, t->freed_bytes);
+    walk_sum(t->allocated_requested, t->freed_requested);
+    walk_sum(t->allocated_blocks_variance, t->freed_blocks_variance);
+    walk_sum(t->allocated_bytes_variance, t->freed_bytes_variance);
+    walk_sum(t->peak_bytes, 0);
+    walk_sum(t->peak_blocks, 0);
+    walk_sum(t->peak_bytes_variance, 0);
+    walk_sum(t->freed_lifetime_ns, 0);
+    walk_sum(t->heaviest_bytes, 0);
+    walk_sum(t->heaviest_blocks, 0);
+}
+
+static void walk_samples(const mp_image_t *image)
+{
+    size_t sites = mp_image_site_count(image);
+
+    EXPECT(mp_image_sampling(image)->peak_bytes >= 0);
+    for (size_t i = 0; i < mp_image_frame_count(image); i++) {
+        const struct mp_region_frame *f = mp_image_frame(image, i);
+
+        EXPECT(f->parent == 0 || f->parent < i);
+        EXPECT(f->module == UINT32_MAX || f->module < mp_image_module_count(image));
+    }
+    for (size_t i = 0; i < sites; i++) {
+        walk_site(image, mp_image_site(image, i));
+    }
+    for (size_t i = 0; i < mp_image_sample_count(image); i++) {
+        const struct mp_region_sample *r = mp_image_sample(image, i);
+
+        EXPECT(r->is_live != 0 && r->site < sites);
+    }
+    EXPECT(mp_image_frame(image, mp_image_frame_count(image)) == NULL);
+    EXPECT(mp_image_site(image, sites) == NULL);
+    EXPECT(mp_image_sample(image, SIZE_MAX) == NULL);
+    EXPECT(mp_image_name(image, SIZE_MAX)[0] == '\0');
+}
+
 static void walk_process(const mp_image_t *image)
 {
     const struct mp_region_process *p = mp_image_process(image);
@@ -229,10 +281,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     EXPECT(strchr(error.text, '\n') == NULL);
     if (image != NULL) {
         EXPECT(strcmp(mp_image_path(image), "fuzz\n") == 0);
-        EXPECT(mp_image_flags(image) < 32);
+        EXPECT(mp_image_flags(image) < 128);
         walk_process(image);
         walk_components(image);
         walk_others(image);
+        walk_samples(image);
         mp_image_free(image);
     }
     return 0;
@@ -286,7 +339,7 @@ static void mutate_table(uint8_t *data)
     unsigned used;
 
     memcpy(&h, data, sizeof(h));
-    used = h.section_count < MP_REGION_SECTIONS_MAX ? h.section_count : 11;
+    used = h.section_count < MP_REGION_SECTIONS_MAX ? h.section_count : 16;
     switch (pick(12)) {
     case 0:
         h.section_count = (uint32_t)pick_value(h.section_count);
@@ -298,7 +351,7 @@ static void mutate_table(uint8_t *data)
         h.header_bytes = (uint32_t)pick_value(h.header_bytes);
         break;
     case 3:
-        h.sections[pick(used + 1)].id = pick(14);
+        h.sections[pick(used + 1)].id = pick(19);
         break;
     case 4:
         h.sections[pick(used + 1)] = h.sections[pick(used + 1)];
@@ -324,7 +377,7 @@ static void mutate_record(uint8_t *data, size_t size)
     uint8_t *at;
 
     memcpy(&h, data, sizeof(h));
-    c = &h.sections[pick(11)];
+    c = &h.sections[pick(16)];
     if (c->offset >= size || c->stride == 0 || c->stride > 65536) {
         return;
     }
@@ -348,19 +401,21 @@ static void mutate_record(uint8_t *data, size_t size)
     }
 }
 
-/* A field of the totals: they say how much of everything is in use. */
+/* A field of the totals or of how sampling goes: they say how much is in use. */
 static void mutate_totals(uint8_t *data, size_t size)
 {
+    bool of_sampling = pick(3) == 0;
+    uint32_t id = of_sampling ? MP_SECTION_SAMPLING : MP_SECTION_TOTALS;
+    unsigned bytes = of_sampling ? sizeof(struct mp_region_sampling)
+                                 : sizeof(struct mp_region_totals);
     struct mp_region_header h;
 
     memcpy(&h, data, sizeof(h));
     for (unsigned i = 0; i < MP_REGION_SECTIONS_MAX; i++) {
         const struct mp_region_section *c = &h.sections[i];
 
-        if (c->id == MP_SECTION_TOTALS && c->offset < size
-            && size - c->offset >= sizeof(struct mp_region_totals)) {
-            mutate_word(
-                data + c->offset + pick(sizeof(struct mp_region_totals) / 8) * 8);
+        if (c->id == id && c->offset < size && size - c->offset >= bytes) {
+            mutate_word(data + c->offset + pick(bytes / 8) * 8);
             return;
         }
     }

@@ -6,6 +6,7 @@
  */
 #include "../stats/make_region.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -62,7 +63,7 @@ static void save_shapes(void)
     totals(&m)->component_count = totals(&m)->module_count = 0;
     totals(&m)->option_count = 0;
     memset(totals(&m)->timeline_total, 0, sizeof(totals(&m)->timeline_total));
-    for (unsigned id = MP_SECTION_CLASSES; id <= MP_SECTION_OPTIONS; id++) {
+    for (unsigned id = MP_SECTION_CLASSES; id <= MP_SECTION_NAMES; id++) {
         made_remove(&m, (enum mp_region_section_id)id);
     }
     m.bytes = made_header(&m)->region_bytes = 3 * 4096;
@@ -104,6 +105,33 @@ static void save_states(void)
     ((struct mp_region_component *)made_record(&m, MP_SECTION_COMPONENTS, 3))->parent =
         3;
     save(&m, "parents");
+}
+
+static void save_samples(void)
+{
+    struct mp_region_sampling *g;
+    struct mp_region_site *t;
+    struct made m = small();
+
+    ((struct mp_region_frame *)made_record(&m, MP_SECTION_FRAMES, 3))->parent = 3;
+    ((struct mp_region_sample *)made_record(&m, MP_SECTION_SAMPLES, 0))->seq++;
+    t = made_record(&m, MP_SECTION_SITES, 2);
+    t->class_number = MP_REGION_CLASSES;
+    t->seq++;
+    save(&m, "stacks_torn");
+    m = small();
+    t = made_record(&m, MP_SECTION_SITES, 1);
+    t->allocated_bytes = t->peak_bytes_variance = NAN;
+    t->freed_bytes = 1e300;
+    t->allocated_blocks = -1;
+    save(&m, "stacks_sums");
+    m = small();
+    g = made_record(&m, MP_SECTION_SAMPLING, 0);
+    g->interval_bytes = MP_SAMPLING_EXACT;
+    save(&m, "stacks_exact");
+    m = small();
+    memset(made_record(&m, MP_SECTION_SAMPLING, 0), 0, sizeof(*g));
+    save(&m, "stacks_none");
 }
 
 static void save_regressions(void)
@@ -148,6 +176,7 @@ int main(int argc, char **argv)
     directory = argv[1];
     save_shapes();
     save_states();
+    save_samples();
     save_regressions();
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "make_region.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,10 @@ const struct make_shape make_small = {.components = 8,
     .moments = {8, 4, 4},
     .modules = 3,
     .options = 4,
+    .frames = 16,
+    .sites = 6,
+    .samples = 8,
+    .names = 4,
     .written = {11, 2, 0}};
 
 const struct make_shape make_full = {.components = MP_REGION_COMPONENT_ROWS,
@@ -24,6 +29,10 @@ const struct make_shape make_full = {.components = MP_REGION_COMPONENT_ROWS,
     .moments = {3600, 1440, 4320},
     .modules = MP_REGION_MODULES_MAX,
     .options = MP_REGION_OPTIONS_MAX,
+    .frames = MP_REGION_FRAMES_MAX,
+    .sites = MP_REGION_SITES_MAX,
+    .samples = MP_REGION_SAMPLES_MAX,
+    .names = MP_REGION_NAMES_MAX,
     .written = {4000, 66, 6}};
 
 static void stop(const char *what)
@@ -87,6 +96,11 @@ static void make_table(struct made *m, const struct make_shape *shape)
         {MP_SECTION_MODULES, sizeof(struct mp_region_module), shape->modules},
         {MP_SECTION_MAILBOX, sizeof(struct mp_region_mailbox), 1},
         {MP_SECTION_OPTIONS, sizeof(struct mp_region_option), shape->options},
+        {MP_SECTION_SAMPLING, sizeof(struct mp_region_sampling), 1},
+        {MP_SECTION_FRAMES, sizeof(struct mp_region_frame), shape->frames},
+        {MP_SECTION_SITES, sizeof(struct mp_region_site), shape->sites},
+        {MP_SECTION_SAMPLES, sizeof(struct mp_region_sample), shape->samples},
+        {MP_SECTION_NAMES, sizeof(struct mp_region_name), shape->names},
     };
     struct mp_region_header h = {.magic = MP_REGION_MAGIC,
         .version = MP_REGION_VERSION,
@@ -273,6 +287,124 @@ static void make_others(const struct made *m, const struct make_shape *shape)
     }
 }
 
+/* ---- sampled stacks ---- */
+
+void made_add_samples(struct mp_region_site *t, const struct made_samples *what)
+{
+    double chance = what->interval > 0 ? 1 - exp(-what->bytes / what->interval) : 1;
+    double weight = 1 / chance;
+    double variance = (1 - chance) * weight * weight;
+    unsigned bucket = 0;
+
+    while (bucket + 1 < MP_REGION_LIFETIMES && what->us >> (bucket + 1) != 0) {
+        bucket++;
+    }
+    t->allocated_samples += what->allocated;
+    t->allocated_blocks += what->allocated * weight;
+    t->allocated_bytes += what->allocated * weight * what->bytes;
+    t->allocated_requested += what->allocated * weight * what->requested;
+    t->allocated_blocks_variance += what->allocated * variance;
+    t->allocated_bytes_variance +=
+        what->allocated * variance * what->bytes * what->bytes;
+    t->freed_samples += what->freed;
+    t->freed_blocks += what->freed * weight;
+    t->freed_bytes += what->freed * weight * what->bytes;
+    t->freed_requested += what->freed * weight * what->requested;
+    t->freed_blocks_variance += what->freed * variance;
+    t->freed_bytes_variance += what->freed * variance * what->bytes * what->bytes;
+    t->freed_lifetime_ns += what->freed * weight * (double)what->us * 1000;
+    t->heaviest_bytes = fmax(t->heaviest_bytes, weight * what->bytes);
+    t->heaviest_blocks = fmax(t->heaviest_blocks, weight);
+    t->lifetimes[bucket] += what->freed;
+}
+
+/* main calls two functions, which both call into the library; code of no module. */
+static void make_frames(const struct made *m)
+{
+    static const struct mp_region_frame frames[MAKE_FRAMES] = {{0}, {0, 0, 0x1100},
+        {1, 0, 0x1200}, {2, 1, 0x340}, {1, 0, 0x1300}, {4, 1, 0x340},
+        {2, UINT32_MAX, 0}};
+
+    for (size_t i = 0; i < MAKE_FRAMES; i++) {
+        memcpy(made_record(m, MP_SECTION_FRAMES, i), &frames[i], sizeof(frames[i]));
+    }
+}
+
+static void make_sites(const struct made *m)
+{
+    static const struct {
+        struct mp_region_site site;
+        struct made_samples samples;
+    } sites[MAKE_SITES] = {{{0}, {64, 64, MAKE_INTERVAL, 0, 0, 0}},
+        {{.frame = 3, .component = 0, .class_number = 3},
+            {64, 60, MAKE_INTERVAL, 6, 1, 100}},
+        {{.frame = 5, .component = 0, .class_number = 3},
+            {64, 49, MAKE_INTERVAL, 2, 1, 20000}},
+        {{.frame = 5, .component = 4, .class_number = 7, .operation = 1, .thread = 2},
+            {128, 128, MAKE_INTERVAL, 3, 1, 5}},
+        {{.frame = 6, .component = 2, .class_number = 3, .flags = MP_SITE_LOST},
+            {64, 64, MAKE_INTERVAL, 1, 0, 0}}};
+
+    for (size_t i = 0; i < MAKE_SITES; i++) {
+        struct mp_region_site *t = made_record(m, MP_SECTION_SITES, i);
+
+        *t = sites[i].site;
+        t->seq = 2 + 2 * i;
+        t->first_ns = 1700000000000000000u + i;
+        t->last_ns = 1700000005000000000u + i;
+        made_add_samples(t, &sites[i].samples);
+        if (i == 2) { /* of an earlier peak: what is live was live then, too */
+            t->peak_number = 6;
+            t->peak_samples = 99;
+        } else {
+            t->peak_number = 7;
+            t->peak_samples = t->allocated_samples;
+            t->peak_blocks = t->allocated_blocks;
+            t->peak_bytes = t->allocated_bytes;
+            t->peak_bytes_variance = t->allocated_bytes_variance;
+        }
+    }
+}
+
+static void make_sampling(const struct made *m)
+{
+    static const char *const names[MAKE_NAMES] = {"", "GET /index", "worker"};
+    static const uint32_t sites[MAKE_SAMPLES] = {1, 1, 2, 3, 0, 4};
+    struct mp_region_sampling *g = made_record(m, MP_SECTION_SAMPLING, 0);
+
+    *g = (struct mp_region_sampling){.seq = 40,
+        .interval_bytes = MAKE_INTERVAL,
+        .wanted_bytes = MAKE_INTERVAL,
+        .allocated_total = 12,
+        .freed_total = 3,
+        .cost_ns_total = 60000,
+        .memory_bytes = 300000,
+        .memory_max_bytes = 32 << 20,
+        .frame_count = MAKE_FRAMES,
+        .site_count = MAKE_SITES,
+        .sample_count = MAKE_SAMPLES,
+        .name_count = MAKE_NAMES,
+        .stacks_lost_total = 1,
+        .peak_number = 7,
+        .peak_ns = 1700000001000000000u,
+        .peak_bytes = 45000};
+    for (size_t i = 0; i < MAKE_NAMES; i++) {
+        strcpy(((struct mp_region_name *)made_record(m, MP_SECTION_NAMES, i))->name,
+            names[i]);
+    }
+    for (size_t i = 0; i < MAKE_SAMPLES; i++) {
+        *(struct mp_region_sample *)made_record(m, MP_SECTION_SAMPLES, i) =
+            (struct mp_region_sample){.seq = 2,
+                .is_live = i != 4,
+                .site = sites[i],
+                .bytes = sites[i] == 3 ? 128 : 64,
+                .requested = 49,
+                .interval = MAKE_INTERVAL,
+                .born_ns = 6000000000u + i,
+                .thread_id = 1234};
+    }
+}
+
 void make_region(struct made *m, const struct make_shape *shape)
 {
     make_table(m, shape);
@@ -282,6 +414,9 @@ void make_region(struct made *m, const struct make_shape *shape)
         make_timeline(m, tier, shape->written[tier], shape->moments[tier]);
     }
     make_others(m, shape);
+    make_frames(m);
+    make_sites(m);
+    make_sampling(m);
 }
 
 void make_region_free(struct made *m)

@@ -14,7 +14,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MAKE_COMPONENTS = 6, MAKE_MODULES = 2, MAKE_OPTIONS = 3 };
+enum {
+    MAKE_COMPONENTS = 6,
+    MAKE_MODULES = 2,
+    MAKE_OPTIONS = 3,
+    MAKE_FRAMES = 7, /* in use, number 0 included; so are the next */
+    MAKE_SITES = 5,
+    MAKE_SAMPLES = 6, /* rows, of which the last but one is free */
+    MAKE_NAMES = 3,
+    MAKE_INTERVAL = 4096,
+};
 
 /* Room of the sections, and what is longer than it must be. */
 struct make_shape {
@@ -24,14 +33,18 @@ struct make_shape {
     size_t moments[MP_REGION_TIMELINE_TIERS];
     size_t modules;
     size_t options;
+    size_t frames;
+    size_t sites;
+    size_t samples;
+    size_t names;
     uint64_t written[MP_REGION_TIMELINE_TIERS]; /* points ever written */
     size_t extra_bytes; /* of each record, as of a later library */
 };
 
-/* Small: 13 pages. A first tier that went round, a second that did not, an empty third. */
+/* Small: 18 pages. A first tier that went round, a second that did not, an empty third. */
 extern const struct make_shape make_small;
 
-/* The room that the allocator gives: 27 MB, nearly all of it holes. */
+/* The room that the allocator gives: 65 MB, nearly all of it holes. */
 extern const struct make_shape make_full;
 
 struct made {
@@ -41,7 +54,7 @@ struct made {
 
 /*
  * A region of a process that is not there: six components in three levels, totals that
- * are their sums, two modules, three options. Its facts are those of a running process
+ * are their sums, two modules, three options, four call stacks. Its facts are those of a running process
  * with a start time that nobody has.
  */
 void make_region(struct made *m, const struct make_shape *shape);
@@ -51,6 +64,20 @@ struct mp_region_header *made_header(const struct made *m);
 struct mp_region_section *made_section(
     const struct made *m, enum mp_region_section_id id);
 void *made_record(const struct made *m, enum mp_region_section_id id, size_t number);
+
+/*
+ * Samples of a site: blocks of `bytes`, of which `requested` were asked for, sampled at an
+ * interval (0: exact). Of those allocated some were freed, after `us` microseconds.
+ */
+struct made_samples {
+    double bytes;
+    double requested;
+    double interval;
+    unsigned allocated;
+    unsigned freed;
+    uint64_t us;
+};
+void made_add_samples(struct mp_region_site *site, const struct made_samples *what);
 
 /* Make it the region of the calling process, as far as facts go. */
 void made_adopt(const struct made *m);

@@ -1,0 +1,118 @@
+#include "document_stacks.h"
+
+#include "document.h"
+#include "format.h"
+#include "must.h"
+#include "stacks.h"
+
+static void append(json_t *array, json_t *value)
+{
+    if (json_array_append_new(array, must(value)) != 0) {
+        must(NULL);
+    }
+}
+
+#define SET(o, record, field) document_set_bytes((o), #field, (record)->field)
+
+void document_add_sampling(json_t *d, const mp_image_t *image)
+{
+    const struct mp_region_sampling *g = mp_image_sampling(image);
+    json_t *o = must(json_object());
+
+    document_set_text(o, "mode",
+        g->interval_bytes == MP_SAMPLING_OFF     ? "off"
+        : g->interval_bytes == MP_SAMPLING_EXACT ? "exact"
+                                                 : "sampled");
+    SET(o, g, interval_bytes); /* null: off */
+    SET(o, g, wanted_bytes);
+    document_set_bytes(o, "samples_total", g->allocated_total);
+    document_set_bytes(o, "freed_samples_total", g->freed_total);
+    document_set_bytes(o, "listed_samples", mp_image_sample_count(image));
+    document_set_bytes(o, "frames", g->frame_count);
+    document_set_bytes(o, "sites", g->site_count);
+    SET(o, g, doublings_total);
+    SET(o, g, changes_total);
+    document_set(o, "cost_seconds_total", json_real((double)g->cost_ns_total / 1e9));
+    SET(o, g, memory_bytes);
+    SET(o, g, memory_max_bytes);
+    SET(o, g, stacks_truncated_total);
+    SET(o, g, stacks_lost_total);
+    SET(o, g, frames_refused_total);
+    SET(o, g, sites_refused_total);
+    SET(o, g, samples_refused_total);
+    SET(o, g, names_refused_total);
+    document_set(o, "peak_time",
+        g->peak_ns == 0 ? json_null() : json_string(format_rfc3339(g->peak_ns).text));
+    document_set_bytes(o, "peak_bytes", (uint64_t)g->peak_bytes); /* samples.c: fits */
+    document_set(d, "sampling", o);
+}
+
+static void set_estimate(
+    json_t *o, const char *key, const struct stack *s, enum profile_value i)
+{
+    json_t *e = must(json_object());
+
+    document_set_bytes(e, "value", s->value[i]);
+    document_set_bytes(e, "low", s->low[i]);
+    document_set_bytes(e, "high", s->high[i]);
+    document_set(o, key, e);
+}
+
+/* The innermost first; function and file are fit to print. */
+static json_t *frames_of(const struct profile *p, const struct stack *s)
+{
+    json_t *all = must(json_array());
+
+    for (size_t i = s->samples > 0 ? s->depth : 0; i-- > 0;) {
+        const struct profile_frame *f = &p->frames[s->frames[i]];
+        json_t *o = must(json_object());
+
+        document_set(o, "function", json_string(f->function));
+        document_set(o, "file", f->file != NULL ? json_string(f->file) : json_null());
+        document_set(o, "line", f->line != 0 ? json_integer(f->line) : json_null());
+        document_set(o, "inlined", json_boolean(f->is_inlined));
+        append(all, o);
+    }
+    return all;
+}
+
+static json_t *stack_of(const struct profile *p, const struct stack *s)
+{
+    json_t *o = must(json_object());
+
+    document_set(o, "component", json_string(s->component));
+    document_set(o, "frames", frames_of(p, s));
+    document_set(o, "truncated", json_boolean(s->is_cut));
+    document_set_bytes(o, "samples_total", s->samples);
+    document_set_bytes(o, "live_samples", s->live_samples);
+    set_estimate(o, "live_bytes", s, PROFILE_LIVE_BYTES);
+    set_estimate(o, "live_blocks", s, PROFILE_LIVE_BLOCKS);
+    set_estimate(o, "allocated_bytes_total", s, PROFILE_ALLOCATED_BYTES);
+    set_estimate(o, "allocated_blocks_total", s, PROFILE_ALLOCATED_BLOCKS);
+    set_estimate(o, "peak_bytes", s, PROFILE_PEAK_BYTES);
+    set_estimate(o, "peak_blocks", s, PROFILE_PEAK_BLOCKS);
+    set_estimate(o, "short_lived_bytes_total", s, PROFILE_SHORT_BYTES);
+    set_estimate(o, "short_lived_blocks_total", s, PROFILE_SHORT_BLOCKS);
+    document_set_bytes(
+        o, "requested_bytes_total", s->samples > 0 ? s->requested : MP_UNKNOWN);
+    document_set_bytes(o, "wasted_bytes", s->samples > 0 ? stack_waste(s) : MP_UNKNOWN);
+    return o;
+}
+
+void document_add_stacks(json_t *d, const mp_image_t *image, size_t most)
+{
+    struct profile *p = profile_create(image);
+    struct stacks *stacks = p->has_stacks ? stacks_create(p) : NULL;
+    size_t count = stacks != NULL ? stacks->count : 0;
+    json_t *all = must(json_array());
+
+    for (size_t i = 0; i < count && i < most; i++) {
+        append(all, stack_of(p, &stacks->stack[i]));
+    }
+    document_set(d, "stacks", all);
+    document_set_bytes(d, "stacks_total", count);
+    if (stacks != NULL) {
+        stacks_destroy(stacks);
+    }
+    profile_destroy(p);
+}

@@ -1,0 +1,284 @@
+#include "frames.h"
+
+#include "must.h"
+
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- names of code ---- */
+
+enum { PLAIN_NAME_BYTES = 300 };
+
+struct symbol_line {
+    const char *function;
+    const char *file;
+    uint32_t line;
+};
+
+struct symbols {
+    const mp_image_t *image;
+    struct symbol_line line;
+    char name[PLAIN_NAME_BYTES];
+};
+
+static struct symbols *symbols_create(const mp_image_t *image)
+{
+    struct symbols *s = must(calloc(1, sizeof(*s)));
+
+    s->image = image;
+    return s;
+}
+
+static void symbols_destroy(struct symbols *s)
+{
+    free(s);
+}
+
+/* "libfoo.so.1+0x1234" */
+static size_t symbols_find(
+    struct symbols *s, uint32_t module, uint64_t offset, const struct symbol_line **ret)
+{
+    const struct mp_region_module *m = mp_image_module(s->image, module);
+    char name[256];
+
+    s->line = (struct symbol_line){"(unknown code)", NULL, 0};
+    if (m != NULL) {
+        const char *slash = strrchr(m->path, '/');
+        const char *base = slash != NULL ? slash + 1 : m->path;
+
+        mp_text_escape(name, sizeof(name), base, strlen(base));
+        snprintf(
+            s->name, sizeof(s->name), "%s+0x%llx", name, (unsigned long long)offset);
+        s->line.function = s->name;
+    }
+    *ret = &s->line;
+    return 1;
+}
+
+/* ---- what is known already ---- */
+
+/* A place in the code, or a text (module UINT32_MAX), and the number of its first frame. */
+struct known {
+    const char *text;
+    uint64_t offset;
+    uint32_t module;
+    uint32_t first;
+    uint32_t count;
+};
+
+struct frames {
+    struct profile *profile;
+    struct symbols *symbols;
+    bool *is_own; /* by number of module */
+    size_t module_count;
+    size_t room; /* of profile->frames */
+    void *known; /* tsearch */
+};
+
+static int compare_known(const void *a, const void *b)
+{
+    const struct known *x = a;
+    const struct known *y = b;
+
+    if (x->module != y->module) {
+        return x->module < y->module ? -1 : 1;
+    }
+    if (x->offset != y->offset) {
+        return x->offset < y->offset ? -1 : 1;
+    }
+    if (x->text == NULL || y->text == NULL) {
+        return (x->text != NULL) - (y->text != NULL);
+    }
+    return strcmp(x->text, y->text);
+}
+
+static bool is_own_library(const struct mp_region_module *m)
+{
+    const char *slash = strrchr(m->path, '/');
+    const char *name = slash != NULL ? slash + 1 : m->path;
+
+    return strncmp(name, "libmpalloc.so", strlen("libmpalloc.so")) == 0;
+}
+
+struct frames *frames_create(struct profile *p)
+{
+    struct frames *f = must(calloc(1, sizeof(*f)));
+
+    f->profile = p;
+    f->symbols = symbols_create(p->image);
+    f->module_count = mp_image_module_count(p->image);
+    f->is_own = must(calloc(f->module_count + 1, sizeof(*f->is_own)));
+    for (size_t i = 0; i < f->module_count; i++) {
+        f->is_own[i] = is_own_library(mp_image_module(p->image, i));
+    }
+    return f;
+}
+
+void frames_destroy(struct frames *f)
+{
+    while (f->known != NULL) {
+        struct known *k = *(struct known **)f->known;
+
+        tdelete(k, &f->known, compare_known);
+        free(k);
+    }
+    symbols_destroy(f->symbols);
+    free(f->is_own);
+    free(f);
+}
+
+/* ---- frames ---- */
+
+static struct profile_frame *add_frame(struct frames *f, const char *function)
+{
+    struct profile *p = f->profile;
+
+    p->frames = must_grow(p->frames, p->frame_count, &f->room, sizeof(*p->frames));
+    p->frames[p->frame_count] = (struct profile_frame){
+        .function = must(strdup(function)), .module = UINT32_MAX};
+    return &p->frames[p->frame_count++];
+}
+
+static struct known *find_known(const struct frames *f, const struct known *wanted)
+{
+    struct known *const *found = tfind(wanted, &f->known, compare_known);
+
+    return found != NULL ? *found : NULL;
+}
+
+static void add_known(struct frames *f, const struct known *what)
+{
+    struct known *k = must(malloc(sizeof(*k)));
+
+    *k = *what;
+    must(tsearch(k, &f->known, compare_known));
+}
+
+uint32_t frames_of_text(struct frames *f, const char *text)
+{
+    struct known wanted = {.text = text, .module = UINT32_MAX};
+    const struct known *found = find_known(f, &wanted);
+
+    if (found != NULL) {
+        return found->first;
+    }
+    wanted.first = (uint32_t)f->profile->frame_count;
+    wanted.count = 1;
+    wanted.text = add_frame(f, text)->function;
+    add_known(f, &wanted);
+    return wanted.first;
+}
+
+size_t frames_of_code(
+    struct frames *f, uint32_t module, uint64_t offset, uint32_t *ret_first)
+{
+    struct known wanted = {.module = module < f->module_count ? module : UINT32_MAX};
+    const struct known *found;
+    const struct symbol_line *line;
+
+    wanted.offset = wanted.module != UINT32_MAX ? offset : 0;
+    found = find_known(f, &wanted);
+    if (found != NULL) {
+        *ret_first = found->first;
+        return found->count;
+    }
+    wanted.first = (uint32_t)f->profile->frame_count;
+    wanted.count =
+        (uint32_t)symbols_find(f->symbols, wanted.module, wanted.offset, &line);
+    for (uint32_t i = 0; i < wanted.count; i++) {
+        struct profile_frame *frame = add_frame(f, line[i].function);
+
+        frame->file = line[i].file != NULL ? must(strdup(line[i].file)) : NULL;
+        frame->line = line[i].line;
+        frame->module = wanted.module;
+        frame->offset = wanted.offset;
+        frame->is_inlined = i + 1 < wanted.count;
+    }
+    add_known(f, &wanted);
+    *ret_first = wanted.first;
+    return wanted.count;
+}
+
+/* ---- our own ---- */
+
+bool frames_is_own_module(const struct frames *f, uint32_t module)
+{
+    return module < f->module_count && f->is_own[module];
+}
+
+/* What programs call; "operator new" begins several. */
+static const char *const entries[] = {"malloc", "calloc", "realloc", "reallocarray",
+    "memalign", "aligned_alloc", "posix_memalign", "valloc", "pvalloc", "mp_malloc",
+    "mp_calloc", "mp_realloc", "mp_aligned_alloc", NULL};
+
+/* What those call, where no file is known; a name may be the beginning of several. */
+static const char *const inner[] = {"malloc_slow", "malloc_medium", "malloc_refill",
+    "malloc_pop", "malloc_alloc", "malloc_zeroed", "malloc_calloc", "malloc_resize",
+    "malloc_realloc", "malloc_aligned", "medium_slow", "refill", "alloc_large",
+    "resize_by_copy", "sample_", "sampler_", NULL};
+
+/* Where they are. */
+static const char *const files[] = {"api.c", "cxx.c", "heap.c", "heap_hard.c", "huge.c",
+    "large.c", "libc.c", "malloc.c", "malloc.h", "malloc_hard.c", "slab.c", "thread.c",
+    "trace.c", "unwind.c", NULL};
+
+static bool is_entry(const char *name)
+{
+    for (size_t i = 0; entries[i] != NULL; i++) {
+        if (strcmp(name, entries[i]) == 0) {
+            return true;
+        }
+    }
+    return strncmp(name, "operator new", strlen("operator new")) == 0;
+}
+
+/* "refill.part.0" is refill; names that end in "_" are beginnings. */
+static bool is_inner(const char *name)
+{
+    size_t length = strcspn(name, ".");
+
+    for (size_t i = 0; inner[i] != NULL; i++) {
+        size_t n = strlen(inner[i]);
+
+        if (strncmp(name, inner[i], n) == 0
+            && (n == length || inner[i][n - 1] == '_')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_own_file(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    size_t before = (size_t)(name - path);
+
+    if (before < strlen("alloc/") || strncmp(name - 6, "alloc/", 6) != 0
+        || (before > 6 && name[-7] != '/')) {
+        return false;
+    }
+    for (size_t i = 0; files[i] != NULL; i++) {
+        if (strcmp(name, files[i]) == 0) {
+            return true;
+        }
+    }
+    return strncmp(name, "sample", strlen("sample")) == 0;
+}
+
+bool frames_is_own(const struct frames *f, uint32_t number, bool *entered)
+{
+    const struct profile_frame *frame = &f->profile->frames[number];
+
+    if (frames_is_own_module(f, frame->module)) {
+        return true;
+    }
+    if (is_entry(frame->function)) {
+        *entered = true;
+        return true;
+    }
+    return frame->file != NULL ? is_own_file(frame->file)
+                               : !*entered && is_inner(frame->function);
+}
