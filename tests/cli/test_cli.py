@@ -518,7 +518,7 @@ class Cli(unittest.TestCase):
         self.fails(2, "export", p.pid, says=f"needs --format: one of {known}")
         self.fails(2, "export", "--format", "wrong", p.pid, says=f"no format wrong; one of {known}")
         self.fails(2, "export", "--format", "collapsed", "--value", "x", p.pid,
-                   says="--value takes allocated-blocks, .* not \"x\"")
+                   says="--value takes one of live-bytes, .* not \"x\"")
         self.fails(4, "export", "--format", "collapsed", 999999999, says="does not exist")
         gone = self.dir / "none" / "x"
         self.fails(1, "export", "--format", "collapsed", "--output", gone, p.pid,
