@@ -10,6 +10,7 @@ const struct export_format export_formats[] = {
     {"collapsed", export_collapsed},
     {"speedscope", export_speedscope},
     {"svg", export_svg},
+    {"dhat", export_dhat},
     {"massif", export_massif},
     {"openmetrics", export_openmetrics},
     {NULL, NULL},

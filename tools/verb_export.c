@@ -23,6 +23,7 @@ const char help_export[] =
     "                  collapsed  flamegraph.pl, inferno: one stack a line\n"
     "                  speedscope speedscope.app, npx speedscope\n"
     "                  svg        a flame graph, for browsers and documents\n"
+    "                  dhat       dh_view.html of valgrind, profiler.firefox.com\n"
     "                  massif     ms_print, massif-visualizer: live bytes over time\n"
     "                  openmetrics  Prometheus and its kin: all counters\n"
     "  --value V       live-bytes (the default), live-blocks, allocated-bytes,\n"
