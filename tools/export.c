@@ -12,6 +12,7 @@ const struct export_format export_formats[] = {
     {"svg", export_svg},
     {"dhat", export_dhat},
     {"massif", export_massif},
+    {"heaptrack", export_heaptrack},
     {"openmetrics", export_openmetrics},
     {NULL, NULL},
 };

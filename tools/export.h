@@ -51,5 +51,6 @@ int export_massif(FILE *out, const struct profile *p, enum profile_value value);
 int export_openmetrics(FILE *out, const struct profile *p, enum profile_value value);
 int export_pprof(FILE *out, const struct profile *p, enum profile_value value);
 int export_dhat(FILE *out, const struct profile *p, enum profile_value value);
+int export_heaptrack(FILE *out, const struct profile *p, enum profile_value value);
 
 #endif
