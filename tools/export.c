@@ -13,6 +13,8 @@ const struct export_format export_formats[] = {
     {"dhat", export_dhat},
     {"massif", export_massif},
     {"heaptrack", export_heaptrack},
+    {"heap", export_heap},
+    {"jeprof", export_jeprof},
     {"openmetrics", export_openmetrics},
     {NULL, NULL},
 };

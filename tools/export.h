@@ -52,5 +52,7 @@ int export_openmetrics(FILE *out, const struct profile *p, enum profile_value va
 int export_pprof(FILE *out, const struct profile *p, enum profile_value value);
 int export_dhat(FILE *out, const struct profile *p, enum profile_value value);
 int export_heaptrack(FILE *out, const struct profile *p, enum profile_value value);
+int export_heap(FILE *out, const struct profile *p, enum profile_value value);
+int export_jeprof(FILE *out, const struct profile *p, enum profile_value value);
 
 #endif

@@ -28,6 +28,9 @@ const char help_export[] =
     "                  heaptrack  heaptrack_gui, heaptrack_print: calls in a made-up\n"
     "                             order with the same sums; of more than 2,000,000\n"
     "                             one stands for several, as the command line says\n"
+    "                  heap       google-pprof, jeprof, go tool pprof: addresses, for\n"
+    "                             readers that look up names in the files\n"
+    "                  jeprof     the same, with threads, as jemalloc writes it\n"
     "                  openmetrics  Prometheus and its kin: all counters\n"
     "  --value V       live-bytes (the default), live-blocks, allocated-bytes,\n"
     "                  allocated-blocks, peak-bytes, peak-blocks, short-bytes,\n"
@@ -40,6 +43,7 @@ const char help_export[] =
     "  mpalloc export --format pprof --output heap.pb.gz 4711\n"
     "  go tool pprof -top heap.pb.gz\n"
     "  mpalloc export --format svg --by-component --output heap.svg redis-server\n"
+    "  mpalloc export --format heap 4711 > x.prof; google-pprof --text /bin/x x.prof\n"
     "  mpalloc export --format collapsed redis-server | inferno-flamegraph > r.svg\n";
 
 static const char *const values[PROFILE_VALUES] = {"allocated-blocks",

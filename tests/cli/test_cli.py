@@ -515,7 +515,7 @@ class Cli(unittest.TestCase):
     def test_export_usage(self):
         p = self.start("quiet")
         known = ("pprof, collapsed, speedscope, svg, dhat, massif, heaptrack, "
-                 "openmetrics")
+                 "heap, jeprof, openmetrics")
         self.fails(2, "export", p.pid, says=f"needs --format: one of {known}")
         self.fails(2, "export", "--format", "wrong", p.pid, says=f"no format wrong; one of {known}")
         self.fails(2, "export", "--format", "collapsed", "--value", "x", p.pid,
