@@ -15,6 +15,7 @@ const struct export_format export_formats[] = {
     {"heaptrack", export_heaptrack},
     {"heap", export_heap},
     {"jeprof", export_jeprof},
+    {"json", export_json},
     {"openmetrics", export_openmetrics},
     {NULL, NULL},
 };

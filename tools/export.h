@@ -54,5 +54,6 @@ int export_dhat(FILE *out, const struct profile *p, enum profile_value value);
 int export_heaptrack(FILE *out, const struct profile *p, enum profile_value value);
 int export_heap(FILE *out, const struct profile *p, enum profile_value value);
 int export_jeprof(FILE *out, const struct profile *p, enum profile_value value);
+int export_json(FILE *out, const struct profile *p, enum profile_value value);
 
 #endif

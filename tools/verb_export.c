@@ -31,6 +31,7 @@ const char help_export[] =
     "                  heap       google-pprof, jeprof, go tool pprof: addresses, for\n"
     "                             readers that look up names in the files\n"
     "                  jeprof     the same, with threads, as jemalloc writes it\n"
+    "                  json       all of it, with intervals (schemas/profile.json)\n"
     "                  openmetrics  Prometheus and its kin: all counters\n"
     "  --value V       live-bytes (the default), live-blocks, allocated-bytes,\n"
     "                  allocated-blocks, peak-bytes, peak-blocks, short-bytes,\n"
@@ -158,7 +159,7 @@ int verb_export(int argc, char **argv)
             by_component = true;
         }
     }
-    format = find_format(format_name);
+    format = find_format(format_name == NULL && common.json ? "json" : format_name);
     cli_expect_words("export", argc, 1);
     if (path == NULL && isatty(STDOUT_FILENO) && format->write == export_pprof) {
         return cli_fail(
