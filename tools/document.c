@@ -46,7 +46,7 @@ void document_set_text(json_t *object, const char *key, const char *text)
     document_set(object, key, json_string(escaped));
 }
 
-static void set_time(json_t *object, const char *key, uint64_t ns)
+void document_set_time(json_t *object, const char *key, uint64_t ns)
 {
     document_set(
         object, key, ns == 0 ? json_null() : json_string(format_rfc3339(ns).text));
@@ -76,7 +76,7 @@ json_t *document_new(const char *name)
 
     snprintf(schema, sizeof(schema), "mpalloc.%s/1", name);
     document_set_text(d, "schema", schema);
-    set_time(d, "generated", view_now_ns());
+    document_set_time(d, "generated", view_now_ns());
     return d;
 }
 
@@ -95,9 +95,9 @@ json_t *document_process(const mp_image_t *image)
     document_set_bytes(o, "parent_pid", p->parent_pid);
     document_set_bytes(o, "uid", p->uid);
     document_set(o, "forked", json_boolean(p->forked != 0));
-    set_time(o, "started", p->started_ns);
-    set_time(o, "ended", p->ended_ns);
-    set_time(o, "published", t->published_ns);
+    document_set_time(o, "started", p->started_ns);
+    document_set_time(o, "ended", p->ended_ns);
+    document_set_time(o, "published", t->published_ns);
     document_set(o, "age_seconds", json_real(view_age_seconds(image)));
     document_set(o, "ran_seconds", json_real(view_ran_seconds(image)));
     set_hex(o, "run_id", p->run_id, sizeof(p->run_id));
@@ -136,7 +136,7 @@ static void add_totals(json_t *d, const struct mp_region_totals *t)
     SET(d, t, live_bytes);
     SET(d, t, live_blocks);
     SET(d, t, live_peak_bytes);
-    set_time(d, "live_peak_time", t->live_peak_ns);
+    document_set_time(d, "live_peak_time", t->live_peak_ns);
     SET(d, t, allocated_bytes_total);
     SET(d, t, allocated_blocks_total);
     SET(d, t, freed_bytes_total);
@@ -344,7 +344,7 @@ static json_t *timeline(const mp_image_t *image, unsigned tier)
         const struct mp_region_moment *m = mp_image_moment(image, tier, i);
         json_t *o = checked(json_object());
 
-        set_time(o, "time", m->time_ns);
+        document_set_time(o, "time", m->time_ns);
         SET(o, m, live_bytes);
         SET(o, m, live_blocks);
         SET(o, m, live_high_bytes);
@@ -360,7 +360,7 @@ static json_t *timeline(const mp_image_t *image, unsigned tier)
     return all;
 }
 
-static json_t *modules(const mp_image_t *image)
+json_t *document_modules(const mp_image_t *image)
 {
     json_t *all = checked(json_array());
 
@@ -385,7 +385,7 @@ void document_add_history(json_t *d, const mp_image_t *image)
     document_set(tiers, "minutes", timeline(image, 1));
     document_set(tiers, "ten_minutes", timeline(image, 2));
     document_set(d, "timeline", tiers);
-    document_set(d, "modules", modules(image));
+    document_set(d, "modules", document_modules(image));
 }
 
 int document_print(json_t *document, bool line)

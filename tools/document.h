@@ -19,8 +19,11 @@ void document_set(json_t *object, const char *key, json_t *value);
 void document_set_bytes(json_t *object, const char *key, uint64_t value);
 void document_set_text(json_t *object, const char *key, const char *text);
 
+void document_set_time(json_t *object, const char *key, uint64_t ns); /* 0: null */
+
 json_t *document_process(const mp_image_t *image);
 json_t *document_ledger(const struct mp_ledger *ledger);
+json_t *document_modules(const mp_image_t *image);
 
 /* Totals, limits, ledger, components, size classes, options, own cost, sampling. */
 void document_add_snapshot(json_t *document, const mp_image_t *image);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 const struct export_format export_formats[] = {
@@ -9,7 +10,12 @@ const struct export_format export_formats[] = {
     {"collapsed", export_collapsed},
     {"speedscope", export_speedscope},
     {"svg", export_svg},
+    {"dhat", export_dhat},
     {"massif", export_massif},
+    {"heaptrack", export_heaptrack},
+    {"heap", export_heap},
+    {"jeprof", export_jeprof},
+    {"json", export_json},
     {"openmetrics", export_openmetrics},
     {NULL, NULL},
 };
@@ -24,6 +30,140 @@ const struct export_value export_values[PROFILE_VALUES] = {
     {"short_objects", "count"},
     {"short_space", "bytes"},
 };
+
+/* The end of a text that may have been cut within a character. */
+static void end_text(char *text, int length, size_t size)
+{
+    size_t end = size - 1;
+
+    if (length >= 0 && (size_t)length < size) {
+        return;
+    }
+    while (end > 0 && (text[end - 1] & 0x80) != 0) {
+        end--;
+    }
+    text[end] = '\0';
+}
+
+const char *export_frame(
+    const struct profile *p, uint32_t frame, char *ret, size_t size)
+{
+    const struct profile_frame *f = &p->frames[frame];
+    const struct mp_region_module *m = mp_image_module(p->image, f->module);
+    char path[4 * sizeof(m->path) + 1];
+    int length;
+
+    if (m == NULL) {
+        length = snprintf(ret, size, "%s", f->function);
+    } else if (f->file != NULL) {
+        length = snprintf(ret, size, "0x%llx: %s (%s:%u)",
+            (unsigned long long)f->offset, f->function, f->file, f->line);
+    } else {
+        mp_text_escape(path, sizeof(path), m->path, sizeof(m->path));
+        length = snprintf(ret, size, "0x%llx: %s (in %s)",
+            (unsigned long long)f->offset, f->function, path);
+    }
+    end_text(ret, length, size);
+    return ret;
+}
+
+bool export_is_named(const struct profile_frame *f)
+{
+    const char *at = strrchr(f->function, '+');
+    char offset[32];
+
+    snprintf(offset, sizeof(offset), "+0x%llx", (unsigned long long)f->offset);
+    return f->file != NULL || at == NULL || strcmp(at, offset) != 0;
+}
+
+/* ---- what comes first ---- */
+
+/* A frame of that name; the same for the same name. UINT32_MAX: no memory. */
+static uint32_t name_frame(
+    struct profile *p, size_t first, const char *name, size_t length)
+{
+    struct profile_frame *more;
+    char *copy;
+
+    for (size_t i = first; i < p->frame_count; i++) {
+        if (strncmp(p->frames[i].function, name, length) == 0
+            && p->frames[i].function[length] == '\0') {
+            return (uint32_t)i;
+        }
+    }
+    more = reallocarray(p->frames, p->frame_count + 1, sizeof(*more));
+    if (more == NULL) {
+        return UINT32_MAX;
+    }
+    p->frames = more;
+    copy = strndup(name, length);
+    if (copy == NULL) {
+        return UINT32_MAX;
+    }
+    p->frames[p->frame_count] =
+        (struct profile_frame){.function = copy, .module = UINT32_MAX};
+    return (uint32_t)p->frame_count++;
+}
+
+static size_t count_parts(const char *name)
+{
+    size_t count = 1;
+
+    for (; *name != '\0'; name++) {
+        count += *name == '/';
+    }
+    return count;
+}
+
+/* Numbers from `first` on are names that were put in here. */
+static bool prepend(struct profile *p, size_t first, size_t sample, const char *name)
+{
+    struct profile_sample *s = &p->samples[sample];
+    uint32_t *frames = calloc(s->depth + count_parts(name), sizeof(*frames));
+    size_t depth = 0;
+
+    for (const char *at = name; frames != NULL && *at != '\0';) {
+        size_t n = strcspn(at, "/");
+
+        if (n > 0) { /* "a//b" has no part without a name */
+            frames[depth++] = name_frame(p, first, at, n);
+        }
+        at += n + (at[n] == '/');
+    }
+    for (size_t i = 0; i < depth; i++) {
+        if (frames[i] == UINT32_MAX) {
+            free(frames);
+            frames = NULL;
+            depth = 0;
+        }
+    }
+    if (frames == NULL) {
+        return false;
+    }
+    if (s->depth > 0) {
+        memcpy(frames + depth, s->frames, s->depth * sizeof(*frames));
+    }
+    free(s->frames);
+    s->frames = frames;
+    s->depth += depth;
+    return true;
+}
+
+int export_prepare(struct profile *p, bool by_component)
+{
+    size_t first = p->frame_count;
+
+    for (size_t i = 0; i < p->sample_count; i++) {
+        if (p->samples[i].depth == 0 && !prepend(p, first, i, "(not sampled)")) {
+            return -ENOMEM;
+        }
+        if (by_component && p->has_stacks
+            && !prepend(p, first, i, p->samples[i].component)) {
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
 
 /* ---- collapsed ---- */
 
@@ -81,26 +221,59 @@ static json_t *speedscope_profile(const struct profile *p, enum profile_value va
         weights);
 }
 
+/* Whether a value is worth a profile: what is not known is 0 everywhere. */
+static bool has_value(const struct profile *p, unsigned value)
+{
+    bool is_known = value < PROFILE_PEAK_BLOCKS;
+
+    for (size_t i = 0; i < p->sample_count && !is_known; i++) {
+        is_known = p->samples[i].value[value] != 0;
+    }
+    return is_known;
+}
+
+static json_t *speedscope_frame(const struct profile_frame *f)
+{
+    json_t *o = json_pack("{s:s}", "name", f->function);
+
+    if (o != NULL && f->file != NULL) {
+        json_object_set_new(o, "file", json_string(f->file));
+        if (f->line != 0) {
+            json_object_set_new(o, "line", json_integer(f->line));
+        }
+    }
+    return o;
+}
+
 int export_speedscope(FILE *out, const struct profile *p, enum profile_value value)
 {
     json_t *frames = json_array();
     json_t *profiles = json_array();
-    char name[4 * MP_REGION_NAME_BYTES + 1];
+    char name[4 * MP_REGION_NAME_BYTES + 100];
+    size_t first = 0;
+    size_t length;
     json_t *root;
     int code;
 
     for (size_t i = 0; i < p->frame_count; i++) {
-        json_array_append_new(
-            frames, json_pack("{s:s}", "name", p->frames[i].function));
+        json_array_append_new(frames, speedscope_frame(&p->frames[i]));
     }
     for (unsigned i = 0; i < PROFILE_VALUES; i++) {
-        json_array_append_new(profiles, speedscope_profile(p, (enum profile_value)i));
+        if (i == value) {
+            first = json_array_size(profiles);
+        }
+        if (i == value || has_value(p, i)) {
+            json_array_append_new(
+                profiles, speedscope_profile(p, (enum profile_value)i));
+        }
     }
-    mp_text_escape(
+    length = mp_text_escape(
         name, sizeof(name), mp_image_process(p->image)->service, MP_REGION_NAME_BYTES);
+    length += (size_t)snprintf(name + length, sizeof(name) - length, ": ");
+    profile_describe(p, name + length, sizeof(name) - length);
     root = json_pack("{s:s, s:s, s:s, s:i, s:{s:o}, s:o}", "$schema",
         "https://www.speedscope.app/file-format-schema.json", "name", name, "exporter",
-        "mpalloc@" CONFIG_VERSION, "activeProfileIndex", (int)value, "shared", "frames",
+        "mpalloc@" CONFIG_VERSION, "activeProfileIndex", (int)first, "shared", "frames",
         frames, "profiles", profiles);
     code = root != NULL && json_dumpf(root, out, JSON_COMPACT) == 0 ? 0 : -ENOMEM;
     json_decref(root);

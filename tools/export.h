@@ -25,11 +25,35 @@ extern const struct export_value {
     const char *unit;
 } export_values[PROFILE_VALUES];
 
+/*
+ * What every writer counts on: each sample has a frame. Where the stack is not known it is
+ * "(not sampled)". With by_component the parts of the component's name come first, if they
+ * do not already. 0, or -ENOMEM.
+ */
+int export_prepare(struct profile *p, bool by_component);
+
+/*
+ * A frame as Valgrind's tools have it: "0x1139: main (prog.c:12)", "0x1139: main (in /bin/x)",
+ * the offset being in the module. Cut to size.
+ */
+const char *export_frame(
+    const struct profile *p, uint32_t frame, char *ret, size_t size);
+
+enum { EXPORT_FRAME_BYTES = 8192 };
+
+/* Whether the function of a frame of code was found; if not, it is "module+0x1139". */
+bool export_is_named(const struct profile_frame *f);
+
 int export_collapsed(FILE *out, const struct profile *p, enum profile_value value);
 int export_speedscope(FILE *out, const struct profile *p, enum profile_value value);
 int export_svg(FILE *out, const struct profile *p, enum profile_value value);
 int export_massif(FILE *out, const struct profile *p, enum profile_value value);
 int export_openmetrics(FILE *out, const struct profile *p, enum profile_value value);
 int export_pprof(FILE *out, const struct profile *p, enum profile_value value);
+int export_dhat(FILE *out, const struct profile *p, enum profile_value value);
+int export_heaptrack(FILE *out, const struct profile *p, enum profile_value value);
+int export_heap(FILE *out, const struct profile *p, enum profile_value value);
+int export_jeprof(FILE *out, const struct profile *p, enum profile_value value);
+int export_json(FILE *out, const struct profile *p, enum profile_value value);
 
 #endif

@@ -120,6 +120,7 @@ int export_svg(FILE *out, const struct profile *p, enum profile_value value)
     struct profile_node *root = profile_tree_create(p, value);
     struct graph g = {.out = out, .unit = export_values[value].unit};
     char name[4 * MP_REGION_NAME_BYTES + 1];
+    char how[100];
     size_t height;
 
     if (root == NULL) {
@@ -137,7 +138,8 @@ int export_svg(FILE *out, const struct profile *p, enum profile_value value)
         "<text x=\"%d\" y=\"24\" font-size=\"15\" font-family=\"sans-serif\">",
         WIDTH, height, WIDTH, height, MARGIN);
     put_text(out, name, 60);
-    fprintf(out, ": %s, %s</text>\n", export_values[value].name, amount(&g, g.whole));
+    fprintf(out, ": %s, %s (%s)</text>\n", export_values[value].name,
+        amount(&g, g.whole), profile_describe(p, how, sizeof(how)));
     if (g.whole != 0) {
         put_tree(&g, root, MARGIN, WIDTH - 2 * MARGIN, 0);
     }

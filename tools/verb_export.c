@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 const char help_export[] =
-    "What each component holds, by size class: as stacks of the parts of its name, "
-    "with\n"
-    "the class as the last. All counts are exact. Call stacks are not sampled yet.\n"
+    "Who holds memory, as call stacks where they were sampled, else as the parts of\n"
+    "the names of components with the size class as the last. Values of sampled\n"
+    "stacks are estimates for all allocations, scaled already; documents say so.\n"
     "\n"
     "  TARGET          a PID, a region or dump file, or the name of a process\n"
     "  --name NAME     the process of that name\n"
@@ -23,19 +23,29 @@ const char help_export[] =
     "                  collapsed  flamegraph.pl, inferno: one stack a line\n"
     "                  speedscope speedscope.app, npx speedscope\n"
     "                  svg        a flame graph, for browsers and documents\n"
+    "                  dhat       dh_view.html of valgrind, profiler.firefox.com\n"
     "                  massif     ms_print, massif-visualizer: live bytes over time\n"
+    "                  heaptrack  heaptrack_gui, heaptrack_print: calls in a made-up\n"
+    "                             order with the same sums; of more than 2,000,000\n"
+    "                             one stands for several, as the command line says\n"
+    "                  heap       google-pprof, jeprof, go tool pprof: addresses, for\n"
+    "                             readers that look up names in the files\n"
+    "                  jeprof     the same, with threads, as jemalloc writes it\n"
+    "                  json       all of it, with intervals (schemas/profile.json)\n"
     "                  openmetrics  Prometheus and its kin: all counters\n"
     "  --value V       live-bytes (the default), live-blocks, allocated-bytes,\n"
-    "                  allocated-blocks: what collapsed and svg have, what others show "
-    "first\n"
+    "                  allocated-blocks, peak-bytes, peak-blocks, short-bytes,\n"
+    "                  short-blocks: what collapsed and svg have, and others show\n"
+    "                  first\n"
+    "  --by-component  put the parts of the component's name below each stack\n"
     "  --output FILE   write there, or nothing at all, instead of standard output\n"
     "\n"
     "Examples:\n"
-    "  mpalloc export --format pprof --output heap.pb.gz 4711 && go tool pprof -top "
-    "heap.pb.gz\n"
-    "  mpalloc export --format svg --output heap.svg redis-server\n"
-    "  mpalloc export --format collapsed redis-server | inferno-flamegraph > "
-    "redis.svg\n";
+    "  mpalloc export --format pprof --output heap.pb.gz 4711\n"
+    "  go tool pprof -top heap.pb.gz\n"
+    "  mpalloc export --format svg --by-component --output heap.svg redis-server\n"
+    "  mpalloc export --format heap 4711 > x.prof; google-pprof --text /bin/x x.prof\n"
+    "  mpalloc export --format collapsed redis-server | inferno-flamegraph > r.svg\n";
 
 static const char *const values[PROFILE_VALUES] = {"allocated-blocks",
     "allocated-bytes", "live-blocks", "live-bytes", "peak-blocks", "peak-bytes",
@@ -121,16 +131,18 @@ static int write_file(const struct export_format *format, const struct profile *
 
 int verb_export(int argc, char **argv)
 {
-    enum { FORMAT = 1, VALUE, OUTPUT };
+    enum { FORMAT = 1, VALUE, OUTPUT, BY_COMPONENT };
     static const struct option options[] = {COMMON_OPTIONS,
         {"format", required_argument, NULL, FORMAT},
         {"value", required_argument, NULL, VALUE},
-        {"output", required_argument, NULL, OUTPUT}, {0}};
+        {"output", required_argument, NULL, OUTPUT},
+        {"by-component", no_argument, NULL, BY_COMPONENT}, {0}};
     struct common common = {false, NULL};
     const struct export_format *format;
     enum profile_value value = PROFILE_LIVE_BYTES;
     const char *format_name = NULL;
     const char *path = NULL;
+    bool by_component = false;
     struct profile *profile;
     struct target target;
     int code;
@@ -143,9 +155,11 @@ int verb_export(int argc, char **argv)
             value = find_value(optarg);
         } else if (c == OUTPUT) {
             path = optarg;
+        } else if (c == BY_COMPONENT) {
+            by_component = true;
         }
     }
-    format = find_format(format_name);
+    format = find_format(format_name == NULL && common.json ? "json" : format_name);
     cli_expect_words("export", argc, 1);
     if (path == NULL && isatty(STDOUT_FILENO) && format->write == export_pprof) {
         return cli_fail(
@@ -156,7 +170,9 @@ int verb_export(int argc, char **argv)
         return code;
     }
     profile = profile_create(target.image);
-    if (path != NULL) {
+    if (export_prepare(profile, by_component) != 0) {
+        code = cli_fail("export", EXIT_FAILED, "no memory for the document");
+    } else if (path != NULL) {
         code = write_file(format, profile, value, path);
     } else if (format->write(stdout, profile, value) != 0) {
         code = cli_fail("export", EXIT_FAILED, "no memory for the document");

@@ -482,6 +482,22 @@ class Cli(unittest.TestCase):
         self.assertRegex(shown.stdout, r"->\d+\.\d+% \([0-9,]+B\) shop")
         self.assertIn("cart", shown.stdout)
 
+    def test_export_of_components_in_every_format(self):
+        p = self.start("quiet")
+        d = self.document("export", p.pid, schema="profile")
+        held = {s["component"]: s["live_bytes"] for s in d["samples"]
+                if s["live_bytes"]["value"] and s["component"].startswith("shop")}
+        self.assertEqual(held["shop/cart"], {"value": 1008000, "low": 1008000, "high": 1008000})
+        self.assertEqual(d["sampling"]["mode"], "off")
+        plain = self.command("export", "--format", "collapsed", p.pid).stdout
+        self.assertEqual(plain, self.command("export", "--format", "collapsed", "--by-component",
+                                             p.pid).stdout, "they come first already")
+        for form, wanted in (("dhat", '"mode":"heap (mpalloc: components and size classes'),
+                             ("heap", "1000: 1008000 [1000: 1008000] @ 0x"),
+                             ("jeprof", "t*: 1000: 1008000 [1000: 1008000]"),
+                             ("heaptrack", "\na 3f0 ")):
+            self.assertIn(wanted, self.command("export", "--format", form, p.pid).stdout)
+
     def test_export_openmetrics_is_valid(self):
         from prometheus_client.openmetrics.parser import text_string_to_metric_families
         p = self.start("quiet")
@@ -528,7 +544,8 @@ class Cli(unittest.TestCase):
 
     def test_export_usage(self):
         p = self.start("quiet")
-        known = "pprof, collapsed, speedscope, svg, massif, openmetrics"
+        known = ("pprof, collapsed, speedscope, svg, dhat, massif, heaptrack, "
+                 "heap, jeprof, json, openmetrics")
         self.fails(2, "export", p.pid, says=f"needs --format: one of {known}")
         self.fails(2, "export", "--format", "wrong", p.pid, says=f"no format wrong; one of {known}")
         self.fails(2, "export", "--format", "collapsed", "--value", "x", p.pid,
