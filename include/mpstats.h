@@ -201,10 +201,11 @@ typedef struct mp_estimates mp_estimates_t;
  * taken together, and must be of one component and class. NULL: each site by itself.
  *
  * Live and allocated figures of a component and class, with the rest of it that no group
- * explains (mp_estimates_rest), add up to its counters, to the byte. Peaks have no counter,
- * and so has (overflow), site 0, which is of all classes: these are plain estimates. When
- * every allocation was recorded nothing is estimated, and low and high are the value, unless
- * counters are older than samples, and the values were cut to fit. -ENOMEM.
+ * explains (mp_estimates_rest), add up to its counters, to the byte. (overflow), site 0, is of
+ * all classes: of it these figures are 0, and what it holds is in the rests. Peaks have no
+ * counter and are plain estimates. When every allocation was recorded nothing is estimated,
+ * and low and high are the value, unless counters are older than samples, and the values were
+ * cut to fit. -ENOMEM.
  */
 MPS_EXPORT int mp_estimates_make(const mp_image_t *image, const uint32_t *group,
     size_t group_count, mp_estimates_t **ret);

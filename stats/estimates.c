@@ -42,8 +42,9 @@ struct rest {
 
 struct mp_estimates {
     const mp_image_t *image;
-    bool is_exact;   /* nothing but exact recording, ever */
-    double interval; /* R of sums without a sample; 0: not known */
+    bool is_exact;          /* nothing but exact recording, ever */
+    double interval;        /* R of sums without a sample; 0: not known */
+    double overflow[PARTS]; /* which share of all bytes sampled is in (overflow) */
     size_t group_count;
     struct group *groups;
     struct mp_figures *figures; /* of groups */
@@ -316,11 +317,19 @@ static void estimate_part(
     double sum = 0;
     uint64_t given = 0;
     size_t last = m->count;
+    bool is_shared = false;
     bool is_whole;
 
     /* What died young is a part of what was freed. */
     whole_of(e, m, part == SHORT ? FREED : part, unit, &whole);
-    is_whole = !e->is_exact && part != SHORT && counter.is_known
+    if (!e->is_exact && counter.is_known) {
+        double share = e->overflow[part == SHORT ? FREED : part];
+
+        whole.bytes.value /= 1 - share; /* with what of the cell is in (overflow) */
+        whole.bytes.variance /= 1 - share;
+        is_shared = share > 0;
+    }
+    is_whole = !e->is_exact && !is_shared && part != SHORT && counter.is_known
                && whole.bytes.value > 0 && whole.samples >= ESTIMATE_CALIBRATED;
     for (size_t i = 0; is_whole && i < m->count; i++) {
         if (e->groups[m->group[i]].part[part].samples > 0) {
@@ -423,6 +432,15 @@ static void add_rest(struct mp_estimates *e, const struct members *m, uint32_t c
     }
 }
 
+/* What (overflow) holds is left to the rests of all cells, so that nothing counts twice. */
+static void forget_counted(struct mp_figures *f)
+{
+    for (unsigned i = MP_ALLOCATED_BLOCKS; i <= MP_LIVE_BYTES; i++) {
+        f->value[i] = f->low[i] = f->high[i] = 0;
+    }
+    f->requested = 0;
+}
+
 static void estimate_cell(struct mp_estimates *e, const uint32_t *group, size_t count)
 {
     uint32_t cell = e->groups[group[0]].cell;
@@ -439,6 +457,8 @@ static void estimate_cell(struct mp_estimates *e, const uint32_t *group, size_t 
     }
     if (m.cell != NULL) {
         add_rest(e, &m, cell);
+    } else if (cell == NO_CELL) {
+        forget_counted(&e->figures[group[0]]);
     }
 }
 
@@ -492,6 +512,23 @@ static int estimate_all(struct mp_estimates *e)
     return code;
 }
 
+/* Of which class and component that is nobody knows: of all alike, it is taken. */
+static void find_overflow(struct mp_estimates *e)
+{
+    for (unsigned part = 0; part < PARTS; part++) {
+        double all = 0;
+        double over = 0;
+
+        for (size_t i = 0; i < e->group_count; i++) {
+            const struct group *g = &e->groups[i];
+
+            all += g->part[part].bytes.value;
+            over += g->is_used && g->cell == NO_CELL ? g->part[part].bytes.value : 0;
+        }
+        e->overflow[part] = over < all ? over / all : 0;
+    }
+}
+
 /* S / p is never less than R: the heaviest sample bounds it where it is not known any more. */
 static double find_interval(const mp_image_t *image)
 {
@@ -536,6 +573,7 @@ int mp_estimates_make(const mp_image_t *image, const uint32_t *group,
                 add_site(e, i, to);
             }
         }
+        find_overflow(e);
         code = estimate_all(e);
     }
     if (code != 0) {

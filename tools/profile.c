@@ -334,7 +334,10 @@ static void set_figures(struct profile_sample *s, const struct mp_figures *f)
 static void add_rests(struct builder *b, const mp_estimates_t *estimates)
 {
     const mp_image_t *image = b->profile->image;
-    uint32_t frame = frames_of_text(b->frames, "(not sampled)");
+    const struct mp_region_site *overflow = mp_image_site(image, 0);
+    uint32_t frame = frames_of_text(b->frames,
+        overflow != NULL && overflow->allocated_samples > 0 ? "(overflow)"
+                                                            : "(not sampled)");
 
     for (uint32_t row = 0; row < mp_image_component_count(image); row++) {
         for (uint16_t cls = 0; cls < mp_image_class_count(image); cls++) {

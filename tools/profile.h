@@ -7,8 +7,9 @@
  * Made from an image. A sample is what one call stack holds of one size class in one
  * component. Its values are estimates from sampled stacks, calibrated so that all samples of a
  * component and class add up to its exact counters; what no sample explains is a sample of its
- * own without a stack ("(not sampled)"). Without sampling there are only such samples, and
- * their frames are the parts of the component's name and the class.
+ * own without a stack: "(not sampled)", or "(overflow)" when some stacks found no room in the
+ * region. Without sampling there are only such samples, and their frames are the parts of the
+ * component's name and the class.
  */
 #ifndef PROFILE_H
 #define PROFILE_H

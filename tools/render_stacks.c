@@ -156,7 +156,10 @@ static void put_table(const struct report *r, size_t most)
     }
     if (rest > 0) {
         put_sum(r, rest);
-        fputs("  of which nothing was sampled\n", r->out);
+        fputs(mp_image_sampling(r->image)->sites_refused_total != 0
+                  ? "  of stacks that found no room, or of which nothing was sampled\n"
+                  : "  of which nothing was sampled\n",
+            r->out);
     }
 }
 

@@ -244,6 +244,46 @@ static void walk_samples(const mp_image_t *image)
     EXPECT(mp_image_name(image, SIZE_MAX)[0] == '\0');
 }
 
+static void walk_figures(const struct mp_figures *f)
+{
+    for (unsigned i = 0; i < MP_FIGURES; i++) {
+        EXPECT(f->low[i] <= f->value[i] && f->value[i] <= f->high[i]);
+    }
+    EXPECT(isfinite(f->lifetime_s));
+}
+
+/* Groups and rests add up to the counters, whatever samples say. */
+static void walk_estimates(const mp_image_t *image)
+{
+    mp_estimates_t *e = NULL;
+    uint64_t sum = 0;
+    uint64_t counted = 0;
+
+    EXPECT(mp_estimates_make(image, NULL, 0, &e) == 0);
+    for (size_t i = 0; i < mp_image_site_count(image); i++) {
+        const struct mp_region_site *t = mp_image_site(image, i);
+
+        walk_figures(mp_estimates_group(e, i));
+        if (mp_image_cell(image, t->component, t->class_number) != NULL) {
+            sum += mp_estimates_group(e, i)->value[MP_ALLOCATED_BYTES];
+        }
+    }
+    for (size_t i = 0; i < mp_image_component_count(image) * MP_REGION_CLASSES; i++) {
+        size_t row = i / MP_REGION_CLASSES;
+        size_t number = i % MP_REGION_CLASSES;
+        const struct mp_region_cell *c = mp_image_cell(image, row, number);
+        struct mp_figures rest;
+
+        mp_estimates_rest(e, row, number, &rest);
+        walk_figures(&rest);
+        sum += rest.value[MP_ALLOCATED_BYTES];
+        counted += c != NULL ? c->allocated_bytes_total : 0;
+    }
+    EXPECT(sum == counted); /* also when both wrapped */
+    EXPECT(mp_estimates_group(e, mp_image_site_count(image)) == NULL);
+    mp_estimates_free(e);
+}
+
 static void walk_process(const mp_image_t *image)
 {
     const struct mp_region_process *p = mp_image_process(image);
@@ -286,6 +326,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         walk_components(image);
         walk_others(image);
         walk_samples(image);
+        walk_estimates(image);
         mp_image_free(image);
     }
     return 0;
