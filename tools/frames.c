@@ -1,61 +1,12 @@
 #include "frames.h"
 
 #include "must.h"
+#include "symbols.h"
 
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- names of code ---- */
-
-enum { PLAIN_NAME_BYTES = 300 };
-
-struct symbol_line {
-    const char *function;
-    const char *file;
-    uint32_t line;
-};
-
-struct symbols {
-    const mp_image_t *image;
-    struct symbol_line line;
-    char name[PLAIN_NAME_BYTES];
-};
-
-static struct symbols *symbols_create(const mp_image_t *image)
-{
-    struct symbols *s = must(calloc(1, sizeof(*s)));
-
-    s->image = image;
-    return s;
-}
-
-static void symbols_destroy(struct symbols *s)
-{
-    free(s);
-}
-
-/* "libfoo.so.1+0x1234" */
-static size_t symbols_find(
-    struct symbols *s, uint32_t module, uint64_t offset, const struct symbol_line **ret)
-{
-    const struct mp_region_module *m = mp_image_module(s->image, module);
-    char name[256];
-
-    s->line = (struct symbol_line){"(unknown code)", NULL, 0};
-    if (m != NULL) {
-        const char *slash = strrchr(m->path, '/');
-        const char *base = slash != NULL ? slash + 1 : m->path;
-
-        mp_text_escape(name, sizeof(name), base, strlen(base));
-        snprintf(
-            s->name, sizeof(s->name), "%s+0x%llx", name, (unsigned long long)offset);
-        s->line.function = s->name;
-    }
-    *ret = &s->line;
-    return 1;
-}
 
 /* ---- what is known already ---- */
 

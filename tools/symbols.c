@@ -1,0 +1,322 @@
+#include "symbols.h"
+
+#include "debuginfo.h"
+#include "must.h"
+#include "names.h"
+#include "symcache.h"
+#include "symtab.h"
+
+#include <search.h>
+#include <string.h>
+#include <sys/resource.h>
+
+struct module {
+    const struct mp_region_module *region;
+    uint64_t pid;
+    struct symcache_entry *entries; /* all that is known, as a list */
+    void *by_offset;                /* and as a tree: tsearch */
+    bool is_cache_read;
+    bool is_changed; /* there is something to write */
+    bool is_opened;  /* or was tried */
+    bool has_file;
+    bool has_table;
+    struct symfile file;
+    struct debuginfo debug;
+    struct symtab table;
+};
+
+struct symbols {
+    struct module **modules;
+    size_t count;
+    size_t room;
+    const char **problems;
+    size_t problem_count;
+    size_t problem_room;
+    struct texts texts;
+    struct symbols_stats stats;
+    struct symbol_line unknown;
+};
+
+/* ---- life ---- */
+
+/* Each module that is read holds up to two files open. */
+static void raise_file_limit(void)
+{
+    const rlim_t wanted = 2 * MP_REGION_MODULES_MAX + 256;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
+        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+struct symbols *symbols_create_empty(void)
+{
+    struct symbols *s = must(calloc(1, sizeof(*s)));
+
+    raise_file_limit();
+    s->unknown.function = "(unknown code)";
+    return s;
+}
+
+void symbols_add_module(
+    struct symbols *s, const struct mp_region_module *module, uint64_t pid)
+{
+    s->modules = must_grow(s->modules, s->count, &s->room, sizeof(*s->modules));
+    s->modules[s->count] = must(calloc(1, sizeof(**s->modules)));
+    s->modules[s->count]->region = module;
+    s->modules[s->count++]->pid = pid;
+}
+
+struct symbols *symbols_create(const mp_image_t *image)
+{
+    struct symbols *s = symbols_create_empty();
+    uint64_t pid =
+        mp_image_life(image) == MP_LIFE_RUNNING ? mp_image_process(image)->pid : 0;
+
+    for (size_t i = 0; i < mp_image_module_count(image); i++) {
+        symbols_add_module(s, mp_image_module(image, i), pid);
+    }
+    return s;
+}
+
+static void keep(void *entry)
+{
+    (void)entry;
+}
+
+static void destroy_module(struct module *m)
+{
+    if (m->is_changed) {
+        symcache_write(m->region, m->entries);
+    }
+    if (m->has_table) {
+        symtab_fini(&m->table);
+    }
+    if (m->has_file) {
+        debuginfo_fini(&m->debug);
+        symfile_close(&m->file);
+    }
+    tdestroy(m->by_offset, keep);
+    while (m->entries != NULL) {
+        struct symcache_entry *e = m->entries;
+
+        m->entries = e->next;
+        free(e);
+    }
+    free(m);
+}
+
+void symbols_destroy(struct symbols *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        destroy_module(s->modules[i]);
+    }
+    texts_fini(&s->texts);
+    free(s->modules);
+    free(s->problems);
+    free(s);
+}
+
+/* ---- problems ---- */
+
+size_t symbols_problem_count(const struct symbols *s)
+{
+    return s->problem_count;
+}
+
+const char *symbols_problem(const struct symbols *s, size_t number)
+{
+    return number < s->problem_count ? s->problems[number] : NULL;
+}
+
+static void add_problem(struct symbols *s, const char *text)
+{
+    s->problems = must_grow(
+        s->problems, s->problem_count, &s->problem_room, sizeof(*s->problems));
+    s->problems[s->problem_count++] = texts_keep(&s->texts, text);
+}
+
+/* ---- finding ---- */
+
+static bool is_program(const struct symbols *s, const struct module *m)
+{
+    return m == s->modules[0]; /* modules.c lists it first, as the loader does */
+}
+
+static void open_module(struct symbols *s, struct module *m)
+{
+    char problem[SYMFILE_PROBLEM_BYTES];
+
+    if (m->is_opened) {
+        return;
+    }
+    m->is_opened = true;
+    m->has_file = symfile_open(&m->file, m->region, m->pid, is_program(s, m), problem);
+    if (m->has_file) {
+        debuginfo_init(&m->debug, &m->file, &s->texts);
+    } else if (problem[0] != '\0') {
+        add_problem(s, problem);
+    }
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = ((const struct symcache_entry *)a)->offset;
+    uint64_t y = ((const struct symcache_entry *)b)->offset;
+
+    return (x > y) - (x < y);
+}
+
+/* Takes it, unless there is one of that offset. */
+static void add_entry(struct module *m, struct symcache_entry *e)
+{
+    struct symcache_entry **found = must(tsearch(e, &m->by_offset, compare));
+
+    if (*found != e) {
+        free(e);
+        return;
+    }
+    e->next = m->entries;
+    m->entries = e;
+}
+
+/*
+ * Names from a table of symbols are right, but debug information that was installed since
+ * knows more: they are kept only when there still is none.
+ */
+static void read_cache(struct symbols *s, struct module *m)
+{
+    struct symcache_entry *e = symcache_read(m->region, &s->texts);
+
+    m->is_cache_read = true;
+    while (e != NULL) {
+        struct symcache_entry *next = e->next;
+        bool is_stale = false;
+
+        if (!e->has_debug) {
+            open_module(s, m);
+            is_stale = m->has_file && !debuginfo_is_empty(&m->debug);
+        }
+        if (is_stale) {
+            free(e);
+        } else {
+            add_entry(m, e);
+        }
+        e = next;
+    }
+}
+
+static const char *name_in_table(struct symbols *s, struct module *m, uint64_t address)
+{
+    char name[SYMBOLS_TEXT_BYTES];
+    const char *found;
+
+    if (!m->has_table) {
+        symtab_init(&m->table, &m->file);
+        m->has_table = true;
+    }
+    found = symtab_find(&m->table, address);
+    if (found == NULL) {
+        return NULL;
+    }
+    if (!names_demangle(found, name, sizeof(name))) {
+        name[strcspn(name, "@")] = '\0'; /* "realpath@GLIBC_2.2.5" */
+    }
+    return texts_keep_escaped(&s->texts, name);
+}
+
+/* "libfoo.so.1+0x1234" */
+static const char *name_of_nothing(
+    struct symbols *s, const struct module *m, uint64_t offset)
+{
+    const char *path = m->region->path;
+    const char *base = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+    char text[sizeof(m->region->path) + 32];
+
+    snprintf(text, sizeof(text), "%s+0x%llx", base[0] != '\0' ? base : "(no name)",
+        (unsigned long long)offset);
+    return texts_keep_escaped(&s->texts, text);
+}
+
+/* What the file says; 0: nothing. The lines have functions. */
+static size_t find_in_file(struct symbols *s, struct module *m, uint64_t offset,
+    struct symbol_line lines[SYMBOLS_LINES_MAX])
+{
+    uint64_t address = m->file.low + offset;
+    size_t count = debuginfo_find(&m->debug, address, lines);
+
+    if (count > 0 && lines[count - 1].function != NULL) {
+        s->stats.debug++;
+        return count;
+    }
+    if (count == 0) {
+        memset(&lines[0], 0, sizeof(lines[0]));
+        count = 1;
+    }
+    lines[count - 1].function = name_in_table(s, m, address);
+    if (lines[count - 1].function == NULL) {
+        return 0;
+    }
+    s->stats.table++;
+    return count;
+}
+
+static struct symcache_entry *find(struct symbols *s, struct module *m, uint64_t offset)
+{
+    struct symbol_line lines[SYMBOLS_LINES_MAX];
+    struct symcache_entry *e;
+    size_t count = 0;
+
+    open_module(s, m);
+    if (m->has_file && offset < m->region->bytes) {
+        count = find_in_file(s, m, offset, lines);
+    }
+    e = symcache_new(offset, count > 0 ? (uint32_t)count : 1);
+    e->is_named = count > 0;
+    e->has_debug = m->has_file && !debuginfo_is_empty(&m->debug);
+    if (count > 0) {
+        memcpy(e->lines, lines, count * sizeof(lines[0]));
+        m->is_changed = true;
+    } else {
+        e->lines[0].function = name_of_nothing(s, m, offset);
+        s->stats.none++;
+    }
+    return e;
+}
+
+size_t symbols_find(
+    struct symbols *s, uint32_t module, uint64_t offset, const struct symbol_line **ret)
+{
+    struct symcache_entry wanted = {.offset = offset};
+    struct symcache_entry **found;
+    struct symcache_entry *e;
+    struct module *m;
+
+    if (module >= s->count) {
+        *ret = &s->unknown;
+        return 1;
+    }
+    m = s->modules[module];
+    if (!m->is_cache_read) {
+        read_cache(s, m);
+    }
+    found = tfind(&wanted, &m->by_offset, compare);
+    if (found == NULL) {
+        e = find(s, m, offset);
+        add_entry(m, e);
+    } else {
+        e = *found;
+        s->stats.memory += e->is_used;
+        s->stats.disk += !e->is_used;
+    }
+    e->is_used = true;
+    *ret = e->lines;
+    return e->count;
+}
+
+void symbols_stats(const struct symbols *s, struct symbols_stats *ret)
+{
+    *ret = s->stats;
+}
