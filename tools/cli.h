@@ -54,6 +54,7 @@ enum { OPT_HELP = 1000, OPT_JSON, OPT_COLOR, OPT_NAME };
  * The next option as getopt_long gives it, the common ones dealt with: -1 at the end. On
  * a wrong one, or --help, the process ends here with a line, or with the help.
  * verb: for messages. Stops at the first word that is no option when `stop` is set.
+ * -o is short for --output where the verb has that.
  */
 int cli_next_option(const char *verb, int argc, char **argv,
     const struct option *options, bool stop, struct common *common);
