@@ -1,7 +1,10 @@
 #include "export.h"
 
+#include "cli.h"
+
 #include <errno.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 const struct export_format export_formats[] = {
@@ -9,6 +12,7 @@ const struct export_format export_formats[] = {
     {"collapsed", export_collapsed},
     {"speedscope", export_speedscope},
     {"svg", export_svg},
+    {"html", export_html},
     {"massif", export_massif},
     {"openmetrics", export_openmetrics},
     {NULL, NULL},
@@ -24,6 +28,24 @@ const struct export_value export_values[PROFILE_VALUES] = {
     {"short_objects", "count"},
     {"short_space", "bytes"},
 };
+
+const char *const export_value_options[PROFILE_VALUES] = {"allocated-blocks",
+    "allocated-bytes", "live-blocks", "live-bytes", "peak-blocks", "peak-bytes",
+    "short-blocks", "short-bytes"};
+
+enum profile_value export_value_option(const char *verb, const char *text)
+{
+    for (unsigned i = 0; i < PROFILE_VALUES; i++) {
+        if (strcmp(export_value_options[i], text) == 0) {
+            return (enum profile_value)i;
+        }
+    }
+    exit(cli_fail(verb, EXIT_USAGE,
+        "--value takes one of live-bytes, live-blocks, allocated-bytes, "
+        "allocated-blocks, "
+        "peak-bytes, peak-blocks, short-bytes, short-blocks, not \"%s\"",
+        text));
+}
 
 /* ---- collapsed ---- */
 

@@ -25,9 +25,16 @@ extern const struct export_value {
     const char *unit;
 } export_values[PROFILE_VALUES];
 
+/* What a value is called by users: "live-bytes". */
+extern const char *const export_value_options[PROFILE_VALUES];
+
+/* The value of --value. On a wrong one the process ends with a line of that verb. */
+enum profile_value export_value_option(const char *verb, const char *text);
+
 int export_collapsed(FILE *out, const struct profile *p, enum profile_value value);
 int export_speedscope(FILE *out, const struct profile *p, enum profile_value value);
 int export_svg(FILE *out, const struct profile *p, enum profile_value value);
+int export_html(FILE *out, const struct profile *p, enum profile_value value);
 int export_massif(FILE *out, const struct profile *p, enum profile_value value);
 int export_openmetrics(FILE *out, const struct profile *p, enum profile_value value);
 int export_pprof(FILE *out, const struct profile *p, enum profile_value value);

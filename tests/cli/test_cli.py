@@ -26,7 +26,7 @@ import jsonschema
 
 COMMAND, TARGET, LIBRARY = (os.path.realpath(p) for p in sys.argv[1:4])
 SCHEMAS = pathlib.Path(__file__).resolve().parents[2] / "tools" / "schemas"
-VERBS = "run ps top snapshot report export trim options doctor completion help version".split()
+VERBS = "run ps top snapshot report flame export trim options doctor completion help version".split()
 
 
 class Cli(unittest.TestCase):
@@ -62,8 +62,8 @@ class Cli(unittest.TestCase):
         self.assertRegex(lines[0], says)
         self.assertNotIn("\x1b", done.stderr)
 
-    def start(self, mode="busy", **env):
-        p = subprocess.Popen([TARGET, mode], env={**self.env, **env}, text=True,
+    def start(self, mode="busy", *words, **env):
+        p = subprocess.Popen([TARGET, mode, *words], env={**self.env, **env}, text=True,
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE)
         self.addCleanup(self.end, p)
@@ -435,7 +435,7 @@ class Cli(unittest.TestCase):
         self.assertEqual(d["$schema"], "https://www.speedscope.app/file-format-schema.json")
         names = [f["name"] for f in d["shared"]["frames"]]
         self.assertEqual(len(names), len(set(names)))
-        self.assertEqual([x["unit"] for x in d["profiles"]], ["none", "bytes"] * 2)
+        self.assertEqual([x["unit"] for x in d["profiles"]], ["none", "bytes"] * 4)
         shown = d["profiles"][d["activeProfileIndex"]]
         self.assertEqual(shown["name"], "inuse_space")
         self.assertEqual(shown["endValue"], sum(shown["weights"]))
@@ -512,13 +512,82 @@ class Cli(unittest.TestCase):
         focused = pprof("-top", "-unit=b", "-tagfocus=component=shop/cart")
         self.assertNotIn("128 KiB", focused)
 
+    def flame_of(self, text):
+        data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
+        self.assertNotIn("<", data[1], "nothing in the data can end their element")
+        return json.loads(data[1])
+
+    def test_flame_is_a_page_of_what_was_counted(self):
+        p = self.start("quiet")
+        path = self.dir / "flame.html"
+        done = self.command("flame", p.pid, "-o", path)
+        self.assertEqual(done.stdout + done.stderr, "", "no terminal, no line")
+        page = path.read_text()
+        self.assertEqual(page, self.command("export", "--format", "html", p.pid).stdout)
+        self.assertEqual(page, self.command("flame", p.pid).stdout)
+        self.assertIn("<noscript>", page)
+        self.assertNotRegex(page, r"(?:src|href)=|url\(|@import|http:", "all is in the page")
+        d = self.flame_of(page)
+        self.assertEqual((d["process"]["name"], d["process"]["pid"]), ("target", p.pid))
+        self.assertEqual(d["shown"], "live-bytes")
+        shown = {v["name"]: v for v in d["values"]}
+        self.assertEqual(set(shown), {"live-bytes", "live-blocks", "allocated-bytes",
+                                      "allocated-blocks"}, "those that are not all 0")
+        totals = self.document("snapshot", p.pid)
+        self.assertEqual(sum(shown["live-bytes"]["value"]), totals["live_bytes"])
+        self.assertEqual(sum(shown["allocated-blocks"]["value"]),
+                         totals["allocated_blocks_total"])
+        s, stack, stacks, at = d["samples"], [], [], 0
+        for shared, added in zip(s["shared"], s["added"]):
+            stack = stack[:shared] + s["frames"][at:at + added]
+            at += added
+            stacks.append(";".join(d["texts"][d["frames"]["function"][f]] for f in stack))
+        held = dict(zip(stacks, shown["live-bytes"]["value"]))
+        self.assertEqual(held["shop;cart;1,008 B"], 1008000)
+        self.assertEqual(held["shop;up to 128 KiB"], 1024000)
+
+    def test_flame_of_hostile_names(self):
+        hostile = "</script><script>alert(1)</script><!--"
+        p = self.start("quiet", hostile, MPALLOC_SERVICE=hostile)
+        d = self.flame_of(self.command("flame", p.pid).stdout)
+        self.assertEqual(d["process"]["name"], hostile)
+        self.assertIn(hostile, d["texts"])
+
+    def test_flame_usage(self):
+        p = self.start("quiet")
+        terminal, stdout = os.openpty()
+        done = subprocess.run([COMMAND, "flame", str(p.pid)], env=self.env, stdout=stdout,
+                              stderr=subprocess.PIPE, text=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("not for terminals: use -o FILE.html", done.stderr)
+        path = self.dir / "flame.html"
+        done = subprocess.run([COMMAND, "flame", "-o", path, str(p.pid)], env=self.env,
+                              stderr=stdout, check=True)
+        self.assertRegex(os.read(terminal, 1000).decode(),
+                         rf"^{re.escape(str(path))}: [0-9.]+ KiB, open it in a browser\r\n$")
+        os.close(terminal)
+        os.close(stdout)
+        shown = self.command("flame", "--value", "allocated-blocks", p.pid).stdout
+        self.assertEqual(self.flame_of(shown)["shown"], "allocated-blocks")
+        self.fails(2, "flame", "--value", "x", p.pid, says="flame: --value takes one of")
+        self.fails(2, "flame", "-o", says="-o needs a value")
+        self.fails(1, "flame", "-o", self.dir / "none" / "x", p.pid,
+                   says="cannot be written: No such file")
+        self.fails(1, "flame", "-o", self.dir, p.pid, says="cannot be written: Is a directory")
+        self.assertEqual([x for x in self.dir.iterdir() if "XXX" in x.name or
+                          x.name.startswith(self.dir.name)], [])
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([COMMAND, "flame", str(p.pid)], env=self.env, stdout=full,
+                                  stderr=subprocess.PIPE, text=True)
+        self.assertEqual(done.returncode, 1)
+
     def test_export_usage(self):
         p = self.start("quiet")
-        known = "pprof, collapsed, speedscope, svg, massif, openmetrics"
+        known = "pprof, collapsed, speedscope, svg, html, massif, openmetrics"
         self.fails(2, "export", p.pid, says=f"needs --format: one of {known}")
         self.fails(2, "export", "--format", "wrong", p.pid, says=f"no format wrong; one of {known}")
         self.fails(2, "export", "--format", "collapsed", "--value", "x", p.pid,
-                   says="--value takes allocated-blocks, .* not \"x\"")
+                   says="--value takes one of live-bytes, .* not \"x\"")
         self.fails(4, "export", "--format", "collapsed", 999999999, says="does not exist")
         gone = self.dir / "none" / "x"
         self.fails(1, "export", "--format", "collapsed", "--output", gone, p.pid,
