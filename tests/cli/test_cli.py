@@ -26,7 +26,8 @@ import jsonschema
 
 COMMAND, TARGET, LIBRARY = (os.path.realpath(p) for p in sys.argv[1:4])
 SCHEMAS = pathlib.Path(__file__).resolve().parents[2] / "tools" / "schemas"
-VERBS = "run ps top snapshot report flame export trim options doctor completion help version".split()
+VERBS = ("run ps top snapshot report flame export trim options doctor completion help "
+         "version").split()
 
 
 class Cli(unittest.TestCase):
@@ -454,6 +455,30 @@ class Cli(unittest.TestCase):
         for box in root.iter("{http://www.w3.org/2000/svg}rect"):
             if "x" in box.attrib:
                 self.assertLessEqual(float(box.get("x")) + float(box.get("width")), 1190.1)
+
+    def test_export_svg_of_long_names(self):
+        name = "std::vector<int, std::allocator<int> >::push_back(int&&)"
+        p = self.start("quiet", name)
+        text = self.svg_of(p)
+        self.assertIn("<title>std::vector&lt;int, std::allocator&lt;int&gt; &gt;::push_back(int"
+                      "&amp;&amp;): 300.0 KiB, 13.1 %</title>", text, "whole, for hovering")
+        self.assertIn(">std::vector&lt;…&gt;::push_…</text>", text, "short, as much as fits")
+        for name, label in (("ns::operator<<(std::ostream&, (anonymous namespace)::t)",
+                             "ns::operator&lt;&lt;(std::o…"),
+                            ("(anonymous namespace)::f(std::pair<int, int>, long)",
+                             "(anonymous namespace)…"),
+                            ("ns::table<int>::operator()(long, long)",
+                             "ns::table&lt;…&gt;::operato…"),
+                            ("unbalanced<brackets<are_left>", "unbalanced&lt;brackets&lt;a…")):
+            self.assertIn(f">{label}</text>", self.svg_of(self.start("quiet", name)))
+        p = self.start("quiet", "/".join("abcdefghijklmnopqrst"))
+        height = int(re.search(r'height="(\d+)"', self.svg_of(p))[1])
+        self.assertEqual(height, 62 + (1 + 20 + 1) * 18 + 10, "each of its parts, and the class")
+
+    def svg_of(self, p):
+        text = self.command("export", "--format", "svg", p.pid).stdout
+        xml.etree.ElementTree.fromstring(text)
+        return text
 
     def test_export_massif_is_read_by_ms_print(self):
         p = self.start("busy")
