@@ -1,10 +1,7 @@
 #include "export.h"
 
-#include "cli.h"
-
 #include <errno.h>
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 const struct export_format export_formats[] = {
@@ -33,18 +30,19 @@ const char *const export_value_options[PROFILE_VALUES] = {"allocated-blocks",
     "allocated-bytes", "live-blocks", "live-bytes", "peak-blocks", "peak-bytes",
     "short-blocks", "short-bytes"};
 
-enum profile_value export_value_option(const char *verb, const char *text)
+const char export_value_list[] =
+    "live-bytes, live-blocks, allocated-bytes, allocated-blocks, peak-bytes, "
+    "peak-blocks, short-bytes, short-blocks";
+
+bool export_find_value(const char *option, enum profile_value *ret)
 {
     for (unsigned i = 0; i < PROFILE_VALUES; i++) {
-        if (strcmp(export_value_options[i], text) == 0) {
-            return (enum profile_value)i;
+        if (strcmp(export_value_options[i], option) == 0) {
+            *ret = (enum profile_value)i;
+            return true;
         }
     }
-    exit(cli_fail(verb, EXIT_USAGE,
-        "--value takes one of live-bytes, live-blocks, allocated-bytes, "
-        "allocated-blocks, "
-        "peak-bytes, peak-blocks, short-bytes, short-blocks, not \"%s\"",
-        text));
+    return false;
 }
 
 /* ---- collapsed ---- */

@@ -28,8 +28,9 @@ extern const struct export_value {
 /* What a value is called by users: "live-bytes". */
 extern const char *const export_value_options[PROFILE_VALUES];
 
-/* The value of --value. On a wrong one the process ends with a line of that verb. */
-enum profile_value export_value_option(const char *verb, const char *text);
+/* Which one that is; false: none, and export_value_list says what there is. */
+bool export_find_value(const char *option, enum profile_value *ret);
+extern const char export_value_list[];
 
 int export_collapsed(FILE *out, const struct profile *p, enum profile_value value);
 int export_speedscope(FILE *out, const struct profile *p, enum profile_value value);

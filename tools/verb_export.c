@@ -89,8 +89,9 @@ int verb_export(int argc, char **argv)
     while ((c = cli_next_option("export", argc, argv, options, false, &common)) != -1) {
         if (c == FORMAT) {
             format_name = optarg;
-        } else if (c == VALUE) {
-            value = export_value_option("export", optarg);
+        } else if (c == VALUE && !export_find_value(optarg, &value)) {
+            return cli_fail("export", EXIT_USAGE, "--value takes one of %s, not \"%s\"",
+                export_value_list, optarg);
         } else if (c == OUTPUT) {
             path = optarg;
         }

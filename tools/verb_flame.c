@@ -67,8 +67,9 @@ int verb_flame(int argc, char **argv)
     int c;
 
     while ((c = cli_next_option("flame", argc, argv, options, false, &common)) != -1) {
-        if (c == VALUE) {
-            value = export_value_option("flame", optarg);
+        if (c == VALUE && !export_find_value(optarg, &value)) {
+            return cli_fail("flame", EXIT_USAGE, "--value takes one of %s, not \"%s\"",
+                export_value_list, optarg);
         } else if (c == OUTPUT) {
             path = optarg;
         }

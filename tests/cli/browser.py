@@ -55,6 +55,9 @@ class Browser:
         except urllib.error.HTTPError as e:
             raise RuntimeError(f"{method} {path}: {e.read().decode()[:500]}") from None
 
+    def devtools(self, command, **parameters):
+        return self.call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
     def close(self):
         with contextlib.suppress(Exception):
             self.call("DELETE", "")

@@ -17,7 +17,7 @@ VALUES = ("allocated-blocks", "allocated-bytes", "live-blocks", "live-bytes", "s
 
 
 def profile(stacks, components=None, has_stacks=True, name="extraction-server", cut=()):
-    """stacks: {(frame, …): (live bytes, live samples)}, a frame (function, file, line, module)."""
+    """stacks: {(frame, …): (live bytes, live samples)}; frames: (function, file, line, module)."""
     texts, frames = {}, {}
 
     def text(t):

@@ -118,11 +118,11 @@ let look = {}; // colours of what is no function
 function setLook(dark) {
     isDark = dark;
     look = dark
-        ? {back: "#1f1c16", ink: "#150d04", rest: "#3a352c", restInk: "#a49b8e",
-            dimInk: "#b3aa9c", match: oklch(0.74, 0.14, 290), matchInk: "#110a2c",
+        ? {back: "#1f1c16", ink: "#150d04", rest: "#3a352c", restInk: "#b0a799",
+            dimInk: "#c6bdaf", match: oklch(0.74, 0.14, 290), matchInk: "#110a2c",
             edge: "#ffffff", focus: "#ffffff"}
-        : {back: "#ffffff", ink: "#22160a", rest: "#e4e0d9", restInk: "#6b645b",
-            dimInk: "#6b645b", match: oklch(0.5, 0.19, 285), matchInk: "#ffffff",
+        : {back: "#ffffff", ink: "#22160a", rest: "#e4e0d9", restInk: "#5f584f",
+            dimInk: "#5f584f", match: oklch(0.5, 0.19, 285), matchInk: "#ffffff",
             edge: "#000000", focus: "#000000"};
 }
 
@@ -136,7 +136,7 @@ function paint(key, dim) {
     if (key.kind === GROUP) {
         return oklch((dim ? dimBase : base) + own % 7 / 160, dim ? 0.015 : 0.055, 245);
     }
-    const hue = 34 + hash(key.module || key.name) % 59 + own % 9;
+    const hue = 32 + hash(key.module || key.name) % 46 + own % 23;
     return oklch((dim ? dimBase : base) + ((own >>> 8) % 16 - 6) / 150,
         dim ? 0.02 : 0.115 + (own >>> 16) % 8 / 250, hue);
 }
@@ -499,6 +499,11 @@ function estimate(t, node) {
         range: `${t.format(Math.max(0, value - under))} to ${t.format(value + over)}`};
 }
 
+/* Only what is code has parts that may go. */
+function shortOf(key) {
+    return key.short ??= key.module !== "" ? shorten(key.name) : key.name;
+}
+
 /* ---- search ---- */
 
 const search = {test: null, match: null, sum: 0, count: 0};
@@ -651,15 +656,15 @@ function fit(label, room) {
         }
         n += c.length;
     }
-    return n >= 2 ? `${label.slice(0, n)}…` : "";
+    return n >= 2 ? label.slice(0, n).replace(/…?$/, "…") : "";
 }
 
 function labelOf(key, room) {
     if (widthOf(key.name) <= room) {
         return key.name;
     }
-    key.short ??= shorten(key.name);
-    return widthOf(key.short) <= room ? key.short : fit(key.short, room);
+    const short = shortOf(key);
+    return widthOf(short) <= room ? short : fit(short, room);
 }
 
 function fillOf(node) {
@@ -879,7 +884,7 @@ function showTip(box, x, y) {
         tip.hidden = true;
         return;
     }
-    if (tip.hidden || tip.node !== box.node) {
+    if (tip.hidden || tip.node !== box.node) { // hidden whenever the tree changes
         fillTip(tip, box.node);
         tip.node = box.node;
         tip.hidden = false;
@@ -963,8 +968,7 @@ function zoomTo(node) {
 function showCrumbs() {
     const path = [0, ...pathOf(view.zoom)];
     $("crumbs").replaceChildren(...path.flatMap((node, i) => {
-        const button = element("button", node === 0 ? "all" : keys[tree.key[node]].short
-            ??= shorten(nameOf(node)));
+        const button = element("button", node === 0 ? "all" : shortOf(keys[tree.key[node]]));
         button.title = nameOf(node);
         button.disabled = node === view.zoom;
         button.addEventListener("click", () => zoomTo(node));
@@ -1026,19 +1030,19 @@ function topRow(row, whole) {
     const line = document.createElement("tr");
     const name = element("td", "", "function");
     const label = document.createElement("span");
-    for (const part of shorten(row.key.name, "(", ")").split(/(?<=::|_|, |<)/)) {
+    const wanted = row.key.module !== "" ? shorten(row.key.name, "(", ")") : row.key.name;
+    for (const part of wanted.split(/(?<=::|_|, |<)/)) {
         label.append(part, document.createElement("wbr"));
     }
     name.append(label);
     name.title = [row.key.name, placeOf(row.key), row.key.module].filter(Boolean).join("\n");
-    if (row.key.module !== "") {
-        name.append(element("small", baseName(row.key.module)));
-    }
+    name.append(element("small", [baseName(row.key.module), state.lines
+        ? baseName(placeOf(row.key)) : ""].filter(Boolean).join(" · ")));
     line.append(amountCell(row.self, whole), amountCell(row.total, whole), name);
     line.classList.toggle("matched", search.test?.(row.key) ?? false);
     line.addEventListener("click", () => {
-        const wanted = `"${row.key.name}"`;
-        setSearch(state.search === wanted ? "" : wanted, false);
+        const search = `"${row.key.name}"`;
+        setSearch(state.search === search ? "" : search, false);
     });
     return line;
 }
@@ -1054,7 +1058,7 @@ function showTop() {
         || (a.key.name < b.key.name ? -1 : 1));
     const more = topList.length - TOP_ROWS;
     $("caption").textContent = `Top ${FRAMES}${view.zoom !== 0
-        ? ` in ${shorten(nameOf(view.zoom))}` : ""}${more > 0
+        ? ` in ${shortOf(keys[tree.key[view.zoom]])}` : ""}${more > 0
         ? `: ${TOP_ROWS} of ${formatCount(topList.length)}` : ""}`;
     $("rows").replaceChildren(...topList.slice(0, TOP_ROWS).map((row) => topRow(row, whole)));
     for (const name of ["self", "total"]) {
@@ -1162,6 +1166,7 @@ function makeChoices() {
         $("filters").append(label);
     }
     /* Without stacks the frames are the components' names, and have no lines. */
+    $("frames").textContent = data.has_stacks ? "Function" : "Part";
     $("group-label").hidden = DIMENSIONS.length === 0 || !data.has_stacks;
     $("lines").hidden = !data.frames.line.some((line) => line > 0);
     $("group").addEventListener("change", () => choose({group: $("group").value}));
@@ -1211,6 +1216,7 @@ const treeOf = () => JSON.stringify([state.value, state.invert, state.lines, sta
 let builtFor = "";
 
 function refresh() {
+    $("tip").hidden = true;
     if (builtFor !== treeOf()) {
         builtFor = treeOf();
         tree = build();
