@@ -73,7 +73,7 @@ def profile(stacks, components=None, has_stacks=True, name="extraction-server", 
         },
         "values": [columns[v] for v in
                    ("live-bytes", "live-blocks", "allocated-bytes", "allocated-blocks",
-                    "short-bytes", "short-blocks")],
+                    "short-bytes", "short-blocks") if any(columns[v]["value"])],
     }
     document["texts"] = list(texts)
     return document

@@ -196,6 +196,21 @@ class Flame(unittest.TestCase):
         self.show(SMALL, "#component=shop%2Fcart")
         self.assertIn("all 100.0 MiB exact", self.tip(0, 0.5))
 
+    def test_by_thread_and_operation(self):
+        texts = [*SMALL["texts"], "worker", "", "GET /"]
+        new = len(SMALL["texts"])
+        count = len(SMALL["samples"]["taken"])
+        d = {**SMALL, "texts": texts, "samples": {
+            **SMALL["samples"], "thread": [new] * count,
+            "operation": [new + 1, new + 2] + [new + 1] * (count - 2)}}
+        self.show(d, "#group=operation")
+        self.assertEqual(self.browser.run(
+            "return [...document.querySelector('#group').options].map((o) => o.text)"),
+            ["nothing", "component", "operation"], "one thread tells nothing apart")
+        self.assertRegex(self.tip(1, 0.1), r"\(none\) operation \(none\) \S+ MiB ± \d+ %")
+        self.show(d, "#operation=GET%20%2F")
+        self.assertRegex(self.tip(0, 0.5), r"all \S+ MiB ± \d+ % ", "no counter is behind it")
+
     def test_inverted_lines_and_values(self):
         self.show(SMALL, "#invert=1&theme=dark")
         self.assertIn("push_back", self.tip(1, 0.1))

@@ -222,7 +222,7 @@ const partsOf = (dimension, value) => dimension.name === "component"
 
 /* ---- state, which the address keeps ---- */
 
-const VALUES = data.values.map((v) => v.name);
+const VALUES = data.values.length > 0 ? data.values.map((v) => v.name) : ["live-bytes"];
 const START = {value: data.shown, layout: "flame", invert: false, lines: false,
     group: "", search: "", regex: false, zoom: [], top: true, sort: "self", theme: "",
     component: "", operation: "", thread: ""};
