@@ -301,6 +301,11 @@ class Flame(unittest.TestCase):
         self.assertRegex(self.browser.text("body"), r"\AThis flame graph is drawn by a script "
                          r"[^.]*switched off\.[^{}]*none\.\Z")
 
+    def test_what_no_sample_explains(self):
+        self.show(flame_profile.profile({(): (MIB, 0), (MAIN,): (3 * MIB, 50)}))
+        self.assertIn("(not sampled) 1.0 MiB exact", self.tip(1, 0.9))
+        self.assertEqual(self.rows()["(not sampled)"], ("1.0 MiB", "1.0 MiB"))
+
     def test_nothing_to_show(self):
         self.show(flame_profile.profile({}))
         self.assertEqual(self.browser.text("#empty"), "Nothing holds memory here.")

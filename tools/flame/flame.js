@@ -208,6 +208,7 @@ function keysOfFrames(lines) {
 const keysBy = [keysOfFrames(false), null]; // by function, and by line when asked for
 const keysNow = () => keysBy[+state.lines] ??= keysOfFrames(true);
 const CUT = keyNumber(NOTE, "(callers not recorded)", "", "");
+const NO_STACK = keyNumber(NOTE, "(not sampled)", "", "");
 
 /* What samples are told apart by; those that are the same in all of them are left out. */
 const DIMENSIONS = [["component", "Component"], ["operation", "Operation"],
@@ -353,6 +354,9 @@ function build() {
         below[n] = path.length;
         const first = samples.start[i];
         const end = samples.start[i + 1];
+        if (first === end) {
+            path.push(NO_STACK);
+        }
         if (state.invert) {
             for (let at = end - 1; at >= first; at--) {
                 path.push(keyOf[samples.frames[at]]);
