@@ -1,4 +1,4 @@
-"""page - the page of `mpalloc flame`: puts flame.html, flame.css and flame.js together
+"""page - the page of `mpalloc flame`: puts flame.html, flame.css and the scripts together
 
     page.py OUTPUT.h     the page without its data, as two arrays of C
 
@@ -11,6 +11,7 @@ import pathlib
 import sys
 
 FOLDER = pathlib.Path(__file__).resolve().parent
+SCRIPTS = ("words.js", "profile.js", "tree.js", "graph.js", "page.js")  # each uses those before
 
 
 def read(name):
@@ -24,7 +25,7 @@ def hash_of(text):
 def parts():
     """What is before the data, and what is after."""
     style = read("flame.css")
-    script = read("flame.js")
+    script = '"use strict";\n(() => {\n' + "\n".join(map(read, SCRIPTS)) + "})();\n"
     assert "</style" not in style.lower() and "</script" not in script.lower()
     whole = read("flame.html")
     for mark, text in (("@STYLE_HASH@", hash_of(style)), ("@SCRIPT_HASH@", hash_of(script)),
