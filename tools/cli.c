@@ -62,15 +62,28 @@ static void set_color(const char *verb, const char *when)
     }
 }
 
+static const struct option *find_output(const struct option *options)
+{
+    while (options->name != NULL && strcmp(options->name, "output") != 0) {
+        options++;
+    }
+    return options->name != NULL ? options : NULL;
+}
+
 int cli_next_option(const char *verb, int argc, char **argv,
     const struct option *options, bool stop, struct common *common)
 {
+    const struct option *output = find_output(options);
+    const char *letters = output == NULL ? (stop ? "+:" : ":") : stop ? "+:o:" : ":o:";
+
     for (;;) {
         int c;
 
         opterr = 0;
-        c = getopt_long(argc, argv, stop ? "+:" : ":", options, NULL);
+        c = getopt_long(argc, argv, letters, options, NULL);
         switch (c) {
+        case 'o':
+            return output->val;
         case OPT_HELP:
             print_help(verb);
             exit(fflush(stdout) == 0 ? EXIT_FINE : EXIT_FAILED);

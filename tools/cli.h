@@ -54,6 +54,7 @@ enum { OPT_HELP = 1000, OPT_JSON, OPT_COLOR, OPT_NAME };
  * The next option as getopt_long gives it, the common ones dealt with: -1 at the end. On
  * a wrong one, or --help, the process ends here with a line, or with the help.
  * verb: for messages. Stops at the first word that is no option when `stop` is set.
+ * -o is short for --output where the verb has that.
  */
 int cli_next_option(const char *verb, int argc, char **argv,
     const struct option *options, bool stop, struct common *common);
@@ -101,6 +102,7 @@ int verb_ps(int argc, char **argv);
 int verb_top(int argc, char **argv);
 int verb_snapshot(int argc, char **argv);
 int verb_report(int argc, char **argv);
+int verb_flame(int argc, char **argv);
 int verb_export(int argc, char **argv);
 int verb_trim(int argc, char **argv);
 int verb_sample(int argc, char **argv);
@@ -108,7 +110,7 @@ int verb_options(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 int verb_completion(int argc, char **argv);
 extern const char help_run[], help_ps[], help_top[], help_snapshot[], help_report[],
-    help_export[], help_sample[], help_trim[], help_options[], help_doctor[],
+    help_flame[], help_export[], help_sample[], help_trim[], help_options[], help_doctor[],
     help_completion[];
 
 #endif

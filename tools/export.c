@@ -10,6 +10,7 @@ const struct export_format export_formats[] = {
     {"collapsed", export_collapsed},
     {"speedscope", export_speedscope},
     {"svg", export_svg},
+    {"html", export_html},
     {"dhat", export_dhat},
     {"massif", export_massif},
     {"heaptrack", export_heaptrack},
@@ -30,6 +31,25 @@ const struct export_value export_values[PROFILE_VALUES] = {
     {"short_objects", "count"},
     {"short_space", "bytes"},
 };
+
+const char *const export_value_options[PROFILE_VALUES] = {"allocated-blocks",
+    "allocated-bytes", "live-blocks", "live-bytes", "peak-blocks", "peak-bytes",
+    "short-blocks", "short-bytes"};
+
+const char export_value_list[] =
+    "live-bytes, live-blocks, allocated-bytes, allocated-blocks, peak-bytes, "
+    "peak-blocks, short-bytes, short-blocks";
+
+bool export_find_value(const char *option, enum profile_value *ret)
+{
+    for (unsigned i = 0; i < PROFILE_VALUES; i++) {
+        if (strcmp(export_value_options[i], option) == 0) {
+            *ret = (enum profile_value)i;
+            return true;
+        }
+    }
+    return false;
+}
 
 /* The end of a text that may have been cut within a character. */
 static void end_text(char *text, int length, size_t size)

@@ -25,6 +25,13 @@ extern const struct export_value {
     const char *unit;
 } export_values[PROFILE_VALUES];
 
+/* What a value is called by users: "live-bytes". */
+extern const char *const export_value_options[PROFILE_VALUES];
+
+/* Which one that is; false: none, and export_value_list says what there is. */
+bool export_find_value(const char *option, enum profile_value *ret);
+extern const char export_value_list[];
+
 /*
  * What every writer counts on: each sample has a frame. Where the stack is not known it is
  * "(not sampled)". With by_component the parts of the component's name come first, if they
@@ -47,6 +54,7 @@ bool export_is_named(const struct profile_frame *f);
 int export_collapsed(FILE *out, const struct profile *p, enum profile_value value);
 int export_speedscope(FILE *out, const struct profile *p, enum profile_value value);
 int export_svg(FILE *out, const struct profile *p, enum profile_value value);
+int export_html(FILE *out, const struct profile *p, enum profile_value value);
 int export_massif(FILE *out, const struct profile *p, enum profile_value value);
 int export_openmetrics(FILE *out, const struct profile *p, enum profile_value value);
 int export_pprof(FILE *out, const struct profile *p, enum profile_value value);

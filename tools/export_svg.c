@@ -9,33 +9,106 @@
 
 /*
  * A flame graph: a box for each frame, as wide as its share, on top of its caller. Static, for
- * documents; boxes have titles, which browsers show on hovering.
+ * documents; boxes have titles, which browsers show on hovering. What is thinner than a fifth
+ * of a pixel is left out, and so is the height that it alone would need.
  */
 
 enum {
     WIDTH = 1200,
     MARGIN = 10,
     ROW = 18,
-    HEAD = 44,
-    LETTER = 7,    /* at most so wide, at 11 pixels */
-    THINNEST = 10, /* boxes, in hundredths of a pixel */
+    HEAD = 62,
+    LETTER = 67,   /* at most so wide, at 11 pixels, in tenths of one */
+    THINNEST = 20, /* boxes, in hundredths of a pixel */
+    SHORT = 256,   /* bytes of a name made short */
 };
 
 struct graph {
     FILE *out;
     const char *unit;
     uint64_t whole;
-    size_t depth; /* the deepest row */
+    size_t depth; /* the highest row that is drawn */
 };
 
-/* At most `most` characters, a sequence of UTF-8 whole. */
-static void put_text(FILE *out, const char *text, size_t most)
+/* "operator<" and its kin have what elsewhere is a bracket in their names. */
+static bool ends_in_operator(const char *name, size_t length)
+{
+    static const char word[] = "operator";
+    size_t n = length;
+
+    while (n > 0 && strchr("<>-(", name[n - 1]) != NULL) {
+        n--;
+    }
+    return n >= strlen(word)
+           && memcmp(name + n - strlen(word), word, strlen(word)) == 0;
+}
+
+/*
+ * "std::vector<int, std::allocator<int> >::push_back(int&&)" becomes
+ * "std::vector<…>::push_back": what is in brackets seldom tells functions apart. false:
+ * brackets do not match, nothing is left, or it is too long.
+ */
+static bool try_shorten(const char *name, char ret[SHORT])
+{
+    static const char anonymous[] = "(anonymous namespace)";
+    size_t length = 0;
+    unsigned depth = 0;
+    bool has_letters = false;
+
+    for (const char *at = name; *at != '\0'; at++) {
+        const char *put = NULL; /* of put_bytes: goes into the short name */
+        size_t put_bytes = 1;
+
+        if (depth == 0 && strncmp(at, anonymous, strlen(anonymous)) == 0) {
+            put = anonymous;
+            put_bytes = strlen(anonymous);
+            at += put_bytes - 1;
+        } else if (strchr("<(", *at) != NULL && ends_in_operator(ret, length)
+                   && depth == 0) {
+            put = at;
+        } else if (strchr("<(", *at) != NULL) {
+            put = depth++ == 0 && *at == '<' ? "<…>" : NULL;
+            put_bytes = strlen("<…>");
+        } else if (strchr(">)", *at) != NULL && depth > 0) {
+            depth--;
+        } else if (depth == 0) {
+            put = at;
+            has_letters |= strchr("<> ", *at) == NULL;
+        }
+        if (put != NULL && length + put_bytes >= SHORT) {
+            return false;
+        }
+        if (put != NULL) {
+            memcpy(ret + length, put, put_bytes);
+            length += put_bytes;
+        }
+    }
+    ret[length] = '\0';
+    return depth == 0 && has_letters;
+}
+
+/* Characters, of UTF-8. */
+static size_t letters(const char *text)
 {
     size_t count = 0;
 
+    for (; *text != '\0'; text++) {
+        count += ((unsigned char)*text & 0xc0) != 0x80;
+    }
+    return count;
+}
+
+/* At most `most` characters, the last of them "…" when it is cut. */
+static void put_text(FILE *out, const char *text, size_t most)
+{
+    bool is_cut = letters(text) > most;
+    size_t count = 0;
+
     for (const char *at = text; *at != '\0'; at++) {
-        if (((unsigned char)*at & 0xc0) != 0x80 && count++ == most) {
-            fputs("…", out);
+        if (((unsigned char)*at & 0xc0) != 0x80 && count++ + is_cut == most) {
+            bool is_there = at - text >= 3 && memcmp(at - 3, "…", 3) == 0;
+
+            fputs(is_there ? "" : "…", out);
             return;
         }
         switch (*at) {
@@ -57,11 +130,14 @@ static void put_text(FILE *out, const char *text, size_t most)
     }
 }
 
-/* The same for the same name: reds to yellows, light enough for black text. */
+/* The same for the same name: reds to yellows, light enough for black text; notes are grey. */
 static unsigned color_of(const char *name)
 {
     uint32_t hash = 2166136261u; /* FNV-1a */
 
+    if (name[0] == '(' && name[strlen(name) - 1] == ')') {
+        return 0xd0d0d0;
+    }
     for (; *name != '\0'; name++) {
         hash = (hash ^ (unsigned char)*name) * 16777619u;
     }
@@ -78,6 +154,17 @@ static const char *amount(const struct graph *g, uint64_t value)
     return f.text;
 }
 
+static void put_label(
+    const struct graph *g, const char *name, double x, size_t y, size_t most)
+{
+    char brief[SHORT];
+
+    fprintf(g->out, "<text x=\"%.2f\" y=\"%zu\">", x + 3, y + ROW - 6);
+    put_text(
+        g->out, letters(name) > most && try_shorten(name, brief) ? brief : name, most);
+    fputs("</text>", g->out);
+}
+
 static void put_box(const struct graph *g, const struct profile_node *n, double x,
     double wide, size_t row)
 {
@@ -92,10 +179,8 @@ static void put_box(const struct graph *g, const struct profile_node *n, double 
         "fill=\"#%06x\"/>",
         x, y, wide > 1 ? wide - 0.5 : wide, ROW - 1,
         row == 0 ? 0xdddddd : color_of(n->name));
-    if (wide >= 4 * LETTER) {
-        fprintf(g->out, "<text x=\"%.2f\" y=\"%zu\">", x + 3, y + ROW - 6);
-        put_text(g->out, n->name, (size_t)(wide - 6) / LETTER);
-        fputs("</text>", g->out);
+    if (wide * 10 >= 4 * LETTER) {
+        put_label(g, n->name, x, y, (size_t)((wide - 6) * 10) / LETTER);
     }
     fputs("</g>\n", g->out);
 }
@@ -115,31 +200,57 @@ static void put_tree(const struct graph *g, const struct profile_node *n, double
     }
 }
 
+/* The highest row with a box in it. */
+static size_t find_depth(const struct profile_node *n, double wide)
+{
+    size_t deepest = 0;
+
+    for (const struct profile_node *c = n->child; c != NULL; c = c->next) {
+        double part = wide * (double)c->total / (double)n->total;
+        size_t depth = part * 100 < THINNEST ? 0 : 1 + find_depth(c, part);
+
+        deepest = depth > deepest ? depth : deepest;
+    }
+    return deepest;
+}
+
+static void put_head(const struct graph *g, const struct profile *p, const char *value)
+{
+    const struct mp_region_process *process = mp_image_process(p->image);
+    char name[4 * MP_REGION_NAME_BYTES + 1];
+    char caption[80];
+
+    mp_text_escape(name, sizeof(name), process->service, MP_REGION_NAME_BYTES);
+    fprintf(g->out,
+        "<text x=\"%d\" y=\"24\" font-size=\"15\" font-family=\"sans-serif\">", MARGIN);
+    put_text(g->out, name, 60);
+    fprintf(g->out,
+        ": %s, %s</text>\n"
+        "<text x=\"%d\" y=\"42\" fill=\"#555555\" font-family=\"sans-serif\">"
+        "pid %llu, %s, %s</text>\n",
+        value, amount(g, g->whole), MARGIN, (unsigned long long)process->pid,
+        format_rfc3339(mp_image_totals(p->image)->published_ns).text,
+        profile_describe(p, caption, sizeof(caption)));
+}
+
 int export_svg(FILE *out, const struct profile *p, enum profile_value value)
 {
     struct profile_node *root = profile_tree_create(p, value);
     struct graph g = {.out = out, .unit = export_values[value].unit};
-    char name[4 * MP_REGION_NAME_BYTES + 1];
-    char how[100];
     size_t height;
 
     if (root == NULL) {
         return -ENOMEM;
     }
     g.whole = root->total;
-    g.depth = profile_tree_depth(root);
+    g.depth = g.whole != 0 ? find_depth(root, WIDTH - 2 * MARGIN) : 0;
     height = HEAD + (g.depth + 1) * ROW + MARGIN;
-    mp_text_escape(
-        name, sizeof(name), mp_image_process(p->image)->service, MP_REGION_NAME_BYTES);
     fprintf(out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%zu\" "
         "viewBox=\"0 0 %d %zu\" font-family=\"monospace\" font-size=\"11\">\n"
-        "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n"
-        "<text x=\"%d\" y=\"24\" font-size=\"15\" font-family=\"sans-serif\">",
-        WIDTH, height, WIDTH, height, MARGIN);
-    put_text(out, name, 60);
-    fprintf(out, ": %s, %s (%s)</text>\n", export_values[value].name,
-        amount(&g, g.whole), profile_describe(p, how, sizeof(how)));
+        "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
+        WIDTH, height, WIDTH, height);
+    put_head(&g, p, export_value_options[value]);
     if (g.whole != 0) {
         put_tree(&g, root, MARGIN, WIDTH - 2 * MARGIN, 0);
     }

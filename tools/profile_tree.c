@@ -86,15 +86,3 @@ struct profile_node *profile_tree_create(
     }
     return root;
 }
-
-size_t profile_tree_depth(const struct profile_node *root)
-{
-    size_t deepest = 0;
-
-    for (const struct profile_node *n = root->child; n != NULL; n = n->next) {
-        size_t depth = 1 + profile_tree_depth(n);
-
-        deepest = depth > deepest ? depth : deepest;
-    }
-    return deepest;
-}

@@ -18,7 +18,4 @@ struct profile_node *profile_tree_create(
     const struct profile *p, enum profile_value value);
 void profile_tree_destroy(struct profile_node *root);
 
-/* Levels below it. */
-size_t profile_tree_depth(const struct profile_node *root);
-
 #endif

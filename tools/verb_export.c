@@ -3,13 +3,11 @@
  */
 #include "cli.h"
 #include "export.h"
+#include "outfile.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 const char help_export[] =
@@ -23,6 +21,7 @@ const char help_export[] =
     "                  collapsed  flamegraph.pl, inferno: one stack a line\n"
     "                  speedscope speedscope.app, npx speedscope\n"
     "                  svg        a flame graph, for browsers and documents\n"
+    "                  html       the page of mpalloc flame\n"
     "                  dhat       dh_view.html of valgrind, profiler.firefox.com\n"
     "                  massif     ms_print, massif-visualizer: live bytes over time\n"
     "                  heaptrack  heaptrack_gui, heaptrack_print: calls in a made-up\n"
@@ -47,10 +46,6 @@ const char help_export[] =
     "  mpalloc export --format heap 4711 > x.prof; google-pprof --text /bin/x x.prof\n"
     "  mpalloc export --format collapsed redis-server | inferno-flamegraph > r.svg\n";
 
-static const char *const values[PROFILE_VALUES] = {"allocated-blocks",
-    "allocated-bytes", "live-blocks", "live-bytes", "peak-blocks", "peak-bytes",
-    "short-blocks", "short-bytes"};
-
 static const struct export_format *find_format(const char *name)
 {
     char known[256] = "";
@@ -68,61 +63,16 @@ static const struct export_format *find_format(const char *name)
         "export", EXIT_USAGE, "there is no format %s; one of %s", name, known));
 }
 
-static enum profile_value find_value(const char *name)
-{
-    for (unsigned i = 0; i < PROFILE_VALUES; i++) {
-        if (strcmp(values[i], name) == 0) {
-            return (enum profile_value)i;
-        }
-    }
-    exit(cli_fail("export", EXIT_USAGE,
-        "--value takes one of live-bytes, live-blocks, allocated-bytes, "
-        "allocated-blocks, "
-        "peak-bytes, peak-blocks, short-bytes, short-blocks, not \"%s\"",
-        name));
-}
-
-/* A file beside the one that is wanted: what is there stays until all of the new one is. */
-static FILE *open_beside(const char *path, char *ret_name, size_t size)
-{
-    int fd;
-    FILE *out;
-
-    if ((size_t)snprintf(ret_name, size, "%s.XXXXXX", path) >= size) {
-        errno = ENAMETOOLONG;
-        return NULL;
-    }
-    fd = mkostemp(ret_name, O_CLOEXEC);
-    out = fd >= 0 ? fdopen(fd, "w") : NULL;
-    if (fd >= 0 && out == NULL) {
-        close(fd);
-        unlink(ret_name);
-    }
-    return out;
-}
-
 static int write_file(const struct export_format *format, const struct profile *p,
     enum profile_value value, const char *path)
 {
-    char name[PATH_MAX];
-    mode_t mask = umask(0);
-    FILE *out;
-    int code;
+    struct outfile file;
+    int code = outfile_open(&file, path);
 
-    umask(mask);
-    out = open_beside(path, name, sizeof(name));
-    if (out == NULL) {
-        return cli_fail("export", EXIT_FAILED, "%s cannot be written: %m", path);
-    }
-    code = format->write(out, p, value);
-    if (fchmod(fileno(out), 0666 & ~mask) != 0 || fflush(out) != 0 || ferror(out)) {
-        code = code != 0 ? code : -errno;
-    }
-    if ((fclose(out) != 0 && code == 0) || (code == 0 && rename(name, path) != 0)) {
-        code = -errno;
+    if (code == 0) {
+        code = outfile_close(&file, format->write(file.out, p, value));
     }
     if (code != 0) {
-        unlink(name);
         return cli_fail(
             "export", EXIT_FAILED, "%s cannot be written: %s", path, strerror(-code));
     }
@@ -151,8 +101,9 @@ int verb_export(int argc, char **argv)
     while ((c = cli_next_option("export", argc, argv, options, false, &common)) != -1) {
         if (c == FORMAT) {
             format_name = optarg;
-        } else if (c == VALUE) {
-            value = find_value(optarg);
+        } else if (c == VALUE && !export_find_value(optarg, &value)) {
+            return cli_fail("export", EXIT_USAGE, "--value takes one of %s, not \"%s\"",
+                export_value_list, optarg);
         } else if (c == OUTPUT) {
             path = optarg;
         } else if (c == BY_COMPONENT) {
@@ -161,9 +112,10 @@ int verb_export(int argc, char **argv)
     }
     format = find_format(format_name == NULL && common.json ? "json" : format_name);
     cli_expect_words("export", argc, 1);
-    if (path == NULL && isatty(STDOUT_FILENO) && format->write == export_pprof) {
-        return cli_fail(
-            "export", EXIT_USAGE, "pprof is no text: use --output FILE, or a pipe");
+    if (path == NULL && isatty(STDOUT_FILENO)
+        && (format->write == export_pprof || format->write == export_html)) {
+        return cli_fail("export", EXIT_USAGE,
+            "%s is not for terminals: use --output FILE, or a pipe", format->name);
     }
     code = cli_open_target("export", &common, argv + optind, &target);
     if (code != EXIT_FINE) {

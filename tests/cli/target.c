@@ -2,6 +2,7 @@
  * target - a process for the tests of the command: known memory, then quiet or busy
  *
  *     target busy|quiet|garbage|exit CODE|crash|echo
+ *     target quiet COMPONENT    also 100 blocks of 3,000 bytes in that one
  *
  * Holds 1,000 blocks of 1,000 bytes in shop/cart, 10 of 100,000 in shop, and freed 500
  * more of 200 in shop/cart. Prints "ready", then ends when its standard input does.
@@ -16,6 +17,16 @@
 #include <unistd.h>
 
 static void *held[1010];
+static void *held_more[100];
+
+static void hold_more(const char *name)
+{
+    mp_component_t *component = mp_component(name);
+
+    for (int i = 0; i < 100; i++) {
+        held_more[i] = mp_malloc(component, 3000);
+    }
+}
 
 static void hold(void)
 {
@@ -74,6 +85,9 @@ int main(int argc, char **argv)
         return 0;
     }
     hold();
+    if (argc > 2) {
+        hold_more(argv[2]);
+    }
     if (strcmp(mode, "garbage") == 0) {
         garbage();
     }

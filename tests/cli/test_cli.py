@@ -26,7 +26,8 @@ import jsonschema
 
 COMMAND, TARGET, LIBRARY = (os.path.realpath(p) for p in sys.argv[1:4])
 SCHEMAS = pathlib.Path(__file__).resolve().parents[2] / "tools" / "schemas"
-VERBS = "run ps top snapshot report export trim sample options doctor completion help version".split()
+VERBS = ("run ps top snapshot report flame export trim sample options doctor completion "
+         "help version").split()
 
 
 class Cli(unittest.TestCase):
@@ -62,8 +63,8 @@ class Cli(unittest.TestCase):
         self.assertRegex(lines[0], says)
         self.assertNotIn("\x1b", done.stderr)
 
-    def start(self, mode="busy", **env):
-        p = subprocess.Popen([TARGET, mode], env={**self.env, **env}, text=True,
+    def start(self, mode="busy", *words, **env):
+        p = subprocess.Popen([TARGET, mode, *words], env={**self.env, **env}, text=True,
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE)
         self.addCleanup(self.end, p)
@@ -469,6 +470,30 @@ class Cli(unittest.TestCase):
             if "x" in box.attrib:
                 self.assertLessEqual(float(box.get("x")) + float(box.get("width")), 1190.1)
 
+    def test_export_svg_of_long_names(self):
+        name = "std::vector<int, std::allocator<int> >::push_back(int&&)"
+        p = self.start("quiet", name)
+        text = self.svg_of(p)
+        self.assertIn("<title>std::vector&lt;int, std::allocator&lt;int&gt; &gt;::push_back(int"
+                      "&amp;&amp;): 300.0 KiB, 13.1 %</title>", text, "whole, for hovering")
+        self.assertIn(">std::vector&lt;…&gt;::push_…</text>", text, "short, as much as fits")
+        for name, label in (("ns::operator<<(std::ostream&, (anonymous namespace)::t)",
+                             "ns::operator&lt;&lt;(std::o…"),
+                            ("(anonymous namespace)::f(std::pair<int, int>, long)",
+                             "(anonymous namespace)…"),
+                            ("ns::table<int>::operator()(long, long)",
+                             "ns::table&lt;…&gt;::operato…"),
+                            ("unbalanced<brackets<are_left>", "unbalanced&lt;brackets&lt;a…")):
+            self.assertIn(f">{label}</text>", self.svg_of(self.start("quiet", name)))
+        p = self.start("quiet", "/".join("abcdefghijklmnopqrst"))
+        height = int(re.search(r'height="(\d+)"', self.svg_of(p))[1])
+        self.assertEqual(height, 62 + (1 + 20 + 1) * 18 + 10, "each of its parts, and the class")
+
+    def svg_of(self, p):
+        text = self.command("export", "--format", "svg", p.pid).stdout
+        xml.etree.ElementTree.fromstring(text)
+        return text
+
     def test_export_massif_is_read_by_ms_print(self):
         p = self.start("busy")
         time.sleep(2.2) # two points of the timeline
@@ -542,9 +567,78 @@ class Cli(unittest.TestCase):
         focused = pprof("-top", "-unit=b", "-tagfocus=component=shop/cart")
         self.assertNotIn("128 KiB", focused)
 
+    def flame_of(self, text):
+        data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
+        self.assertNotIn("<", data[1], "nothing in the data can end their element")
+        return json.loads(data[1])
+
+    def test_flame_is_a_page_of_what_was_counted(self):
+        p = self.start("quiet")
+        path = self.dir / "flame.html"
+        done = self.command("flame", p.pid, "-o", path)
+        self.assertEqual(done.stdout + done.stderr, "", "no terminal, no line")
+        page = path.read_text()
+        self.assertEqual(page, self.command("export", "--format", "html", p.pid).stdout)
+        self.assertEqual(page, self.command("flame", p.pid).stdout)
+        self.assertIn("<noscript>", page)
+        self.assertNotRegex(page, r"(?:src|href)=|url\(|@import|http:", "all is in the page")
+        d = self.flame_of(page)
+        self.assertEqual((d["process"]["name"], d["process"]["pid"]), ("target", p.pid))
+        self.assertEqual(d["shown"], "live-bytes")
+        shown = {v["name"]: v for v in d["values"]}
+        self.assertEqual(set(shown), {"live-bytes", "live-blocks", "allocated-bytes",
+                                      "allocated-blocks"}, "those that are not all 0")
+        totals = self.document("snapshot", p.pid)
+        self.assertEqual(sum(shown["live-bytes"]["value"]), totals["live_bytes"])
+        self.assertEqual(sum(shown["allocated-blocks"]["value"]),
+                         totals["allocated_blocks_total"])
+        s, stack, stacks, at = d["samples"], [], [], 0
+        for shared, added in zip(s["shared"], s["added"]):
+            stack = stack[:shared] + s["frames"][at:at + added]
+            at += added
+            stacks.append(";".join(d["texts"][d["frames"]["function"][f]] for f in stack))
+        held = dict(zip(stacks, shown["live-bytes"]["value"]))
+        self.assertEqual(held["shop;cart;1,008 B"], 1008000)
+        self.assertEqual(held["shop;up to 128 KiB"], 1024000)
+
+    def test_flame_of_hostile_names(self):
+        hostile = "</script><script>alert(1)</script><!--"
+        p = self.start("quiet", hostile, MPALLOC_SERVICE=hostile)
+        d = self.flame_of(self.command("flame", p.pid).stdout)
+        self.assertEqual(d["process"]["name"], hostile)
+        self.assertIn(hostile, d["texts"])
+
+    def test_flame_usage(self):
+        p = self.start("quiet")
+        terminal, stdout = os.openpty()
+        done = subprocess.run([COMMAND, "flame", str(p.pid)], env=self.env, stdout=stdout,
+                              stderr=subprocess.PIPE, text=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("not for terminals: use -o FILE.html", done.stderr)
+        path = self.dir / "flame.html"
+        done = subprocess.run([COMMAND, "flame", "-o", path, str(p.pid)], env=self.env,
+                              stderr=stdout, check=True)
+        self.assertRegex(os.read(terminal, 1000).decode(),
+                         rf"^{re.escape(str(path))}: [0-9.]+ KiB, open it in a browser\r\n$")
+        os.close(terminal)
+        os.close(stdout)
+        shown = self.command("flame", "--value", "allocated-blocks", p.pid).stdout
+        self.assertEqual(self.flame_of(shown)["shown"], "allocated-blocks")
+        self.fails(2, "flame", "--value", "x", p.pid, says="flame: --value takes one of")
+        self.fails(2, "flame", "-o", says="-o needs a value")
+        self.fails(1, "flame", "-o", self.dir / "none" / "x", p.pid,
+                   says="cannot be written: No such file")
+        self.fails(1, "flame", "-o", self.dir, p.pid, says="cannot be written: Is a directory")
+        self.assertEqual([x for x in self.dir.iterdir() if "XXX" in x.name or
+                          x.name.startswith(self.dir.name)], [])
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([COMMAND, "flame", str(p.pid)], env=self.env, stdout=full,
+                                  stderr=subprocess.PIPE, text=True)
+        self.assertEqual(done.returncode, 1)
+
     def test_export_usage(self):
         p = self.start("quiet")
-        known = ("pprof, collapsed, speedscope, svg, dhat, massif, heaptrack, "
+        known = ("pprof, collapsed, speedscope, svg, html, dhat, massif, heaptrack, "
                  "heap, jeprof, json, openmetrics")
         self.fails(2, "export", p.pid, says=f"needs --format: one of {known}")
         self.fails(2, "export", "--format", "wrong", p.pid, says=f"no format wrong; one of {known}")
