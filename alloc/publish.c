@@ -29,7 +29,8 @@ enum {
     PURGE_AT_ONCE = 64 << 20, /* bytes given back in one tick */
     FLUSH_MIN_MS = 500,
     MOMENT_MS = 1000,
-    COST_SHARE = 200, /* looks for a peak take a 200th of the time at most */
+    COST_SHARE = 200,       /* looks for a peak take a 200th of the time at most, */
+    COST_FREE_NS = 1000000, /* and what the first ones cost */
 };
 
 static const uint32_t tier_every[MP_REGION_TIMELINE_TIERS] = {1, 60, 600};
@@ -47,7 +48,7 @@ static struct {
     uint32_t moment_ms;
     uint32_t forked_ms;
     size_t forked_spans;
-    uint32_t rest_ms; /* before the next look for a peak: by what the last one cost */
+    uint64_t started_ns;
     bool is_started;
     bool is_child; /* forked and without a region yet */
     bool was_forked;
@@ -275,6 +276,7 @@ static void write_region(uint32_t now_ms)
         write_row(i);
     }
     write_totals(&s, counters_totals_locked());
+    sample_publish();
 }
 
 /* ---- ticks ---- */
@@ -329,14 +331,21 @@ static bool may_be_peak(void)
            > room + bits_max(t->live_peak_bytes / 100, MIB);
 }
 
+/* One more look at the figures, before their time. */
+static bool can_afford(void)
+{
+    uint64_t ran_ns = os_monotonic_ns() - publish.started_ns;
+
+    return publish.cost_ns < COST_FREE_NS + ran_ns / COST_SHARE;
+}
+
 static void publish_step(uint32_t now_ms)
 {
     uint64_t start_ns;
 
     find_fork(now_ms);
     if (now_ms - publish.published_ms < PUBLISH_MS
-        && (now_ms - publish.published_ms < publish.rest_ms
-            || (!may_be_peak() && spans_in_use() <= probe_growth_at))) {
+        && (!can_afford() || (!may_be_peak() && spans_in_use() <= probe_growth_at))) {
         return;
     }
     publish.handed_bytes = handed_bytes();
@@ -352,7 +361,6 @@ static void publish_step(uint32_t now_ms)
     }
     start_ns = os_monotonic_ns() - start_ns;
     publish.cost_ns += start_ns;
-    publish.rest_ms = (uint32_t)(start_ns * COST_SHARE / 1000000);
 }
 
 struct request {
@@ -445,6 +453,7 @@ void publish_start(void)
     publish.fork_mark = os_map_wiped_on_fork(os_page_bytes());
     mark_process();
     publish.is_started = true;
+    publish.started_ns = os_monotonic_ns();
     report_prepare(options.report);
     open_region_locked(false);
     lock_unlock(&counters_lock);

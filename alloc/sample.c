@@ -46,6 +46,13 @@ static struct {
     uint64_t since_cost_ns;
 } governor;
 
+/* The numbers that the region said last. */
+static struct {
+    uint64_t frames;
+    uint64_t names;
+    uint64_t sites;
+} told;
+
 /* Huge blocks that are sampled. */
 struct huge_sample {
     const void *block;
@@ -55,6 +62,38 @@ struct huge_sample {
 static struct huge_sample *huge_samples[HUGE_BUCKETS];
 static struct huge_sample *huge_unused;
 static size_t huge_count; /* atomic */
+
+/* ---- what readers see ---- */
+
+static void describe_locked(void)
+{
+    struct mp_region_sampling *out = region_sampling();
+    struct mp_region_sampling s = {
+        .interval_bytes = interval,
+        .wanted_bytes = wanted,
+        .doublings_total = doublings,
+        .changes_total = changes,
+        .cost_ns_total = load_relaxed(&cost_ns),
+        .memory_bytes = own_bytes_locked(),
+        .memory_max_bytes = own_most_locked(),
+        .frame_count = stacks_count_locked(),
+        .name_count = names_count_locked(),
+        .frames_refused_total = stacks_refused_locked(),
+        .names_refused_total = names_refused_locked(),
+        .stacks_truncated_total = load_relaxed(&unwind_counts.truncated),
+        .stacks_lost_total = load_relaxed(&unwind_counts.lost),
+    };
+
+    if (out == NULL) {
+        return;
+    }
+    sites_describe_locked(&s);
+    told.frames = s.frame_count;
+    told.names = s.name_count;
+    told.sites = s.site_count;
+    s.seq = load_relaxed(&out->seq) & ~(uint64_t)1;
+    region_publish(&out->seq, &s.seq, sizeof(s));
+}
 
 /* ---- who and where ---- */
 
@@ -112,6 +151,22 @@ static struct site_key key_locked(
     };
 }
 
+/*
+ * Readers are told of new frames, names and sites before anything speaks of them.
+ */
+static uint32_t find_site_locked(const struct site_key *key)
+{
+    uint32_t site = sites_find_locked(key);
+    struct mp_region_sampling now = {0};
+
+    sites_describe_locked(&now);
+    if (stacks_count_locked() != told.frames || names_count_locked() != told.names
+        || now.site_count != told.sites) {
+        describe_locked();
+    }
+    return site;
+}
+
 static struct sampled sampled_of(
     const struct capture *c, size_t bytes, size_t size, uint64_t r)
 {
@@ -122,35 +177,6 @@ static struct sampled sampled_of(
         .born_ns = c->start_ns,
         .thread_id = c->thread_id,
     };
-}
-
-/* ---- what readers see ---- */
-
-static void describe_locked(void)
-{
-    struct mp_region_sampling *out = region_sampling();
-    struct mp_region_sampling s = {
-        .interval_bytes = interval,
-        .wanted_bytes = wanted,
-        .doublings_total = doublings,
-        .changes_total = changes,
-        .cost_ns_total = load_relaxed(&cost_ns),
-        .memory_bytes = own_bytes_locked(),
-        .memory_max_bytes = own_most_locked(),
-        .frame_count = stacks_count_locked(),
-        .name_count = names_count_locked(),
-        .frames_refused_total = stacks_refused_locked(),
-        .names_refused_total = names_refused_locked(),
-        .stacks_truncated_total = load_relaxed(&unwind_counts.truncated),
-        .stacks_lost_total = load_relaxed(&unwind_counts.lost),
-    };
-
-    if (out == NULL) {
-        return;
-    }
-    sites_describe_locked(&s);
-    s.seq = load_relaxed(&out->seq) & ~(uint64_t)1;
-    region_publish(&out->seq, &s.seq, sizeof(s));
 }
 
 /* At the end, without locks: where all is sampled no other slow path may be passed. */
@@ -197,7 +223,7 @@ static NOINLINE void *sample_small(struct mp_component *c, unsigned cls, size_t 
     if (r == load_relaxed(&interval) && is_started) {
         struct site_key key = key_locked(&here, c, cls);
         struct sampled s = sampled_of(&here, sizeclass_bytes(cls), size, r);
-        uint32_t record = sites_allocated_locked(&key, &s);
+        uint32_t record = sites_allocated_locked(find_site_locked(&key), &s);
 
         p = record != 0 ? pool_alloc_locked(c, cls, record) : NULL;
         if (p == NULL && record != 0) {
@@ -329,7 +355,7 @@ static NOINLINE void sample_it(
     if (r == load_relaxed(&interval) && is_started) {
         struct site_key key = key_locked(&here, c, sizeclass_of_large(bytes));
         struct sampled s = sampled_of(&here, bytes, size, r);
-        uint32_t record = sites_allocated_locked(&key, &s);
+        uint32_t record = sites_allocated_locked(find_site_locked(&key), &s);
 
         if (record != 0 && span != NULL) {
             span->sample = record;
@@ -431,11 +457,15 @@ static void begin_period(uint32_t now_ms, uint64_t cpu_ns, uint64_t cost)
     governor.since_cost_ns = cost;
 }
 
+/* The first, when nothing was sampled yet, is no change. */
 static void set_interval_locked(uint64_t r)
 {
+    struct mp_region_sampling now = {0};
+
     if (r != interval) {
         store_relaxed(&interval, r);
-        changes++;
+        sites_describe_locked(&now);
+        changes += now.allocated_total != 0;
         store_relaxed(&sample_epoch, sample_epoch + 1);
     }
 }
@@ -560,6 +590,13 @@ void sample_tick(uint32_t now_ms)
         && (load_relaxed(&cost_ns) != governor.cost_ns || interval != wanted)) {
         govern_locked(now_ms);
     }
+    describe_locked();
+    lock_unlock(&profile_lock);
+}
+
+void sample_publish(void)
+{
+    lock_lock(&profile_lock);
     describe_locked();
     lock_unlock(&profile_lock);
 }

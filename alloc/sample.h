@@ -83,8 +83,11 @@ uint64_t sample_interval(void);
 /* What the thread does, for samples. NULL: nothing any more. */
 void sample_set_operation(const char *name);
 
-/* Now and then: the governor, and how sampling goes to the region. */
+/* Now and then: the governor. */
 void sample_tick(uint32_t now_ms);
+
+/* How sampling goes, to the region. */
+void sample_publish(void);
 
 /* In a forked child: only its own thread is left. */
 void sample_after_fork_in_child(void);

@@ -175,8 +175,7 @@ static bool has_room(void)
     return *chunk != NULL;
 }
 
-/* OVERFLOW when there is no room. Its chunk is there: ensured before. */
-static uint32_t find_site(const struct site_key *key)
+uint32_t sites_find_locked(const struct site_key *key)
 {
     size_t at = slot_count != 0 ? slot_for(key) : 0;
     struct mp_region_site *s;
@@ -323,7 +322,7 @@ static bool has_overflow(void)
     return site_chunks[0] != NULL;
 }
 
-uint32_t sites_allocated_locked(const struct site_key *key, const struct sampled *s)
+uint32_t sites_allocated_locked(uint32_t site, const struct sampled *s)
 {
     uint32_t number = has_overflow() ? take_record() : 0;
     struct record *r;
@@ -334,7 +333,7 @@ uint32_t sites_allocated_locked(const struct site_key *key, const struct sampled
     }
     r = record_of(number);
     r->sampled = *s;
-    r->site = find_site(key);
+    r->site = site;
     total.allocated++;
     add_allocated(site_of(r->site), s);
     write_site_part(r->site, offsetof(struct mp_region_site, lifetimes));

@@ -34,11 +34,14 @@ struct sampled {
     uint64_t thread_id;
 };
 
+/* The site of that key, made if need be; when there is no room, (overflow), which is 0. */
+uint32_t sites_find_locked(const struct site_key *key);
+
 /*
- * Count it at its site and keep a record of it. Its number, never 0; 0: no room for a record,
+ * Count it at that site and keep a record of it. Its number, never 0; 0: no room for a record,
  * nothing was counted.
  */
-uint32_t sites_allocated_locked(const struct site_key *key, const struct sampled *s);
+uint32_t sites_allocated_locked(uint32_t site, const struct sampled *s);
 
 /* The block of that record is freed; the number may be given to another one. */
 void sites_freed_locked(uint32_t record, uint64_t now_ns);

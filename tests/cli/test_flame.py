@@ -313,7 +313,7 @@ class Flame(unittest.TestCase):
     def test_page_of_a_process(self):
         env = {k: v for k, v in os.environ.items() if not k.startswith("MPALLOC_")}
         env.update(MPALLOC_DIR=str(self.dir / "regions"), MPALLOC_LIBRARY=LIBRARY,
-                   MPALLOC_SERVICE=flame_profile.HOSTILE)
+                   MPALLOC_SERVICE=flame_profile.HOSTILE, MPALLOC_SAMPLE="off")
         evil = flame_profile.HOSTILE.replace("/", "|")
         p = subprocess.Popen([TARGET, "quiet", evil], env=env, text=True,
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
