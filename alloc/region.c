@@ -584,6 +584,11 @@ void region_publish(uint64_t *out, const uint64_t *from, size_t bytes)
     store_release(out, seq + 2);
 }
 
+size_t region_room(enum mp_region_section_id id)
+{
+    return region.base != NULL ? part_count(part_of(id)) : 0;
+}
+
 size_t region_profile_bytes(void)
 {
     size_t bytes = 0;

@@ -56,6 +56,9 @@ struct mp_region_name *region_name(size_t i);
  */
 void region_publish(uint64_t *out, const uint64_t *from, size_t bytes);
 
+/* Records that a section has room for; 0 without a region. */
+size_t region_room(enum mp_region_section_id id);
+
 size_t region_profile_bytes(void); /* of these, backed by memory */
 
 /* The path of the executable; and its build id, once modules.c found it. */

@@ -10,6 +10,7 @@
 #include "region.h"
 #include "sites.h"
 #include "stacks.h"
+#include "usdt.h"
 
 #include <errno.h>
 #include <string.h>
@@ -24,6 +25,12 @@ enum {
     COST_MOST_NS = 100000, /* of one sample: what is more, another thread had */
     HUGE_BUCKETS = 64,
 };
+
+#if USDT
+/* Counted up and down by whoever traces us, in our memory. */
+uint16_t usdt_alloc_listeners __attribute__((section(".probes")));
+uint16_t usdt_free_listeners __attribute__((section(".probes")));
+#endif
 
 uint32_t sample_epoch = 1;
 
@@ -91,6 +98,10 @@ static void describe_locked(void)
     told.frames = s.frame_count;
     told.names = s.name_count;
     told.sites = s.site_count;
+    /* Where address space is limited there are fewer rows than there may be. */
+    s.frame_count = bits_min(s.frame_count, region_room(MP_SECTION_FRAMES));
+    s.site_count = bits_min(s.site_count, region_room(MP_SECTION_SITES));
+    s.sample_count = bits_min(s.sample_count, region_room(MP_SECTION_SAMPLES));
     s.seq = load_relaxed(&out->seq) & ~(uint64_t)1;
     region_publish(&out->seq, &s.seq, sizeof(s));
 }
@@ -179,6 +190,11 @@ static struct sampled sampled_of(
     };
 }
 
+static void tell_of_alloc(const void *p, size_t bytes, uint64_t r)
+{
+    usdt_alloc(p, bytes, 1 / poisson_chance((double)bytes, (double)r));
+}
+
 /* At the end, without locks: where all is sampled no other slow path may be passed. */
 static void end(uint64_t start_ns)
 {
@@ -232,6 +248,9 @@ static NOINLINE void *sample_small(struct mp_component *c, unsigned cls, size_t 
         describe_locked();
     }
     lock_unlock(&profile_lock);
+    if (p != NULL) {
+        tell_of_alloc(p, sizeclass_bytes(cls), r);
+    }
     end(here.start_ns);
     return p;
 }
@@ -271,6 +290,7 @@ bool sample_try_free(struct span *s, void *p)
         record = pool_find_locked(s, p, &cls);
     }
     if (record != 0) {
+        usdt_free(p); /* while nobody else can be given the block */
         sites_freed_locked(record, start_ns);
         pool_free_locked(s, p); /* the rest of how it goes is for the next tick */
     }
@@ -349,6 +369,7 @@ static NOINLINE void sample_it(
     uint64_t r = load_relaxed(&interval);
     struct span *span = span_find(p);
     struct capture here;
+    bool is_noted = false;
 
     capture(&here);
     lock_lock(&profile_lock);
@@ -359,12 +380,19 @@ static NOINLINE void sample_it(
 
         if (record != 0 && span != NULL) {
             span->sample = record;
-        } else if (record != 0 && !put_huge_locked(p, record)) {
+            is_noted = true;
+        } else if (record != 0) {
+            is_noted = put_huge_locked(p, record);
+        }
+        if (record != 0 && !is_noted) {
             sites_freed_locked(record, here.start_ns);
         }
         describe_locked();
     }
     lock_unlock(&profile_lock);
+    if (is_noted) {
+        tell_of_alloc(p, bytes, r);
+    }
     end(here.start_ns);
 }
 
@@ -411,7 +439,10 @@ void sample_drop_large(struct span *s)
     record = (uint32_t)s->sample; /* of two that free it, one gets it */
     s->sample = 0;
     lock_unlock(&profile_lock);
-    sample_drop(record);
+    if (record != 0) {
+        usdt_free(span_address(s));
+        sample_drop(record);
+    }
 }
 
 uint32_t sample_take_huge(const void *p)
@@ -434,6 +465,7 @@ uint32_t sample_take_huge(const void *p)
         h->next = huge_unused;
         huge_unused = h;
         store_relaxed(&huge_count, huge_count - 1);
+        usdt_free(p);
     }
     lock_unlock(&profile_lock);
     return record;
@@ -444,6 +476,8 @@ void sample_put_huge(const void *p, uint32_t record)
     if (record != 0) {
         lock_lock(&profile_lock);
         put_huge_locked(p, record); /* the entry that it had is unused */
+        tell_of_alloc(p, sites_record_locked(record)->bytes,
+            sites_record_locked(record)->interval);
         lock_unlock(&profile_lock);
     }
 }

@@ -13,6 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # The ladder, lowest rung first. A module (x.h and x.c) includes lower rungs and itself.
 LADDER = [
     "config attr cursor",
+    "usdt",
     "arch unwind_x86_64 unwind_aarch64",
     "unwind_arch",
     "aside bits atomic cfi poisson",
@@ -61,7 +62,7 @@ PLATFORM_FILES = (*PLATFORM_PARTS, "fault_calls.h")  # which stands before its c
 # that leaves no frame of instructions, the code of a fault of bits.
 PROCESSOR = re.compile(
     r"\b(__x86_64__|__i386__|__aarch64__|__asm__|__builtin_(?:ia32_\w+|thread_pointer))\b")
-PROCESSOR_FILES = ("arch.h", "unwind*", "loader.c", "segv.c")
+PROCESSOR_FILES = ("arch.h", "unwind*", "loader.c", "segv.c", "usdt.h")
 
 # Which folders' headers a folder may include with quotes, besides its own and include/.
 MAY_INCLUDE = {"alloc": set(), "stats": set(), "tools": {"stats"}}
