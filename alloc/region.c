@@ -42,13 +42,13 @@ static const struct part {
     {MP_SECTION_TIMELINE_1M, sizeof(struct mp_region_moment), 1440},
     {MP_SECTION_TIMELINE_10M, sizeof(struct mp_region_moment), 4320},
     {MP_SECTION_MODULES, sizeof(struct mp_region_module), MP_REGION_MODULES_MAX},
+    {MP_SECTION_COUNTERS, sizeof(struct mp_region_cell),
+        MP_REGION_COMPONENT_ROWS *MP_REGION_CLASSES},
     {MP_SECTION_SAMPLING, sizeof(struct mp_region_sampling), 1},
-    {MP_SECTION_NAMES, sizeof(struct mp_region_name), MP_REGION_NAMES_MAX},
     {MP_SECTION_FRAMES, sizeof(struct mp_region_frame), MP_REGION_FRAMES_MAX},
     {MP_SECTION_SITES, sizeof(struct mp_region_site), MP_REGION_SITES_MAX},
     {MP_SECTION_SAMPLES, sizeof(struct mp_region_sample), MP_REGION_SAMPLES_MAX},
-    {MP_SECTION_COUNTERS, sizeof(struct mp_region_cell),
-        MP_REGION_COMPONENT_ROWS *MP_REGION_CLASSES},
+    {MP_SECTION_NAMES, sizeof(struct mp_region_name), MP_REGION_NAMES_MAX},
 };
 struct lock profile_lock = LOCK_INIT(RANK_PROFILE);
 
@@ -61,8 +61,8 @@ static struct {
     size_t offset[PARTS];
     size_t ready[PARTS]; /* bytes of the part that are backed */
     bool can_grow;
-    bool is_tight;
-    uint64_t run_key; /* first bytes of run_id: signs the mailbox */
+    unsigned sampler_share; /* not 0 once it is laid out */
+    uint64_t run_key;       /* first bytes of run_id: signs the mailbox */
     uint64_t mailbox_seen;
     char name[64];
     char directory[OPTION_TEXT_MAX];
@@ -84,13 +84,24 @@ static ALWAYS_INLINE unsigned part_of(enum mp_region_section_id id)
     return i;
 }
 
-/* Where address space is limited, there is less room for the sampler. */
+/*
+ * How much less room the sampler gets than there may be. Address space may be limited, and in a
+ * process that locks its memory all of this is memory.
+ */
+static unsigned find_sampler_share(void)
+{
+    return options.harden                              ? 256 /* it does not sample */
+           : os_limit_as() != 0                        ? 16
+           : options.sample_bytes == MP_SAMPLING_EXACT ? 1
+                                                       : 4;
+}
+
 static size_t part_count(unsigned i)
 {
     bool is_sampler =
         parts[i].id >= MP_SECTION_FRAMES && parts[i].id <= MP_SECTION_SAMPLES;
 
-    return region.is_tight && is_sampler ? parts[i].count / 16 : parts[i].count;
+    return is_sampler ? parts[i].count / region.sampler_share : parts[i].count;
 }
 
 static size_t part_bytes(unsigned i)
@@ -103,7 +114,7 @@ static size_t lay_out(size_t *ret_backed)
 {
     size_t at = PAGE;
 
-    region.is_tight = os_limit_as() != 0;
+    region.sampler_share = find_sampler_share();
     for (unsigned i = 0; i < PARTS; i++) {
         if (i == PARTS_BACKED) {
             *ret_backed = at;
@@ -372,7 +383,8 @@ static bool map_region(int fd, size_t bytes)
 
         for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
             unsigned part = part_of(first[i].id);
-            size_t wanted = first[i].records * parts[part].stride;
+            size_t wanted =
+                bits_min(first[i].records, part_count(part)) * parts[part].stride;
 
             if (os_back_file(fd, region.offset[part], wanted)) {
                 region.ready[part] = wanted;
@@ -593,7 +605,7 @@ size_t region_profile_bytes(void)
 {
     size_t bytes = 0;
 
-    for (unsigned i = part_of(MP_SECTION_SAMPLING); i <= part_of(MP_SECTION_SAMPLES);
+    for (unsigned i = part_of(MP_SECTION_SAMPLING); i <= part_of(MP_SECTION_NAMES);
          i++) {
         bytes += region.base != NULL ? region.ready[i] : 0;
     }

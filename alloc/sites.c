@@ -162,8 +162,9 @@ static bool has_room(void)
 {
     struct mp_region_site **chunk = &site_chunks[site_count >> SITE_SHIFT];
 
-    if (site_count >= MP_REGION_SITES_MAX) {
-        return false;
+    if (site_count >= MP_REGION_SITES_MAX
+        || (region_is_open() && site_count >= region_room(MP_SECTION_SITES))) {
+        return false; /* nobody would see it: (overflow) is seen */
     }
     if (2 * site_count >= slot_count && !grow()
         && (slot_count == 0 || site_count >= slot_count - 1)) {

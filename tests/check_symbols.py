@@ -37,7 +37,7 @@ CORE_MAY_CALL = set("""
     mmap64 munmap mremap madvise mprotect mincore memfd_create fallocate64 ftruncate64
     open64 openat64 close read write pread64 pwrite64 readlink readlinkat unlink unlinkat mkdir
     mkdirat fstat64 stat64 fstatat64 lstat64 fcntl64 getdents64 renameat2 link linkat
-    syscall prctl kill sigaction sched_yield sched_getcpu sysconf sysinfo uname getrandom
+    process_vm_readv syscall prctl kill sigaction sched_yield sched_getcpu sysconf sysinfo uname getrandom
     getpid getppid gettid getuid geteuid getgid getrlimit64 getrusage clock_gettime nanosleep
     memcpy memmove memset memcmp bcmp memchr strlen strnlen strchr strrchr strstr strcmp strncmp
     pthread_setcancelstate at_quick_exit pthread_self pthread_create pthread_sigmask sigfillset

@@ -110,7 +110,7 @@ int verb_options(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 int verb_completion(int argc, char **argv);
 extern const char help_run[], help_ps[], help_top[], help_snapshot[], help_report[],
-    help_flame[], help_export[], help_sample[], help_trim[], help_options[], help_doctor[],
-    help_completion[];
+    help_flame[], help_export[], help_sample[], help_trim[], help_options[],
+    help_doctor[], help_completion[];
 
 #endif

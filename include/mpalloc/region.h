@@ -36,8 +36,8 @@ enum {
     MP_REGION_MODULE_SEGMENTS = 4,
     MP_REGION_BUILD_ID_BYTES = 32,
     MP_REGION_OPTIONS_MAX = 32,
-    MP_REGION_FRAMES_MAX = 512 * 1024,  /* with number 0, which stands for no frame */
-    MP_REGION_SITES_MAX = 32 * 1024,    /* with number 0, (overflow) */
+    MP_REGION_FRAMES_MAX = 1024 * 1024, /* with number 0, which stands for no frame */
+    MP_REGION_SITES_MAX = 64 * 1024,    /* with number 0, (overflow) */
     MP_REGION_SAMPLES_MAX = 256 * 1024, /* live ones that are listed one by one */
     MP_REGION_NAMES_MAX = 1024,         /* with number 0, no name */
     MP_REGION_LIFETIMES = 40,
