@@ -213,6 +213,8 @@ void heap_return_waiting(struct heap *h, unsigned cls)
     if (n == 0) {
         return;
     }
+    /* They were no allocations: those that were not to be sampled are still to come. */
+    h->gap[cls] += h->gap[cls] != 0 ? n : 0;
     /* release: a sweep that sees them returned sees the list empty. */
     store_release(&h->returned[cls], h->returned[cls] + n);
 }
@@ -521,7 +523,7 @@ static void *hand_out(struct heap *h, unsigned cls, struct span *s, unsigned mos
     unsigned n;
 
     if (UNLIKELY(gap < most && gap != 0)) {
-        given = h->given[cls];
+        given = (unsigned)bits_min(h->given[cls], most / 2);
         most = gap;
     }
     list = slab_take(s, most, &n);

@@ -221,7 +221,7 @@ static void draw(struct heap *h, unsigned cls)
 
 static void follow_epoch(struct heap *h)
 {
-    h->sample_epoch = load_relaxed(&sample_epoch);
+    h->sample_epoch = load_acquire(&sample_epoch); /* pairs with set_interval */
     memset(h->gap, 0, sizeof(h->gap));
     os_random(&h->random, sizeof(h->random));
     h->random |= 1;
@@ -260,7 +260,7 @@ NOINLINE void *sample_alloc_slow(struct heap *h, unsigned cls, size_t size)
     bool is_cut = (h->gap[cls] & HEAP_GAP_CUT) != 0;
     void *p;
 
-    if (h->sample_epoch != load_relaxed(&sample_epoch)) {
+    if (h->sample_epoch != load_acquire(&sample_epoch)) {
         follow_epoch(h);
     }
     if (h->gap[cls] == 0 || is_cut) {
@@ -401,8 +401,8 @@ NOINLINE void sample_large_slow(
 {
     struct thread *t = thread_local_state.thread;
 
-    if (t->sample_epoch != load_relaxed(&sample_epoch)) {
-        t->sample_epoch = load_relaxed(&sample_epoch);
+    if (t->sample_epoch != load_acquire(&sample_epoch)) {
+        t->sample_epoch = load_acquire(&sample_epoch); /* pairs with set_interval */
         os_random(&t->random, sizeof(t->random));
         t->random |= 1;
         t->sample_gap = draw_bytes(t) - (int64_t)bytes;
@@ -500,7 +500,7 @@ static void set_interval_locked(uint64_t r)
         store_relaxed(&interval, r);
         sites_describe_locked(&now);
         changes += now.allocated_total != 0;
-        store_relaxed(&sample_epoch, sample_epoch + 1);
+        store_release(&sample_epoch, sample_epoch + 1);
     }
 }
 

@@ -32,7 +32,7 @@ void *sample_alloc_slow(struct heap *h, unsigned cls, size_t size);
 static inline void *sample_try_alloc(struct heap *h, unsigned cls, size_t size)
 {
     if (LIKELY(heap_gap_left(h->gap[cls]) != 0
-               && h->sample_epoch == load_relaxed(&sample_epoch))) {
+               && h->sample_epoch == load_acquire(&sample_epoch))) {
         return NULL;
     }
     return sample_alloc_slow(h, cls, size);
@@ -56,7 +56,7 @@ static inline void sample_large(
     struct thread *t = thread_local_state.thread;
 
     t->sample_gap -= (int64_t)bytes;
-    if (UNLIKELY(t->sample_gap < 0)) {
+    if (UNLIKELY(t->sample_gap < 0 || t->sample_epoch != load_acquire(&sample_epoch))) {
         sample_large_slow(c, p, bytes, size);
     }
 }
