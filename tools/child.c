@@ -121,14 +121,10 @@ bool child_wait(const struct child *c, unsigned limit_ms)
     return wait_until(c, limit_ms != 0 ? c->start_ms + limit_ms : UINT64_MAX);
 }
 
-void child_stop(const struct child *c)
+void child_stop(const struct child *c, unsigned patience_ms)
 {
     kill(c->pid, SIGTERM);
     kill(c->pid, SIGCONT); /* a stopped one would not hear of it */
-}
-
-void child_insist(const struct child *c, unsigned patience_ms)
-{
     if (!wait_until(c, now_ms() + patience_ms)) {
         kill(c->pid, SIGKILL);
         wait_until(c, UINT64_MAX);

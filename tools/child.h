@@ -34,11 +34,8 @@ int child_start(struct child *c, const char *path, char **words, bool keep);
  */
 bool child_wait(const struct child *c, unsigned limit_ms);
 
-/* Asks it to end (SIGTERM). */
-void child_stop(const struct child *c);
-
-/* Waits for its end, and makes it (SIGKILL) when it runs on for so many milliseconds. */
-void child_insist(const struct child *c, unsigned patience_ms);
+/* SIGTERM, and SIGKILL when it runs on for so many milliseconds; waits for its end. */
+void child_stop(const struct child *c, unsigned patience_ms);
 
 /* Of the zombie: nothing is left of it. */
 void child_end(struct child *c);

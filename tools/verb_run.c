@@ -249,14 +249,11 @@ static int run_and_look(const struct plan *plan, const char *program, char **wor
     }
     has_ended = child_wait(&child, plan->limit_ms);
     code = open_region(child.pid, path, sizeof(path), &image);
-    if (!has_ended) {
-        child_stop(&child);
-    }
     if (code == EXIT_FINE) {
         code = look(plan, image, words[0], &child);
     }
     if (!has_ended) {
-        child_insist(&child, PATIENCE_MS);
+        child_stop(&child, PATIENCE_MS);
     }
     if (image != NULL && !plan->keep_all
         && (!has_ended || mp_image_life(image) == MP_LIFE_EXITED)) {
