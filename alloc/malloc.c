@@ -521,8 +521,10 @@ static void *resize_by_copy(struct mp_component *c, void *p, size_t bytes, size_
         } else {
             note_large(c != NULL ? c : thread_component(), q, size);
         }
+    } else if (size > SLAB_MAX || harden_is_on()) {
+        q = malloc_alloc(c, size);
     } else {
-        q = malloc_alloc(c, harden_is_on() ? size : room_for(bytes, size));
+        q = alloc_class(c, sizeclass_of(room_for(bytes, size)), size);
     }
     if (q == NULL) {
         return size <= bytes ? keep_in_place(p) : NULL;
@@ -558,17 +560,21 @@ void *malloc_realloc(void *p, size_t size)
 
 /*
  * To samples a block that is resized in place is freed and another one is allocated, as it is
- * to the counters.
+ * to the counters; of as many bytes as before it is the same, to both.
  */
-static void note_resized(struct span *s, void *p, size_t size)
+static void note_resized(struct span *s, void *p, size_t old_bytes, size_t size)
 {
+    if (s->large_bytes == old_bytes) {
+        sample_resized_large(s, size);
+        return;
+    }
     if (s->sample != 0) {
         sample_drop_large(s);
     }
     note_large(s->component, p, size);
 }
 
-static void *resize_huge(struct mp_component *c, void *p, size_t size)
+static void *resize_huge(struct mp_component *c, void *p, size_t old_bytes, size_t size)
 {
     uint32_t record = CONFIG_PROFILE ? sample_take_huge(p) : 0;
     void *q = huge_try_resize(c, p, size);
@@ -576,6 +582,10 @@ static void *resize_huge(struct mp_component *c, void *p, size_t size)
     if (q == NULL) {
         sample_put_huge(p, record);
         return NULL;
+    }
+    if (large_bytes(size) == old_bytes) {
+        sample_resized_huge(q, record, size);
+        return q;
     }
     sample_drop(record);
     note_large(c, q, size);
@@ -637,12 +647,12 @@ void *malloc_resize(struct mp_component *c, void *p, size_t size)
             return p;
         }
     } else if (s == NULL) {
-        q = resize_huge(c != NULL ? c : thread_component(), p, size);
+        q = resize_huge(c != NULL ? c : thread_component(), p, bytes, size);
         if (q != NULL) {
             return q;
         }
     } else if (large_try_resize(s, size)) {
-        note_resized(s, p, size);
+        note_resized(s, p, bytes, size);
         return p;
     }
     return resize_by_copy(c, p, bytes, size);

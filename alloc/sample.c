@@ -313,6 +313,13 @@ bool sample_find(const struct span *s, const void *p, size_t *ret_bytes)
     return is_found;
 }
 
+static void resize_locked(uint32_t record, size_t size)
+{
+    if (record != 0 && sites_record_locked(record)->requested != size) {
+        sites_resized_locked(record, size);
+    }
+}
+
 void sample_resized(const struct span *s, const void *p, size_t size)
 {
     uint32_t record = 0;
@@ -322,9 +329,7 @@ void sample_resized(const struct span *s, const void *p, size_t size)
     if (load_relaxed(&s->kind) == SPAN_SAMPLED) {
         record = pool_find_locked(s, p, &cls);
     }
-    if (record != 0 && sites_record_locked(record)->requested != size) {
-        sites_resized_locked(record, size);
-    }
+    resize_locked(record, size);
     lock_unlock(&profile_lock);
 }
 
@@ -445,6 +450,15 @@ void sample_drop_large(struct span *s)
     }
 }
 
+void sample_resized_large(const struct span *s, size_t size)
+{
+    if (s->sample != 0) {
+        lock_lock(&profile_lock);
+        resize_locked((uint32_t)s->sample, size);
+        lock_unlock(&profile_lock);
+    }
+}
+
 uint32_t sample_take_huge(const void *p)
 {
     struct huge_sample **at = &huge_samples[bucket_of(p)];
@@ -478,6 +492,16 @@ void sample_put_huge(const void *p, uint32_t record)
         put_huge_locked(p, record); /* the entry that it had is unused */
         tell_of_alloc(p, sites_record_locked(record)->bytes,
             sites_record_locked(record)->interval);
+        lock_unlock(&profile_lock);
+    }
+}
+
+void sample_resized_huge(const void *p, uint32_t record, size_t size)
+{
+    if (record != 0) {
+        lock_lock(&profile_lock);
+        resize_locked(record, size);
+        put_huge_locked(p, record); /* the entry that it had is unused */
         lock_unlock(&profile_lock);
     }
 }

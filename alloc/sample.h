@@ -64,10 +64,15 @@ static inline void sample_large(
 /* The large block of s is freed, or of another size from now on. */
 void sample_drop_large(struct span *s);
 
+/* `size` bytes of it are wanted now, in as many block bytes as before. */
+void sample_resized_large(const struct span *s, size_t size);
+
 /* The same of a huge one, by its address; what sample_take_huge took can be put back. */
 uint32_t sample_take_huge(const void *p);
 void sample_put_huge(const void *p, uint32_t record);
-void sample_drop(uint32_t record); /* 0: nothing */
+void sample_resized_huge(
+    const void *p, uint32_t record, size_t size); /* puts it back */
+void sample_drop(uint32_t record);                /* 0: nothing */
 
 /* ---- the whole ---- */
 

@@ -212,6 +212,7 @@ static void remember_peak(struct mp_region_site *s)
         s->peak_blocks = s->allocated_blocks - s->freed_blocks;
         s->peak_bytes = s->allocated_bytes - s->freed_bytes;
         s->peak_bytes_variance = s->allocated_bytes_variance - s->freed_bytes_variance;
+        s->peak_requested = s->allocated_requested - s->freed_requested;
     }
 }
 
@@ -364,6 +365,7 @@ void sites_resized_locked(uint32_t number, uint64_t requested)
         1 / poisson_chance((double)r->sampled.bytes, (double)r->sampled.interval);
     double more = (double)requested - (double)r->sampled.requested;
 
+    remember_peak(s);
     if (more > 0) {
         s->allocated_requested += weight * more;
     } else {

@@ -191,7 +191,9 @@ struct mp_figures {
     uint64_t requested; /* bytes asked for, of MP_ALLOCATED_BYTES; 0: not known */
     uint64_t first_ns;  /* CLOCK_REALTIME of the first and the last sample */
     uint64_t last_ns;
-    double lifetime_s; /* of its freed blocks, all together */
+    double lifetime_s;       /* of its freed blocks, all together */
+    uint64_t live_requested; /* of MP_LIVE_BYTES and MP_PEAK_BYTES */
+    uint64_t peak_requested;
 };
 
 typedef struct mp_estimates mp_estimates_t;

@@ -26,6 +26,8 @@ struct group {
     struct tally part[PARTS];
     double allocated_bytes;
     double allocated_requested;
+    double live_requested;
+    double peak_requested;
     double lifetime_ns;
     uint64_t freed[UNITS]; /* its value, rounded */
     uint64_t freed_low[UNITS];
@@ -177,6 +179,10 @@ static void add_site(struct mp_estimates *e, size_t number, uint32_t group)
     }
     to->allocated_bytes += t->allocated_bytes;
     to->allocated_requested += t->allocated_requested;
+    to->live_requested += t->allocated_requested - t->freed_requested;
+    to->peak_requested += t->peak_number == g->peak_number
+                              ? t->peak_requested
+                              : t->allocated_requested - t->freed_requested;
     to->lifetime_ns += t->freed_lifetime_ns;
     f->samples += t->allocated_samples;
     f->live_samples += t->allocated_samples - t->freed_samples;
@@ -376,6 +382,14 @@ static void limit(uint64_t *value, uint64_t most)
     *value = *value < most ? *value : most;
 }
 
+/* Of `bytes`, calibrated already, the share that the samples asked for. */
+static uint64_t requested_of(uint64_t bytes, double requested, double sampled_bytes)
+{
+    return sampled_bytes > 0
+               ? round_down(0.5 + (double)bytes * fmin(requested / sampled_bytes, 1))
+               : 0;
+}
+
 static void finish_group(struct mp_estimates *e, uint32_t number)
 {
     const struct group *g = &e->groups[number];
@@ -391,12 +405,12 @@ static void finish_group(struct mp_estimates *e, uint32_t number)
         f->high[figure] =
             f->high[figure] > f->value[figure] ? f->high[figure] : f->value[figure];
     }
-    if (g->allocated_bytes > 0) {
-        f->requested =
-            round_down(0.5
-                       + (double)f->value[MP_ALLOCATED_BYTES]
-                             * fmin(g->allocated_requested / g->allocated_bytes, 1));
-    }
+    f->requested = requested_of(
+        f->value[MP_ALLOCATED_BYTES], g->allocated_requested, g->allocated_bytes);
+    f->live_requested = requested_of(
+        f->value[MP_LIVE_BYTES], g->live_requested, g->part[LIVE].bytes.value);
+    f->peak_requested = requested_of(
+        f->value[MP_PEAK_BYTES], g->peak_requested, g->part[PEAK].bytes.value);
     if (g->part[FREED].blocks.value > 0) {
         f->lifetime_s = g->lifetime_ns / 1e9 * (double)g->freed[BLOCKS]
                         / g->part[FREED].blocks.value;
@@ -438,7 +452,7 @@ static void forget_counted(struct mp_figures *f)
     for (unsigned i = MP_ALLOCATED_BLOCKS; i <= MP_LIVE_BYTES; i++) {
         f->value[i] = f->low[i] = f->high[i] = 0;
     }
-    f->requested = 0;
+    f->requested = f->live_requested = 0;
 }
 
 static void estimate_cell(struct mp_estimates *e, const uint32_t *group, size_t count)

@@ -145,6 +145,7 @@ static void clean_sums(struct mp_region_site *t)
     clean(&t->peak_blocks, SUM_MAX);
     clean(&t->peak_bytes, SUM_MAX);
     clean(&t->peak_bytes_variance, VARIANCE_MAX);
+    clean(&t->peak_requested, SUM_MAX);
 }
 
 /* Frames and names that sites point to were counted before: they are read after them. */

@@ -6,19 +6,19 @@
 #include <string.h>
 
 const struct export_format export_formats[] = {
-    {"pprof", export_pprof},
-    {"collapsed", export_collapsed},
-    {"speedscope", export_speedscope},
-    {"svg", export_svg},
-    {"html", export_html},
-    {"dhat", export_dhat},
-    {"massif", export_massif},
-    {"heaptrack", export_heaptrack},
-    {"heap", export_heap},
-    {"jeprof", export_jeprof},
-    {"json", export_json},
-    {"openmetrics", export_openmetrics},
-    {NULL, NULL},
+    {"pprof", "pb.gz", false, export_pprof},
+    {"collapsed", "collapsed", false, export_collapsed},
+    {"speedscope", "speedscope.json", false, export_speedscope},
+    {"svg", "svg", false, export_svg},
+    {"html", "html", false, export_html},
+    {"dhat", "dhat.json", true, export_dhat},
+    {"massif", "massif.out", false, export_massif},
+    {"heaptrack", "heaptrack", true, export_heaptrack},
+    {"heap", "heap", false, export_heap},
+    {"jeprof", "jeprof.heap", false, export_jeprof},
+    {"json", "json", false, export_json},
+    {"openmetrics", "openmetrics", false, export_openmetrics},
+    {NULL, NULL, false, NULL},
 };
 
 const struct export_value export_values[PROFILE_VALUES] = {

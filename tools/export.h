@@ -13,6 +13,8 @@
 
 struct export_format {
     const char *name;
+    const char *ending; /* of files, as its readers like it */
+    bool is_exact;      /* its readers take it that every allocation is in it */
     int (*write)(FILE *out, const struct profile *p, enum profile_value value);
 };
 

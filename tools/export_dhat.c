@@ -16,6 +16,13 @@
  * a stack that comes twice. What DHAT would know and sampling does not: the highest a point
  * ever was (mb) is here the higher of the peak of the process and the end, and lifetimes (tl)
  * are those of freed blocks alone.
+ *
+ * Bytes are those that were asked for, as DHAT's are, where every allocation was recorded.
+ * Estimates are of block bytes, which alone there is a counter for to calibrate them with. A
+ * block that realloc moves is freed here, and another one is allocated by whoever called
+ * realloc; one that stays where it is stays the same, of another size. To DHAT each realloc is
+ * one more block of the stack that allocated it first. The peak is when block bytes were at
+ * their highest.
  */
 
 /* Numbers of frames start behind "[root]". */
@@ -44,6 +51,21 @@ static json_t *make_frames(const struct profile *p)
     return all;
 }
 
+/* The values of a sample, in the bytes that the document is in. */
+static void add_values(uint64_t *sum, const struct profile_sample *s, bool is_exact)
+{
+    for (unsigned v = 0; v < PROFILE_VALUES; v++) {
+        if (!is_exact || s->samples == 0) {
+            sum[v] += s->value[v];
+        } else {
+            sum[v] += v == PROFILE_ALLOCATED_BYTES ? s->requested
+                      : v == PROFILE_LIVE_BYTES    ? s->live_requested
+                      : v == PROFILE_PEAK_BYTES    ? s->peak_requested
+                                                   : s->value[v];
+        }
+    }
+}
+
 static void set_lifetimes(json_t *point, const uint64_t *sum, double lifetime_s)
 {
     const uint64_t *live = sum + PROFILE_LIVE_BLOCKS;
@@ -64,6 +86,7 @@ static json_t *make_point(const struct profile *p, const size_t *order, size_t *
 {
     const struct profile_sample *first = &p->samples[order[*at]];
     uint64_t sum[PROFILE_VALUES] = {0};
+    bool is_exact = profile_is_exact(p);
     double lifetime_s = 0;
     json_t *frames = json_array();
     json_t *point = json_object();
@@ -72,9 +95,7 @@ static json_t *make_point(const struct profile *p, const size_t *order, size_t *
          ++*at) {
         const struct profile_sample *s = &p->samples[order[*at]];
 
-        for (unsigned v = 0; v < PROFILE_VALUES; v++) {
-            sum[v] += s->value[v];
-        }
+        add_values(sum, s, is_exact);
         lifetime_s += s->lifetime_s;
     }
     json_object_set_new(point, "tb", integer(sum[PROFILE_ALLOCATED_BYTES]));
@@ -116,8 +137,9 @@ static json_t *make_head(const struct profile *p)
 
     mp_text_escape(
         command, sizeof(command), process->command, sizeof(process->command));
-    snprintf(mode, sizeof(mode), "heap (mpalloc: %s)",
-        profile_describe(p, how, sizeof(how)));
+    snprintf(mode, sizeof(mode), "heap (mpalloc: %s%s)",
+        profile_describe(p, how, sizeof(how)),
+        profile_is_exact(p) ? ", bytes asked for" : "");
     return json_pack("{s:i, s:s, s:s, s:b, s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:i}",
         "dhatFileVersion", 2, "mode", mode, "verb", "Allocated", "bklt", p->has_stacks,
         "bkacc", 0, "tu", "µs", "Mtu", "s", "cmd", command, "pid",

@@ -48,7 +48,11 @@ static json_t *make_sample(const struct profile_sample *s)
         o, "thread", s->thread[0] != '\0' ? json_string(s->thread) : json_null());
     document_set_bytes(o, "block_bytes", s->block_bytes);
     document_set_bytes(
-        o, "requested_bytes_total", s->requested > 0 ? s->requested : MP_UNKNOWN);
+        o, "requested_bytes_total", s->samples > 0 ? s->requested : MP_UNKNOWN);
+    document_set_bytes(
+        o, "live_requested_bytes", s->samples > 0 ? s->live_requested : MP_UNKNOWN);
+    document_set_bytes(
+        o, "peak_requested_bytes", s->samples > 0 ? s->peak_requested : MP_UNKNOWN);
     document_set_bytes(o, "samples_total", s->samples);
     document_set_bytes(o, "live_samples", s->live_samples);
     document_set_time(o, "first", s->first_ns);

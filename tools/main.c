@@ -14,8 +14,8 @@ static const char help_help[] = "Examples:\n  mpalloc help report\n";
 static const char help_version[] = "Examples:\n  mpalloc version\n";
 
 const struct verb verbs[] = {
-    {"run", "[--report[=PATH]] [OPTIONS] -- PROGRAM [ARGUMENTS]",
-        "Run a program on mpalloc", help_run, verb_run},
+    {"run", "[--format F] [--report[=PATH]] [OPTIONS] -- PROGRAM [ARGUMENTS]",
+        "Run a program on mpalloc, and write its profile", help_run, verb_run},
     {"ps", "[OPTIONS]", "List the processes on mpalloc, live and dead", help_ps,
         verb_ps},
     {"top", "[OPTIONS] TARGET", "Watch a process: components and size classes, live",

@@ -66,3 +66,20 @@ int outfile_close(struct outfile *f, int code)
     }
     return code;
 }
+
+int outfile_check(const char *path)
+{
+    struct outfile file;
+    struct stat status;
+    int code;
+
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+        return -EISDIR;
+    }
+    code = outfile_open(&file, path);
+    if (code != 0) {
+        return code;
+    }
+    outfile_close(&file, -ECANCELED);
+    return 0;
+}

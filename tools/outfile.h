@@ -24,4 +24,7 @@ int outfile_open(struct outfile *f, const char *path);
 /* code: 0, or -errno of whoever wrote; then nothing is left. Returns that, or its own. */
 int outfile_close(struct outfile *f, int code);
 
+/* Whether a document can be written there later; leaves nothing. 0, or -errno. */
+int outfile_check(const char *path);
+
 #endif

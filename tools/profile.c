@@ -321,6 +321,8 @@ static void set_figures(struct profile_sample *s, const struct mp_figures *f)
     s->samples = f->samples;
     s->live_samples = f->live_samples;
     s->requested = f->requested;
+    s->live_requested = f->live_requested;
+    s->peak_requested = f->peak_requested;
     s->first_ns = f->first_ns;
     s->last_ns = f->last_ns;
     s->lifetime_s = f->lifetime_s;
@@ -433,6 +435,12 @@ void profile_destroy(struct profile *p)
     free(p);
 }
 
+bool profile_is_exact(const struct profile *p)
+{
+    return p->has_stacks && p->interval == MP_SAMPLING_EXACT
+           && mp_image_sampling(p->image)->changes_total == 0;
+}
+
 const char *profile_describe(const struct profile *p, char *ret, size_t size)
 {
     if (!p->has_stacks) {
@@ -441,7 +449,7 @@ const char *profile_describe(const struct profile *p, char *ret, size_t size)
         snprintf(ret, size, "sampled before, not any more");
     } else if (p->interval != MP_SAMPLING_EXACT) {
         snprintf(ret, size, "sampled, one in %s", format_block(p->interval).text);
-    } else if (mp_image_sampling(p->image)->changes_total == 0) {
+    } else if (profile_is_exact(p)) {
         snprintf(ret, size, "every allocation");
     } else {
         snprintf(ret, size, "every allocation by now, sampled before");

@@ -53,8 +53,11 @@ struct profile_sample {
     const char *operation; /* "": none */
     const char *thread;    /* name; "": not known */
     uint64_t block_bytes;  /* of the class; of a large one, the mean of its blocks */
-    uint64_t requested; /* bytes asked for, of PROFILE_ALLOCATED_BYTES; 0: not known */
-    uint64_t samples;   /* how many were taken; 0: none, the values are exact */
+    uint64_t
+        requested; /* bytes asked for, of PROFILE_ALLOCATED_BYTES; samples 0: not known */
+    uint64_t live_requested; /* the same of PROFILE_LIVE_BYTES, PROFILE_PEAK_BYTES */
+    uint64_t peak_requested;
+    uint64_t samples; /* how many were taken; 0: none, the values are exact */
     uint64_t live_samples;
     uint64_t first_ns; /* CLOCK_REALTIME of the first and the last; 0: not known */
     uint64_t last_ns;
@@ -81,6 +84,9 @@ struct profile {
 /* Of an image. Ends the process with a line when there is no memory. */
 struct profile *profile_create(const mp_image_t *image);
 void profile_destroy(struct profile *p);
+
+/* Whether every allocation was recorded, from the start on, and nothing is an estimate. */
+bool profile_is_exact(const struct profile *p);
 
 /* "sampled, one in 512 KiB", "every allocation", "components and size classes, exact": for captions. */
 const char *profile_describe(const struct profile *p, char *ret, size_t size);

@@ -1,14 +1,10 @@
 /*
  * verb_export - mpalloc export: who holds memory, in the formats of other tools
  */
+#include "capture.h"
 #include "cli.h"
-#include "export.h"
-#include "outfile.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include <stddef.h>
 
 const char help_export[] =
     "Who holds memory, as call stacks where they were sampled, else as the parts of\n"
@@ -46,39 +42,6 @@ const char help_export[] =
     "  mpalloc export --format heap 4711 > x.prof; google-pprof --text /bin/x x.prof\n"
     "  mpalloc export --format collapsed redis-server | inferno-flamegraph > r.svg\n";
 
-static const struct export_format *find_format(const char *name)
-{
-    char known[256] = "";
-
-    for (const struct export_format *f = export_formats; f->name != NULL; f++) {
-        if (name != NULL && strcmp(f->name, name) == 0) {
-            return f;
-        }
-        strcat(strcat(known, known[0] != '\0' ? ", " : ""), f->name);
-    }
-    if (name == NULL) {
-        exit(cli_fail("export", EXIT_USAGE, "needs --format: one of %s", known));
-    }
-    exit(cli_fail(
-        "export", EXIT_USAGE, "there is no format %s; one of %s", name, known));
-}
-
-static int write_file(const struct export_format *format, const struct profile *p,
-    enum profile_value value, const char *path)
-{
-    struct outfile file;
-    int code = outfile_open(&file, path);
-
-    if (code == 0) {
-        code = outfile_close(&file, format->write(file.out, p, value));
-    }
-    if (code != 0) {
-        return cli_fail(
-            "export", EXIT_FAILED, "%s cannot be written: %s", path, strerror(-code));
-    }
-    return EXIT_FINE;
-}
-
 int verb_export(int argc, char **argv)
 {
     enum { FORMAT = 1, VALUE, OUTPUT, BY_COMPONENT };
@@ -87,49 +50,34 @@ int verb_export(int argc, char **argv)
         {"value", required_argument, NULL, VALUE},
         {"output", required_argument, NULL, OUTPUT},
         {"by-component", no_argument, NULL, BY_COMPONENT}, {0}};
+    struct capture capture = {.verb = "export", .value = PROFILE_LIVE_BYTES};
     struct common common = {false, NULL};
-    const struct export_format *format;
-    enum profile_value value = PROFILE_LIVE_BYTES;
-    const char *format_name = NULL;
-    const char *path = NULL;
-    bool by_component = false;
-    struct profile *profile;
+    const char *format = NULL;
     struct target target;
     int code;
     int c;
 
     while ((c = cli_next_option("export", argc, argv, options, false, &common)) != -1) {
         if (c == FORMAT) {
-            format_name = optarg;
-        } else if (c == VALUE && !export_find_value(optarg, &value)) {
-            return cli_fail("export", EXIT_USAGE, "--value takes one of %s, not \"%s\"",
-                export_value_list, optarg);
+            format = optarg;
+        } else if (c == VALUE) {
+            capture_set_value(&capture, optarg);
         } else if (c == OUTPUT) {
-            path = optarg;
+            capture.path = optarg;
         } else if (c == BY_COMPONENT) {
-            by_component = true;
+            capture.by_component = true;
         }
     }
-    format = find_format(format_name == NULL && common.json ? "json" : format_name);
+    capture.format =
+        capture_find_format("export", format == NULL && common.json ? "json" : format);
     cli_expect_words("export", argc, 1);
-    if (path == NULL && isatty(STDOUT_FILENO)
-        && (format->write == export_pprof || format->write == export_html)) {
-        return cli_fail("export", EXIT_USAGE,
-            "%s is not for terminals: use --output FILE, or a pipe", format->name);
+    code = capture_check_terminal(&capture);
+    if (code == EXIT_FINE) {
+        code = cli_open_target("export", &common, argv + optind, &target);
     }
-    code = cli_open_target("export", &common, argv + optind, &target);
-    if (code != EXIT_FINE) {
-        return code;
+    if (code == EXIT_FINE) {
+        code = capture_write(&capture, target.image, NULL);
+        mp_image_free(target.image);
     }
-    profile = profile_create(target.image);
-    if (export_prepare(profile, by_component) != 0) {
-        code = cli_fail("export", EXIT_FAILED, "no memory for the document");
-    } else if (path != NULL) {
-        code = write_file(format, profile, value, path);
-    } else if (format->write(stdout, profile, value) != 0) {
-        code = cli_fail("export", EXIT_FAILED, "no memory for the document");
-    }
-    profile_destroy(profile);
-    mp_image_free(target.image);
     return code;
 }

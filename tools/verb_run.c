@@ -1,30 +1,45 @@
 /*
- * verb_run - mpalloc run: a program on mpalloc, with a report at its end if wanted
+ * verb_run - mpalloc run: a program on mpalloc, with a profile or a report of it if wanted
  *
- * Without --report the command becomes the program (exec). With it, the command waits:
- * signals to the terminal's group reach both and are the program's to answer; those sent
- * to the command alone are passed on.
+ * Without either the command becomes the program (exec). With one it waits (child.h).
  */
+#include "capture.h"
+#include "child.h"
 #include "cli.h"
 #include "document.h"
 #include "document_stacks.h"
+#include "format.h"
+#include "outfile.h"
 #include "preload.h"
 #include "render.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 const char help_run[] =
     "Preloads libmpalloc into PROGRAM and everything that it starts. The exit code is "
     "the\n"
-    "program's own; 128 + N after signal N; 127 when it cannot be found.\n"
+    "program's own; 128 + N after signal N; 127 when it cannot be found; 0 when --for "
+    "ended\n"
+    "it; 1 when it succeeded, but its profile could not be written.\n"
     "\n"
+    "  --format F        when it ends, its profile: any format of `mpalloc export`, "
+    "or\n"
+    "                    `flame` (that is html). Of PROGRAM itself, not of its "
+    "children;\n"
+    "                    however it ends, by a signal or Ctrl-C too\n"
+    "  --output FILE     (or -o FILE) where; else in PROGRAM.PID.ENDING in this "
+    "folder\n"
+    "  --value V, --by-component   as those of `mpalloc export`\n"
+    "  --for TIME        such as 30s, 500ms or 5m: the profile, and the report, are of "
+    "that\n"
+    "                    moment; then PROGRAM is ended by SIGTERM, and SIGKILL 5 s "
+    "later.\n"
+    "                    One that is to run on can be looked at from outside, at any\n"
+    "                    time: mpalloc export\n"
     "  --report[=PATH]   when it ends, its report on standard error, or in the file "
     "PATH\n"
     "  --json            that report as JSON (schema tools/schemas/report.json)\n"
@@ -33,43 +48,28 @@ const char help_run[] =
     "  --set OPTION=V    any option of `mpalloc options`, such as PURGE_DELAY=10s\n"
     "  --sample RATE     call stacks of one allocation in so many bytes, such as 64k; "
     "or\n"
-    "                    `exact`: of every one; or `off` (default 512k)\n"
+    "                    `exact`: of every one; or `off`. Default: 512k, but exact "
+    "with\n"
+    "                    --format dhat and heaptrack, whose own tools are exact\n"
     "\n"
     "Examples:\n"
     "  mpalloc run -- redis-server --port 7777\n"
     "  mpalloc run --report -- python3 job.py\n"
+    "  mpalloc run --format pprof -o job.pb.gz -- python3 job.py\n"
+    "  mpalloc run --for 30s --format dhat -- redis-server --port 7777\n"
     "  mpalloc run --report=/tmp/job.txt --set PURGE_DELAY=never -- make -j2\n";
 
 struct plan {
     bool report;
-    bool keep_all;    /* every region, of children too */
-    const char *path; /* of the report, NULL: standard error */
+    bool json;              /* the report */
+    bool keep_all;          /* every region, of children too */
+    const char *path;       /* of the report, NULL: standard error */
+    struct capture capture; /* its format is NULL: no profile is wanted */
+    const char *for_format; /* an option that was given, and wants one; NULL: none */
+    unsigned limit_ms;      /* 0: the program runs to its end */
 };
 
-static volatile sig_atomic_t child_pid;
-
-/* What the terminal sends to the group has reached the program already. */
-static void pass_on(int number, siginfo_t *info, void *context)
-{
-    (void)context;
-    if (child_pid > 0 && info->si_code <= 0) { /* sent by kill or sigqueue */
-        kill((pid_t)child_pid, number);
-    }
-}
-
-static const int passed[] = {
-    SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGCONT};
-enum { PASSED = sizeof(passed) / sizeof(passed[0]) };
-
-static void set_signals(void)
-{
-    struct sigaction action = {.sa_flags = SA_RESTART | SA_SIGINFO};
-
-    action.sa_sigaction = pass_on;
-    for (size_t i = 0; i < PASSED; i++) {
-        sigaction(passed[i], &action, NULL);
-    }
-}
+enum { PATIENCE_MS = 5000, LIMIT_MOST_MS = 86400000 };
 
 static bool is_option(const char *name, size_t length)
 {
@@ -124,22 +124,9 @@ static void set_preload(const char *library)
     }
 }
 
-static int exec_program(const char *path, char **words)
-{
-    int code;
-
-    execv(path, words);
-    if (errno == ENOEXEC) { /* a script without its first line */
-        execvp(words[0], words);
-    }
-    code = errno;
-    cli_fail("run", EXIT_FAILED, "%s: %s", words[0], strerror(code));
-    return code == ENOENT ? 127 : 126;
-}
-
 /* ---- the report ---- */
 
-static int print_report(const struct plan *plan, const mp_image_t *image, bool json)
+static int print_report(const struct plan *plan, const mp_image_t *image)
 {
     struct render_options look = {.rows = 12};
     FILE *out = stderr;
@@ -151,7 +138,7 @@ static int print_report(const struct plan *plan, const mp_image_t *image, bool j
                 "the report cannot be written to %s: %m", plan->path);
         }
     }
-    if (json) {
+    if (plan->json) {
         json_t *d = document_new("report");
 
         document_add_snapshot(d, image);
@@ -173,142 +160,260 @@ static int print_report(const struct plan *plan, const mp_image_t *image, bool j
     return EXIT_FINE;
 }
 
-/* The process is a zombie still: nobody else can have its number. */
-static void report_on(const struct plan *plan, pid_t pid, bool json)
+/* ---- the profile ---- */
+
+/* Where it goes: FILE of --output, or PROGRAM.PID.ENDING in this folder. */
+static void name_profile(
+    const struct plan *plan, const char *program, int pid, char *ret, size_t size)
+{
+    const char *slash = strrchr(program, '/');
+
+    if (plan->capture.path != NULL) {
+        snprintf(ret, size, "%s", plan->capture.path);
+    } else {
+        snprintf(ret, size, "%.*s.%d.%s", NAME_MAX / 2,
+            slash != NULL ? slash + 1 : program, pid, plan->capture.format->ending);
+    }
+}
+
+/* A line says where it is, when nobody would know otherwise. */
+static int write_profile(
+    const struct plan *plan, const mp_image_t *image, const char *program, pid_t pid)
+{
+    struct capture capture = plan->capture;
+    char path[PATH_MAX];
+    uint64_t bytes = 0;
+    int code;
+
+    name_profile(plan, program, (int)pid, path, sizeof(path));
+    capture.path = path;
+    code = capture_write(&capture, image, &bytes);
+    if (code == EXIT_FINE && (plan->capture.path == NULL || isatty(STDERR_FILENO))) {
+        fprintf(stderr, "mpalloc run: the %s profile is in %s (%s)\n",
+            capture.format->name, capture.path, format_bytes((double)bytes).text);
+    }
+    return code;
+}
+
+/* ---- the program ---- */
+
+/* What is known of it by now: the documents that are wanted. */
+static int look(const struct plan *plan, const mp_image_t *image, const char *program,
+    const struct child *child)
+{
+    int code = EXIT_FINE;
+
+    if (plan->capture.format != NULL) {
+        code = write_profile(plan, image, program, child->pid);
+    }
+    if (plan->report && print_report(plan, image) != EXIT_FINE) {
+        code = EXIT_FAILED;
+    }
+    return code;
+}
+
+static int open_region(pid_t pid, char *path, size_t size, mp_image_t **ret)
 {
     struct mp_error error = {""};
-    char path[PATH_MAX];
-    mp_image_t *image;
-    int code = mp_find_pid((uint64_t)pid, path, sizeof(path), &error);
+    int code = mp_find_pid((uint64_t)pid, path, size, &error);
 
+    *ret = NULL;
     if (code == 0) {
-        code = mp_image_open(path, &image, &error);
+        code = mp_image_open(path, ret, &error);
     }
     if (code != 0) {
-        cli_fail("run", EXIT_FAILED,
-            "no report: process %d left no region (mpalloc doctor PROGRAM says why)",
+        return cli_fail("run", EXIT_FAILED,
+            "nothing is known of process %d: it left no region (mpalloc doctor PROGRAM "
+            "says why)",
             (int)pid);
-        return;
     }
-    print_report(plan, image, json);
-    if (!plan->keep_all && mp_image_life(image) == MP_LIFE_EXITED) {
+    return EXIT_FINE;
+}
+
+/*
+ * Runs it to its end, or for as long as it may; what it leaves is read while it is a zombie,
+ * and nobody else can have its number. What runs on is looked at before it is asked to end,
+ * as it would free much of what it holds.
+ */
+static int run_and_look(const struct plan *plan, const char *program, char **words)
+{
+    struct child child;
+    char path[PATH_MAX];
+    mp_image_t *image;
+    bool has_ended;
+    int end;
+    int code = child_start(&child, program, words, !plan->keep_all);
+
+    if (code != EXIT_FINE) {
+        return code;
+    }
+    has_ended = child_wait(&child, plan->limit_ms);
+    code = open_region(child.pid, path, sizeof(path), &image);
+    if (code == EXIT_FINE) {
+        code = look(plan, image, words[0], &child);
+    }
+    if (!has_ended) {
+        child_stop(&child, PATIENCE_MS);
+    }
+    if (image != NULL && !plan->keep_all
+        && (!has_ended || mp_image_life(image) == MP_LIFE_EXITED)) {
         unlink(path);
     }
     mp_image_free(image);
-}
-
-/* Die of what the program died of, without a second core file. */
-static int end_as(int status)
-{
-    if (WIFSIGNALED(status)) {
-        struct rlimit none = {0, 0};
-
-        setrlimit(RLIMIT_CORE, &none);
-        signal(WTERMSIG(status), SIG_DFL);
-        kill(getpid(), WTERMSIG(status));
-        return 128 + WTERMSIG(status);
+    child_end(&child);
+    if (!has_ended) {
+        return code;
     }
-    return WEXITSTATUS(status);
+    end = child_end_as(&child);
+    return end == 0 && plan->capture.format != NULL ? code : end;
 }
 
-static int run_and_report(
-    const struct plan *plan, const char *program, char **words, bool json)
+/* ---- the command line ---- */
+
+/* What is wrong with it, before the program runs: afterwards its figures would be lost. */
+static int check_plan(const struct plan *plan, const char *program)
 {
-    siginfo_t info;
-    sigset_t all;
-    sigset_t before;
-    int status = 0;
-    pid_t pid;
+    bool has_profile = plan->capture.format != NULL;
+    char path[PATH_MAX];
+    int code;
 
-    sigfillset(&all); /* none is lost between fork and handlers */
-    sigprocmask(SIG_SETMASK, &all, &before);
-    pid = fork();
-    if (pid == 0) {
-        char number[32];
-
-        if (!plan->keep_all) { /* of this process, not of its children */
-            snprintf(number, sizeof(number), "%d", (int)getpid());
-            setenv("MPALLOC_KEEP", number, 1);
+    if (plan->json && !plan->report) {
+        return cli_fail("run", EXIT_USAGE, "--json is the form of --report: give both");
+    }
+    if (plan->for_format != NULL && !has_profile) {
+        return cli_fail("run", EXIT_USAGE, "%s is for a profile: give --format, too",
+            plan->for_format);
+    }
+    if (plan->limit_ms != 0 && !has_profile && !plan->report) {
+        return cli_fail("run", EXIT_USAGE,
+            "--for is for a profile or a report: give --format or --report, too");
+    }
+    if (plan->path != NULL && !can_write(plan->path)) {
+        return cli_fail(
+            "run", EXIT_FAILED, "the report cannot be written to %s: %m", plan->path);
+    }
+    if (has_profile) {
+        name_profile(plan, program, (int)getpid(), path, sizeof(path));
+        code = outfile_check(path);
+        if (code != 0) {
+            return cli_fail("run", EXIT_FAILED,
+                "the profile cannot be written to %s: %s", path, strerror(-code));
         }
-        sigprocmask(SIG_SETMASK, &before, NULL);
-        _exit(exec_program(program, words));
     }
-    child_pid = pid;
-    set_signals();
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    if (pid < 0) {
-        return cli_fail("run", EXIT_FAILED, "no process for %s: %m", words[0]);
+    return EXIT_FINE;
+}
+
+/* The library and the file of the program, which are PATH_MAX and twice that long. */
+static int find_both(const char *name, char *ret_library, char *ret_program)
+{
+    enum preload_obstacle obstacle;
+    int code;
+
+    if (preload_find_library(ret_library, PATH_MAX) != 0) {
+        return cli_fail("run", EXIT_FAILED,
+            "%s: no such library; set MPALLOC_LIBRARY to libmpalloc.so", ret_library);
     }
-    while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
+    code = preload_find_program(name, ret_program, 2 * (size_t)PATH_MAX);
+    if (code != 0) {
+        cli_fail("run", EXIT_FAILED, "%s: %s", name,
+            code == -ENOENT ? "no such program" : strerror(-code));
+        return code == -ENOENT ? 127 : 126;
     }
-    report_on(plan, pid, json);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    obstacle = preload_check(ret_program);
+    if (preload_advice(obstacle)[0] != '\0') {
+        cli_fail("run", EXIT_FINE, "%s: %s", ret_program, preload_advice(obstacle));
     }
-    return end_as(status);
+    return EXIT_FINE;
+}
+
+enum {
+    REPORT = 1,
+    KEEP,
+    SERVICE,
+    SET,
+    SAMPLE,
+    FORMAT,
+    FOR,
+    VALUE,
+    OUTPUT,
+    BY_COMPONENT
+};
+
+static void take_option(struct plan *plan, int c)
+{
+    if (c == REPORT) {
+        plan->report = true;
+        plan->path = optarg;
+    } else if (c == KEEP) {
+        plan->keep_all = true;
+    } else if (c == SERVICE) {
+        setenv("MPALLOC_SERVICE", optarg, 1);
+    } else if (c == SET) {
+        set_option(optarg);
+    } else if (c == SAMPLE) {
+        cli_interval("run", "--sample", optarg); /* it leaves if that is none */
+        setenv("MPALLOC_SAMPLE", optarg, 1);
+    } else if (c == FORMAT) {
+        plan->capture.format =
+            capture_find_format("run", strcmp(optarg, "flame") == 0 ? "html" : optarg);
+    } else if (c == FOR) {
+        plan->limit_ms = cli_milliseconds("run", "--for", optarg, 1, LIMIT_MOST_MS);
+    } else if (c == VALUE) {
+        capture_set_value(&plan->capture, optarg);
+        plan->for_format = "--value";
+    } else if (c == OUTPUT) {
+        plan->capture.path = optarg;
+        plan->for_format = "--output";
+    } else if (c == BY_COMPONENT) {
+        plan->capture.by_component = true;
+        plan->for_format = "--by-component";
+    }
 }
 
 int verb_run(int argc, char **argv)
 {
-    enum { REPORT = 1, KEEP, SERVICE, SET, SAMPLE };
     static const struct option options[] = {COMMON_OPTIONS,
         {"report", optional_argument, NULL, REPORT}, {"keep", no_argument, NULL, KEEP},
         {"service", required_argument, NULL, SERVICE},
         {"set", required_argument, NULL, SET},
-        {"sample", required_argument, NULL, SAMPLE}, {0}};
+        {"sample", required_argument, NULL, SAMPLE},
+        {"format", required_argument, NULL, FORMAT},
+        {"for", required_argument, NULL, FOR},
+        {"value", required_argument, NULL, VALUE},
+        {"output", required_argument, NULL, OUTPUT},
+        {"by-component", no_argument, NULL, BY_COMPONENT}, {0}};
     struct common common = {false, NULL};
-    struct plan plan = {.path = NULL};
+    struct plan plan = {.capture = {.verb = "run", .value = PROFILE_LIVE_BYTES}};
     char library[PATH_MAX];
     char program[PATH_MAX * 2];
     const char *keep = getenv("MPALLOC_KEEP");
-    enum preload_obstacle obstacle;
     int c;
 
     while ((c = cli_next_option("run", argc, argv, options, true, &common)) != -1) {
-        if (c == REPORT) {
-            plan.report = true;
-            plan.path = optarg;
-        } else if (c == KEEP) {
-            plan.keep_all = true;
-        } else if (c == SERVICE) {
-            setenv("MPALLOC_SERVICE", optarg, 1);
-        } else if (c == SET) {
-            set_option(optarg);
-        } else if (c == SAMPLE) {
-            cli_interval("run", "--sample", optarg); /* it leaves if that is none */
-            setenv("MPALLOC_SAMPLE", optarg, 1);
-        }
+        take_option(&plan, c);
     }
+    plan.json = common.json;
     if (argv[optind] == NULL) {
         return cli_fail("run", EXIT_USAGE,
             "needs a program: mpalloc run [OPTIONS] -- "
             "PROGRAM [ARGUMENTS]");
     }
-    if (preload_find_library(library, sizeof(library)) != 0) {
-        return cli_fail("run", EXIT_FAILED,
-            "%s: no such library; set MPALLOC_LIBRARY to libmpalloc.so", library);
+    c = find_both(argv[optind], library, program);
+    if (c == EXIT_FINE) {
+        c = check_plan(&plan, argv[optind]);
     }
-    c = preload_find_program(argv[optind], program, sizeof(program));
-    if (c != 0) {
-        cli_fail("run", EXIT_FAILED, "%s: %s", argv[optind],
-            c == -ENOENT ? "no such program" : strerror(-c));
-        return c == -ENOENT ? 127 : 126;
-    }
-    obstacle = preload_check(program);
-    if (preload_advice(obstacle)[0] != '\0') {
-        cli_fail("run", EXIT_FINE, "%s: %s", program, preload_advice(obstacle));
+    if (c != EXIT_FINE) {
+        return c;
     }
     plan.keep_all |= keep != NULL && strcmp(keep, "1") == 0;
     if (plan.keep_all) {
         setenv("MPALLOC_KEEP", "1", 1);
     }
-    if (common.json && !plan.report) {
-        return cli_fail("run", EXIT_USAGE, "--json is the form of --report: give both");
-    }
-    if (plan.path != NULL && !can_write(plan.path)) {
-        return cli_fail(
-            "run", EXIT_FAILED, "the report cannot be written to %s: %m", plan.path);
+    if (plan.capture.format != NULL && plan.capture.format->is_exact) {
+        setenv("MPALLOC_SAMPLE", "exact", 0); /* unless it was said otherwise */
     }
     set_preload(library);
-    return plan.report ? run_and_report(&plan, program, argv + optind, common.json)
-                       : exec_program(program, argv + optind);
+    return plan.report || plan.capture.format != NULL
+               ? run_and_look(&plan, program, argv + optind)
+               : child_exec(program, argv + optind);
 }

@@ -343,6 +343,7 @@ struct mp_region_site {
     double peak_blocks;
     double peak_bytes;
     double peak_bytes_variance;
+    double peak_requested;
     /* Freed samples by lifetime: [i] from 2^i microseconds on, [0] also what is less. */
     uint32_t lifetimes[MP_REGION_LIFETIMES];
 };

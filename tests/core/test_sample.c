@@ -230,6 +230,34 @@ Test(sample, realloc_in_and_out_of_samples)
     expect_nothing_lives();
 }
 
+Test(sample, resized_blocks_are_counted_as_requested)
+{
+    struct sums sums;
+    char *p;
+
+    begin(MP_SAMPLING_EXACT);
+    p = malloc_alloc(NULL, 105);
+    p = malloc_resize(NULL, p, 120); /* moves, with room for more */
+    sums = sum_up();
+    cr_assert_eq((uint64_t)sums.requested, 105 + 120);
+    malloc_free(p);
+    for (size_t pages = 25; pages <= 25 << 12; pages <<= 12) { /* large, then huge */
+        size_t bytes = pages * os_page_bytes();
+        struct sums before = sum_up();
+
+        p = malloc_alloc(NULL, bytes - 100);
+        cr_assert_eq(malloc_resize(NULL, p, bytes - 7), p);
+        cr_assert_eq(malloc_resize(NULL, p, bytes - 107), p);
+        sums = sum_up();
+        cr_assert_eq(sums.allocated_samples - before.allocated_samples, 1);
+        cr_assert_eq((uint64_t)(sums.requested - before.requested), bytes - 7);
+        cr_assert_eq((uint64_t)(sums.allocated_bytes - before.allocated_bytes), bytes,
+            "as the counters do");
+        malloc_free(p);
+    }
+    expect_nothing_lives();
+}
+
 Test(sample, calloc_gives_zeros_and_alignment_holds)
 {
     begin(MP_SAMPLING_EXACT);

@@ -214,6 +214,7 @@ static void walk_site(const mp_image_t *image, const struct mp_region_site *t)
     walk_sum(t->peak_bytes, 0);
     walk_sum(t->peak_blocks, 0);
     walk_sum(t->peak_bytes_variance, 0);
+    walk_sum(t->peak_requested, 0);
     walk_sum(t->freed_lifetime_ns, 0);
     walk_sum(t->heaviest_bytes, 0);
     walk_sum(t->heaviest_blocks, 0);

@@ -362,6 +362,7 @@ static void make_sites(const struct made *m)
             t->peak_blocks = t->allocated_blocks;
             t->peak_bytes = t->allocated_bytes;
             t->peak_bytes_variance = t->allocated_bytes_variance;
+            t->peak_requested = t->allocated_requested;
         }
     }
 }
