@@ -191,9 +191,7 @@ MP_EXPORT int mp_dump(const char *path)
     modules_see();
     lock_lock(&counters_lock);
     publish_now_locked();
-    lock_lock(&profile_lock);
     result = region_copy(fd);
-    lock_unlock(&profile_lock);
     lock_unlock(&counters_lock);
     os_close(fd);
     os_cancel_restore(cancel);

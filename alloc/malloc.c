@@ -52,10 +52,17 @@ static size_t large_bytes(size_t size)
     return bits_round_up(bits_max(size, 1), os_page_bytes());
 }
 
-/* A new block of `size` bytes outside of slabs: it may be one to sample. */
+/*
+ * A new block of `size` bytes outside of slabs: it may be one to sample. The thread gets a heap
+ * so that it is known, ticks, and has a cache for such blocks.
+ */
 static ALWAYS_INLINE void note_large(struct mp_component *c, void *p, size_t size)
 {
-    if (CONFIG_PROFILE && LIKELY(thread_local_state.heap != &heap_empty)) {
+    if (UNLIKELY(thread_local_state.heap == &heap_empty)
+        && thread_install_heap() == NULL) {
+        return;
+    }
+    if (CONFIG_PROFILE) {
         sample_large(c, p, large_bytes(size), size);
     }
 }
@@ -69,9 +76,6 @@ static NOINLINE void *alloc_large(struct mp_component *c, size_t size, size_t al
                                        : aside.malloc(size);
     }
     p = obtain_large(c, size, 0, alignment, NULL);
-    if (thread_local_state.heap == &heap_empty) {
-        thread_install_heap(); /* so that the thread is known, ticks, and has a cache */
-    }
     if (UNLIKELY(p == NULL)) {
         return malloc_fail();
     }

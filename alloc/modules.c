@@ -11,23 +11,20 @@
 #include <string.h>
 
 /* profile_lock guards all of this; readers of the counts do without. */
-struct module {
-    uintptr_t low; /* its lowest address */
-    struct mp_region_module record;
-};
+static struct mp_region_module *known[MP_REGION_MODULES_MAX];
+static size_t count;
+static uint32_t program = MODULES_NONE; /* the number of the program itself */
+static uint64_t missing;                /* relaxed atomic */
 
-/* The last one that was found: most frames of a stack are of few modules. */
+/* The last one that was looked for: most frames of a stack are of few modules. */
 static struct {
     uintptr_t start;
     uintptr_t end;
     uintptr_t bias;
+    uintptr_t low;       /* its lowest address */
     uint64_t generation; /* of the unwinder, that sees when modules come */
     uint32_t number;
 } last;
-
-static struct module *known[MP_REGION_MODULES_MAX];
-static size_t count;
-static uint64_t missing; /* relaxed atomic */
 
 /* What the loader says of one: of its list, or found by an address. */
 struct sight {
@@ -96,51 +93,84 @@ static void write_one(size_t number)
     struct mp_region_module *out = region_module(number);
 
     if (out != NULL) {
-        *out = known[number]->record;
+        *out = *known[number];
     }
 }
 
-static bool is_same(const struct module *a, const struct module *b)
+/* Stacks may speak of a new one at once, before the totals are written. */
+static void tell_count(void)
 {
-    return a->low == b->low && a->record.bytes == b->record.bytes
-           && a->record.build_id_bytes == b->record.build_id_bytes
-           && memcmp(a->record.build_id, b->record.build_id, a->record.build_id_bytes)
-                  == 0
-           && strcmp(a->record.path, b->record.path) == 0;
+    struct mp_region_totals *out = region_totals();
+
+    if (out != NULL) {
+        store_relaxed(&out->module_count, count);
+    }
 }
 
-/* Its number; MODULES_NONE: there are too many. */
-static uint32_t see_locked(const struct sight *s)
+static void tell_program(void)
 {
-    struct module m = {0};
-    size_t n;
-
-    m.low = s->bias + read_segments(&m.record, s);
-    n = strnlen(s->path, sizeof(m.record.path) - 1);
-    memcpy(m.record.path, s->path, n);
-    if (n == 0) { /* the program itself has no name in the loader's list */
-        if (count > 0 && known[0]->low == m.low) {
-            return 0;
-        }
-        region_executable(m.record.path, sizeof(m.record.path));
-        region_set_build_id(m.record.build_id, m.record.build_id_bytes);
+    if (program != MODULES_NONE) {
+        region_set_build_id(known[program]->build_id, known[program]->build_id_bytes);
     }
+}
+
+/* Where it lies does not matter: offsets are from its lowest address. */
+static bool is_same(const struct mp_region_module *a, const struct mp_region_module *b)
+{
+    return a->bytes == b->bytes && a->build_id_bytes == b->build_id_bytes
+           && memcmp(a->build_id, b->build_id, a->build_id_bytes) == 0
+           && strcmp(a->path, b->path) == 0;
+}
+
+static uint32_t find_known(const struct mp_region_module *m)
+{
     for (size_t i = count; i-- > 0;) {
-        if (is_same(known[i], &m)) {
+        if (is_same(known[i], m)) {
             return (uint32_t)i;
         }
     }
+    return MODULES_NONE;
+}
+
+static uint32_t add(const struct mp_region_module *m)
+{
     if (count < MP_REGION_MODULES_MAX) {
-        known[count] = arena_alloc(sizeof(m));
+        known[count] = arena_alloc(sizeof(*m));
     }
     if (count == MP_REGION_MODULES_MAX || known[count] == NULL) {
         store_relaxed(&missing, missing + 1);
         return MODULES_NONE;
     }
-    *known[count] = m;
+    *known[count] = *m;
     write_one(count);
     store_release(&count, count + 1); /* pairs with modules_count */
+    tell_count();
     return (uint32_t)count - 1;
+}
+
+/* Its number; MODULES_NONE: there are too many. Its lowest address. */
+static uint32_t see_locked(const struct sight *s, uintptr_t *ret_low)
+{
+    bool is_program = s->path[0] == '\0'; /* it has no name in the loader's list */
+    struct mp_region_module m = {0};
+    uint32_t number;
+
+    *ret_low = s->bias + read_segments(&m, s);
+    if (is_program && program != MODULES_NONE) {
+        return program;
+    }
+    if (is_program) {
+        region_executable(m.path, sizeof(m.path));
+    } else {
+        memcpy(m.path, s->path, strnlen(s->path, sizeof(m.path) - 1));
+    }
+    number = find_known(&m);
+    number = number != MODULES_NONE ? number : add(&m);
+    if (is_program) {
+        program = number;
+        tell_program();
+    }
+    return number;
 }
 
 /*
@@ -151,54 +181,45 @@ static int each(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct sight s = {info->dlpi_addr, info->dlpi_name != NULL ? info->dlpi_name : "",
         info->dlpi_phdr, info->dlpi_phnum};
+    uintptr_t low;
 
     (void)size;
     (void)arg;
     lock_lock(&profile_lock);
-    see_locked(&s);
+    see_locked(&s, &low);
     lock_unlock(&profile_lock);
     return 0;
 }
 
 void modules_see(void)
 {
-    if (region_is_open()) {
-        dl_iterate_phdr(each, NULL);
-    }
+    dl_iterate_phdr(each, NULL);
 }
 
 uint32_t modules_find_locked(uintptr_t address, uint64_t *ret_offset)
 {
     struct unwind_module found;
     struct sight s;
-    uint32_t number;
 
     *ret_offset = 0;
     if (!unwind_find_module(address, &found)) {
         return MODULES_NONE;
     }
-    if (found.start == last.start && found.end == last.end && found.bias == last.bias
-        && unwind_table_generation() == last.generation) {
-        number = last.number;
-    } else {
-        s.bias = found.bias;
-        s.path = found.path;
+    if (found.start != last.start || found.end != last.end || found.bias != last.bias
+        || unwind_table_generation() != last.generation) {
+        s = (struct sight){.bias = found.bias, .path = found.path};
         s.headers = unwind_module_headers(&found, &s.header_count);
-        number = s.headers != NULL ? see_locked(&s) : MODULES_NONE;
-        if (number == MODULES_NONE) {
-            return MODULES_NONE;
-        }
+        last.number = s.headers != NULL ? see_locked(&s, &last.low) : MODULES_NONE;
         last.start = found.start;
         last.end = found.end;
         last.bias = found.bias;
         last.generation = unwind_table_generation();
-        last.number = number;
     }
-    if (address < known[number]->low) {
+    if (last.number == MODULES_NONE || address < last.low) {
         return MODULES_NONE;
     }
-    *ret_offset = address - known[number]->low;
-    return number;
+    *ret_offset = address - last.low;
+    return last.number;
 }
 
 size_t modules_count(void)
@@ -216,4 +237,6 @@ void modules_write_all_locked(void)
     for (size_t i = 0; i < count; i++) {
         write_one(i);
     }
+    tell_program();
+    tell_count();
 }

@@ -39,7 +39,8 @@ static uint16_t add(const struct mp_region_name *name, unsigned bucket)
     if (count < MP_REGION_NAMES_MAX && *chunk == NULL) {
         *chunk = own_alloc_locked(CHUNK * sizeof(**chunk));
     }
-    if (count >= MP_REGION_NAMES_MAX || *chunk == NULL) {
+    if (count >= MP_REGION_NAMES_MAX || *chunk == NULL
+        || (region_is_open() && region_name(count) == NULL)) {
         refused++;
         return 0;
     }

@@ -127,6 +127,7 @@ bool os_is_secure(void);
 bool os_is_dumpable(void);
 uint64_t os_limit_as(void);   /* RLIMIT_AS, 0: none */
 uint64_t os_limit_data(void); /* RLIMIT_DATA, 0: none */
+uint64_t os_limit_file(void); /* RLIMIT_FSIZE, 0: none */
 uint64_t os_physical_bytes(void);
 uint64_t os_cgroup_limit(void); /* memory.max, 0: none or unknown; opens files */
 uint64_t os_pid(void);

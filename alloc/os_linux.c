@@ -205,10 +205,7 @@ bool os_is_readable(const void *address)
         errno = saved;
         return is_readable;
     }
-    /*
-     * The kernel reads the set before it finds that there is no such operation. No filter of
-     * system calls forbids this one.
-     */
+    /* The kernel reads the set before it finds that there is no such operation. */
     syscall(SYS_rt_sigprocmask, ~0, address, NULL, sizeof(uint64_t));
     is_readable = errno == EINVAL;
     errno = saved;
@@ -395,6 +392,11 @@ uint64_t os_limit_as(void)
 uint64_t os_limit_data(void)
 {
     return limit_of(RLIMIT_DATA);
+}
+
+uint64_t os_limit_file(void)
+{
+    return limit_of(RLIMIT_FSIZE);
 }
 
 uint64_t os_physical_bytes(void)

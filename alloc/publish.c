@@ -451,14 +451,17 @@ void publish_start(void)
     }
     lock_lock(&counters_lock);
     publish.fork_mark = os_map_wiped_on_fork(os_page_bytes());
+    region_watch_fork(publish.fork_mark);
     mark_process();
     publish.is_started = true;
     publish.started_ns = os_monotonic_ns();
     report_prepare(options.report);
-    open_region_locked(false);
     lock_unlock(&counters_lock);
-    modules_see();
+    if (options.region != REGION_OFF) {
+        modules_see(); /* first of all the program: stacks begin when there is a region */
+    }
     lock_lock(&counters_lock);
+    open_region_locked(false);
     publish_now_locked();
     store_relaxed(&probe_growth_at, 16);
     lock_unlock(&counters_lock);

@@ -23,6 +23,7 @@ enum {
     FIRST_FRAMES = 8192,
     FIRST_SITES = 512,
     FIRST_SAMPLES = 2048,
+    COPY_STEP = 64 * 1024,
 };
 
 /* In the order of the file. The first six are backed from the start. */
@@ -60,6 +61,7 @@ static struct {
     size_t bytes;
     size_t offset[PARTS];
     size_t ready[PARTS]; /* bytes of the part that are backed */
+    const uint32_t *fork_mark;
     bool can_grow;
     unsigned sampler_share; /* not 0 once it is laid out */
     uint64_t run_key;       /* first bytes of run_id: signs the mailbox */
@@ -90,10 +92,10 @@ static ALWAYS_INLINE unsigned part_of(enum mp_region_section_id id)
  */
 static unsigned find_sampler_share(void)
 {
-    return options.harden                              ? 256 /* it does not sample */
-           : os_limit_as() != 0                        ? 16
-           : options.sample_bytes == MP_SAMPLING_EXACT ? 1
-                                                       : 4;
+    return options.harden                               ? 256 /* it does not sample */
+           : os_limit_as() != 0 || os_limit_file() != 0 ? 16
+           : options.sample_bytes == MP_SAMPLING_EXACT  ? 1
+                                                        : 4;
 }
 
 static size_t part_count(unsigned i)
@@ -126,6 +128,11 @@ static size_t lay_out(size_t *ret_backed)
     return at;
 }
 
+bool region_is_of_parent(void)
+{
+    return region.fork_mark != NULL && load_relaxed(region.fork_mark) == 0;
+}
+
 /* Back the first `bytes` of a part; false: no room. */
 static bool ensure(unsigned i, size_t bytes)
 {
@@ -153,7 +160,7 @@ static ALWAYS_INLINE void *record(
     unsigned i = part_of(id);
     size_t start = number * parts[i].stride;
 
-    if (region.base == NULL || number + count > part_count(i)
+    if (region.base == NULL || region_is_of_parent() || number + count > part_count(i)
         || !ensure(i, start + count * parts[i].stride)) {
         return NULL;
     }
@@ -451,6 +458,11 @@ bool region_is_of_this_process(void)
     return p != NULL && region.pid == os_pid();
 }
 
+void region_watch_fork(const uint32_t *mark)
+{
+    region.fork_mark = mark;
+}
+
 bool region_is_open(void)
 {
     return region.base != NULL;
@@ -630,6 +642,23 @@ size_t region_bytes(void)
     return region.base != NULL ? region.bytes : 0;
 }
 
+/* Whole records at a time: threads that sample wait for one write at most. */
+static bool copy_in_steps(int fd, unsigned i)
+{
+    size_t step = COPY_STEP / parts[i].stride * parts[i].stride;
+    bool is_done = true;
+
+    for (size_t at = 0; is_done && at < region.ready[i]; at += step) {
+        size_t offset = region.offset[i] + at;
+
+        lock_lock(&profile_lock);
+        is_done = os_write_at(
+            fd, region.base + offset, bits_min(step, region.ready[i] - at), offset);
+        lock_unlock(&profile_lock);
+    }
+    return is_done;
+}
+
 int region_copy(int fd)
 {
     /* Holes stay holes: only what is backed is read, the rest is skipped over. */
@@ -640,8 +669,11 @@ int region_copy(int fd)
         return -EIO;
     }
     for (unsigned i = 0; i < PARTS; i++) {
-        if (!os_write_at(fd, region.base + region.offset[i], region.ready[i],
-                region.offset[i])) {
+        bool is_sampler = parts[i].id >= MP_SECTION_SAMPLING;
+
+        if (is_sampler ? !copy_in_steps(fd, i)
+                       : !os_write_at(fd, region.base + region.offset[i],
+                           region.ready[i], region.offset[i])) {
             return -EIO;
         }
     }

@@ -26,6 +26,13 @@
 bool region_open_locked(bool is_child);
 bool region_is_open(void);
 
+/*
+ * A word that reads 0 in a forked child until the child says otherwise: so long the mapping is
+ * the parent's, and all parts below are NULL. NULL: there is no such word.
+ */
+void region_watch_fork(const uint32_t *mark);
+bool region_is_of_parent(void);
+
 /* Open, and made by this process: not so in a child that shares its memory (vfork). */
 bool region_is_of_this_process(void);
 const char *region_error(void);
@@ -71,7 +78,7 @@ uint64_t region_mailbox(uint64_t *ret_argument);
 size_t region_used_bytes(void); /* backed by memory */
 size_t region_bytes(void);
 
-/* Copy to a file descriptor; a negative errno on failure. Both locks held. */
+/* Copy to a file descriptor; a negative errno on failure. Takes profile_lock now and then. */
 int region_copy(int fd);
 
 /* Guards the tables of the sampler and their parts of the region. */

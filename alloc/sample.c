@@ -40,8 +40,9 @@ static uint64_t wanted = MP_SAMPLING_OFF;
 static uint64_t doublings;
 static uint64_t changes;
 static bool is_started;
-static bool is_set;      /* by the program or a tool: the option counts no more */
-static uint64_t cost_ns; /* relaxed atomic */
+static bool has_noticed_fork; /* and publish.c did not yet */
+static bool is_set;           /* by the program or a tool: the option counts no more */
+static uint64_t cost_ns;      /* relaxed atomic */
 
 static struct {
     uint32_t looked_ms;
@@ -69,6 +70,19 @@ struct huge_sample {
 static struct huge_sample *huge_samples[HUGE_BUCKETS];
 static struct huge_sample *huge_unused;
 static size_t huge_count; /* atomic */
+
+/*
+ * A child by clone that ran no handlers may have the lock from a thread that is not there. Its
+ * first tick makes a child of it (publish.c); until then this has to do.
+ */
+static void enter(void)
+{
+    if (UNLIKELY(region_is_of_parent()) && !has_noticed_fork) {
+        sample_after_fork_in_child();
+        has_noticed_fork = true;
+    }
+    lock_lock(&profile_lock);
+}
 
 /* ---- what readers see ---- */
 
@@ -135,7 +149,7 @@ static NOINLINE void capture(struct capture *c)
 
     c->start_ns = os_monotonic_ns();
     c->stack.count = unwind_here(c->stack.pcs, UNWIND_MOST, &c->stack.info);
-    if (t->thread_id == 0) {
+    if (t->thread_id == 0 && !os_is_sandboxed()) {
         t->thread_id = os_thread_id();
     }
     c->thread_id = t->thread_id;
@@ -235,15 +249,17 @@ static NOINLINE void *sample_small(struct mp_component *c, unsigned cls, size_t 
     void *p = NULL;
 
     capture(&here);
-    lock_lock(&profile_lock);
+    enter();
     if (r == load_relaxed(&interval) && is_started) {
         struct site_key key = key_locked(&here, c, cls);
         struct sampled s = sampled_of(&here, sizeclass_bytes(cls), size, r);
-        uint32_t record = sites_allocated_locked(find_site_locked(&key), &s);
+        uint32_t record = sites_reserve_locked();
 
         p = record != 0 ? pool_alloc_locked(c, cls, record) : NULL;
-        if (p == NULL && record != 0) {
-            sites_freed_locked(record, here.start_ns);
+        if (p != NULL) {
+            sites_allocated_locked(record, find_site_locked(&key), &s);
+        } else if (record != 0) {
+            sites_unreserve_locked(record);
         }
         describe_locked();
     }
@@ -285,7 +301,7 @@ bool sample_try_free(struct span *s, void *p)
     uint32_t record = 0;
     unsigned cls;
 
-    lock_lock(&profile_lock);
+    enter();
     if (load_relaxed(&s->kind) == SPAN_SAMPLED) {
         record = pool_find_locked(s, p, &cls);
     }
@@ -304,7 +320,7 @@ bool sample_find(const struct span *s, const void *p, size_t *ret_bytes)
     bool is_found = false;
     unsigned cls;
 
-    lock_lock(&profile_lock);
+    enter();
     if (load_relaxed(&s->kind) == SPAN_SAMPLED && pool_find_locked(s, p, &cls) != 0) {
         *ret_bytes = sizeclass_bytes(cls);
         is_found = true;
@@ -325,7 +341,7 @@ void sample_resized(const struct span *s, const void *p, size_t size)
     uint32_t record = 0;
     unsigned cls;
 
-    lock_lock(&profile_lock);
+    enter();
     if (load_relaxed(&s->kind) == SPAN_SAMPLED) {
         record = pool_find_locked(s, p, &cls);
     }
@@ -377,20 +393,20 @@ static NOINLINE void sample_it(
     bool is_noted = false;
 
     capture(&here);
-    lock_lock(&profile_lock);
+    enter();
     if (r == load_relaxed(&interval) && is_started) {
         struct site_key key = key_locked(&here, c, sizeclass_of_large(bytes));
         struct sampled s = sampled_of(&here, bytes, size, r);
-        uint32_t record = sites_allocated_locked(find_site_locked(&key), &s);
+        uint32_t record = sites_reserve_locked();
 
-        if (record != 0 && span != NULL) {
-            span->sample = record;
-            is_noted = true;
+        is_noted = record != 0 && (span != NULL || put_huge_locked(p, record));
+        if (is_noted) {
+            sites_allocated_locked(record, find_site_locked(&key), &s);
         } else if (record != 0) {
-            is_noted = put_huge_locked(p, record);
+            sites_unreserve_locked(record);
         }
-        if (record != 0 && !is_noted) {
-            sites_freed_locked(record, here.start_ns);
+        if (is_noted && span != NULL) {
+            span->sample = record;
         }
         describe_locked();
     }
@@ -429,7 +445,7 @@ void sample_drop(uint32_t record)
         return;
     }
     start_ns = os_monotonic_ns();
-    lock_lock(&profile_lock);
+    enter();
     sites_freed_locked(record, start_ns);
     describe_locked();
     lock_unlock(&profile_lock);
@@ -438,11 +454,17 @@ void sample_drop(uint32_t record)
 
 void sample_drop_large(struct span *s)
 {
-    uint32_t record;
+    uint32_t record = 0;
 
-    lock_lock(&profile_lock);
-    record = (uint32_t)s->sample; /* of two that free it, one gets it */
-    s->sample = 0;
+    enter();
+    /*
+     * Of two that free it, wrongly, one gets it. What the other finds may be another use of the
+     * entry.
+     */
+    if (load_relaxed(&s->kind) == SPAN_LARGE && sites_is_live_locked(s->sample)) {
+        record = (uint32_t)s->sample;
+        s->sample = 0;
+    }
     lock_unlock(&profile_lock);
     if (record != 0) {
         usdt_free(span_address(s));
@@ -453,7 +475,7 @@ void sample_drop_large(struct span *s)
 void sample_resized_large(const struct span *s, size_t size)
 {
     if (s->sample != 0) {
-        lock_lock(&profile_lock);
+        enter();
         resize_locked((uint32_t)s->sample, size);
         lock_unlock(&profile_lock);
     }
@@ -467,7 +489,7 @@ uint32_t sample_take_huge(const void *p)
     if (load_relaxed(&huge_count) == 0) {
         return 0;
     }
-    lock_lock(&profile_lock);
+    enter();
     while (*at != NULL && (*at)->block != p) {
         at = &(*at)->next;
     }
@@ -488,8 +510,11 @@ uint32_t sample_take_huge(const void *p)
 void sample_put_huge(const void *p, uint32_t record)
 {
     if (record != 0) {
-        lock_lock(&profile_lock);
-        put_huge_locked(p, record); /* the entry that it had is unused */
+        enter();
+        if (!put_huge_locked(
+                p, record)) { /* another thread took the entry that it had */
+            sites_freed_locked(record, os_monotonic_ns());
+        }
         tell_of_alloc(p, sites_record_locked(record)->bytes,
             sites_record_locked(record)->interval);
         lock_unlock(&profile_lock);
@@ -499,7 +524,7 @@ void sample_put_huge(const void *p, uint32_t record)
 void sample_resized_huge(const void *p, uint32_t record, size_t size)
 {
     if (record != 0) {
-        lock_lock(&profile_lock);
+        enter();
         resize_locked(record, size);
         put_huge_locked(p, record); /* the entry that it had is unused */
         lock_unlock(&profile_lock);
@@ -515,15 +540,11 @@ static void begin_period(uint32_t now_ms, uint64_t cpu_ns, uint64_t cost)
     governor.since_cost_ns = cost;
 }
 
-/* The first, when nothing was sampled yet, is no change. */
 static void set_interval_locked(uint64_t r)
 {
-    struct mp_region_sampling now = {0};
-
     if (r != interval) {
         store_relaxed(&interval, r);
-        sites_describe_locked(&now);
-        changes += now.allocated_total != 0;
+        changes++;
         store_release(&sample_epoch, sample_epoch + 1);
     }
 }
@@ -543,6 +564,8 @@ static void follow_wanted_locked(void)
 {
     set_cap_locked();
     set_interval_locked(is_started ? wanted : MP_SAMPLING_OFF);
+    governor.cpu_ns = os_cpu_ns();
+    governor.cost_ns = load_relaxed(&cost_ns);
     governor.debt_ns = 0;
     begin_period(os_coarse_ms(), governor.cpu_ns, governor.cost_ns);
     describe_locked();
@@ -550,6 +573,8 @@ static void follow_wanted_locked(void)
 
 void sample_start_locked(void)
 {
+    bool is_first = !is_started;
+
     is_started = true;
     if (!is_set) {
         wanted = options.sample_bytes;
@@ -558,9 +583,8 @@ void sample_start_locked(void)
         wanted = MP_SAMPLING_OFF;
     }
     sites_set_clock_locked(os_realtime_ns(), os_monotonic_ns());
-    governor.cpu_ns = os_cpu_ns();
-    governor.cost_ns = load_relaxed(&cost_ns);
     follow_wanted_locked();
+    changes -= is_first && changes > 0; /* what it begins with is no change */
     modules_write_all_locked();
     names_write_all_locked();
     stacks_write_all_locked();
@@ -578,7 +602,7 @@ int sample_set_interval(uint64_t interval_bytes)
     if (!CONFIG_PROFILE || !CONFIG_UNWIND || track_all) {
         return -ENOSYS;
     }
-    lock_lock(&profile_lock);
+    enter();
     wanted = r;
     is_set = true;
     follow_wanted_locked();
@@ -596,7 +620,7 @@ void sample_set_operation(const char *name)
     if (thread_local_state.thread == NULL && thread_install_heap() == NULL) {
         return;
     }
-    lock_lock(&profile_lock);
+    enter();
     thread_local_state.thread->operation = names_intern_locked(name);
     lock_unlock(&profile_lock);
 }
@@ -625,7 +649,7 @@ static void govern_locked(uint32_t now_ms)
         set_interval_locked(2 * interval);
         governor.debt_ns = 0;
         begin_period(now_ms, cpu_ns, cost);
-    } else if (now_ms - governor.since_ms >= RECOVER_MS) {
+    } else if ((int32_t)(now_ms - governor.since_ms) >= RECOVER_MS) {
         if (interval > wanted
             && (cost - governor.since_cost_ns) * COST_SHARE * 4
                    < cpu_ns - governor.since_cpu_ns) {
@@ -637,10 +661,10 @@ static void govern_locked(uint32_t now_ms)
 
 void sample_tick(uint32_t now_ms)
 {
-    if (!is_started || now_ms - governor.looked_ms < GOVERN_MS) {
+    if (!is_started || (int32_t)(now_ms - governor.looked_ms) < GOVERN_MS) {
         return;
     }
-    lock_lock(&profile_lock);
+    enter();
     governor.looked_ms = now_ms;
     sites_set_clock_locked(os_realtime_ns(), os_monotonic_ns());
     if (interval != MP_SAMPLING_OFF && interval != MP_SAMPLING_EXACT
@@ -654,7 +678,7 @@ void sample_tick(uint32_t now_ms)
 
 void sample_publish(void)
 {
-    lock_lock(&profile_lock);
+    enter();
     describe_locked();
     lock_unlock(&profile_lock);
 }
@@ -663,11 +687,16 @@ void sample_after_fork_in_child(void)
 {
     struct thread *t = thread_local_state.thread;
 
-    lock_reset(
-        &profile_lock); /* a raw clone's child may have it from a thread that is lost */
+    if (!has_noticed_fork) {
+        lock_reset(&profile_lock); /* a thread that is lost may have had it */
+    }
+    has_noticed_fork = false;
+    governor.cpu_ns = os_cpu_ns(); /* of this process: it began anew */
+    governor.cost_ns = load_relaxed(&cost_ns);
+    governor.debt_ns = 0;
     if (t != NULL) {
         t->thread_id = 0;
     }
-    store_relaxed(
+    store_release(
         &sample_epoch, sample_epoch + 1); /* other numbers than the parent's */
 }

@@ -96,7 +96,6 @@ static void write_record(size_t number, bool is_live)
     };
 
     if (out == NULL) {
-        total.unlisted += is_live;
         return;
     }
     sample.seq = load_relaxed(&out->seq) & ~(uint64_t)1; /* whatever is there will do */
@@ -163,7 +162,7 @@ static bool has_room(void)
     struct mp_region_site **chunk = &site_chunks[site_count >> SITE_SHIFT];
 
     if (site_count >= MP_REGION_SITES_MAX
-        || (region_is_open() && site_count >= region_room(MP_SECTION_SITES))) {
+        || (region_is_open() && region_site(site_count) == NULL)) {
         return false; /* nobody would see it: (overflow) is seen */
     }
     if (2 * site_count >= slot_count && !grow()
@@ -324,23 +323,49 @@ static bool has_overflow(void)
     return site_chunks[0] != NULL;
 }
 
-uint32_t sites_allocated_locked(uint32_t site, const struct sampled *s)
+uint32_t sites_reserve_locked(void)
 {
     uint32_t number = has_overflow() ? take_record() : 0;
-    struct record *r;
 
     if (number == 0) {
         total.refused++;
-        return 0;
+    } else {
+        record_of(number)->site = FREE;
     }
-    r = record_of(number);
+    return number;
+}
+
+static void put_record(uint32_t number)
+{
+    struct record *r = record_of(number);
+
+    r->site = FREE;
+    r->next_free = first_free;
+    first_free = number;
+}
+
+void sites_unreserve_locked(uint32_t number)
+{
+    total.refused++;
+    put_record(number);
+}
+
+void sites_allocated_locked(uint32_t number, uint32_t site, const struct sampled *s)
+{
+    struct record *r = record_of(number);
+
     r->sampled = *s;
     r->site = site;
     total.allocated++;
-    add_allocated(site_of(r->site), s);
-    write_site_part(r->site, offsetof(struct mp_region_site, lifetimes));
+    add_allocated(site_of(site), s);
+    write_site_part(site, offsetof(struct mp_region_site, lifetimes));
     write_record(number, true);
-    return number;
+    total.unlisted += region_is_open() && region_sample(number - 1) == NULL;
+}
+
+bool sites_is_live_locked(size_t number)
+{
+    return number != 0 && number < record_count && record_of(number)->site != FREE;
 }
 
 void sites_freed_locked(uint32_t number, uint64_t now_ns)

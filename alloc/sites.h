@@ -37,11 +37,14 @@ struct sampled {
 /* The site of that key, made if need be; when there is no room, (overflow), which is 0. */
 uint32_t sites_find_locked(const struct site_key *key);
 
-/*
- * Count it at that site and keep a record of it. Its number, never 0; 0: no room for a record,
- * nothing was counted.
- */
-uint32_t sites_allocated_locked(uint32_t site, const struct sampled *s);
+/* A record for a sample, never 0; 0: no room, which is counted. */
+uint32_t sites_reserve_locked(void);
+
+/* What it is for was not to be had. */
+void sites_unreserve_locked(uint32_t record);
+
+/* Count a sample at that site, and keep it as that record. */
+void sites_allocated_locked(uint32_t record, uint32_t site, const struct sampled *s);
 
 /* The block of that record is freed; the number may be given to another one. */
 void sites_freed_locked(uint32_t record, uint64_t now_ns);
@@ -50,6 +53,9 @@ void sites_freed_locked(uint32_t record, uint64_t now_ns);
 void sites_resized_locked(uint32_t record, uint64_t requested);
 
 const struct sampled *sites_record_locked(uint32_t record);
+
+/* Whether it is the record of a live sample. */
+bool sites_is_live_locked(size_t record);
 
 /* Below site_count of sites_describe_locked; NULL: there is none yet. */
 const struct mp_region_site *sites_site_locked(size_t number);

@@ -84,7 +84,7 @@ static bool has_room(void)
     struct mp_region_frame **chunk = &chunks[count >> CHUNK_SHIFT];
 
     if (count >= MP_REGION_FRAMES_MAX
-        || (region_is_open() && count >= region_room(MP_SECTION_FRAMES))) {
+        || (region_is_open() && region_frame(count) == NULL)) {
         return false;
     }
     if (2 * count >= slot_count && !grow()

@@ -61,7 +61,8 @@ extern void *__libc_stack_end __attribute__((weak));
  */
 static uintptr_t find_own_end(void)
 {
-    if (os_is_first_thread()) {
+    /* In a sandbox nothing is asked: of the first thread what is not known stays so. */
+    if (!os_is_sandboxed() && os_is_first_thread()) {
         return &__libc_stack_end != NULL ? (uintptr_t)__libc_stack_end : 0;
     }
     return bits_round_down(thread_pointer(), WORD);
@@ -69,6 +70,9 @@ static uintptr_t find_own_end(void)
 
 static bool are_readable(uintptr_t from, uintptr_t to)
 {
+    if (os_is_sandboxed()) {
+        return false; /* to ask the kernel may be forbidden, at the price of the process */
+    }
     for (uintptr_t page = bits_round_down(from, PAGE); page < to; page += PAGE) {
         if (!os_is_readable((const void *)page)) {
             return false;

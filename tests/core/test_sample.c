@@ -328,6 +328,7 @@ Test(sample, cap_on_memory_holds_and_is_told)
     }
     sums = sum_up();
     cr_assert_gt(sums.sampling.samples_refused_total, 0);
+    cr_assert_eq(sums.freed_samples, 0, "nothing was freed");
     lock_lock(&profile_lock);
     cr_assert_leq(own_bytes_locked(), 1 << 20);
     lock_unlock(&profile_lock);
@@ -362,6 +363,72 @@ Test(sample, interval_can_change_at_any_time)
     cr_assert_eq(sample_set_interval(SAMPLE_MOST + 1), -EINVAL);
     cr_assert_eq(sample_set_interval(0), -EINVAL);
     cr_assert_eq(sample_set_interval(SAMPLE_MOST), 0);
+}
+
+/* Threads that drew a long gap while nothing was sampled hear of it when that changes. */
+Test(sample, large_blocks_follow_a_change_of_the_interval)
+{
+    void *p;
+
+    begin(MP_SAMPLING_OFF);
+    malloc_free(malloc_alloc(NULL, 100000));
+    cr_assert_eq(sample_set_interval(1), 0);
+    p = malloc_alloc(NULL, 100000);
+    cr_assert(is_sampled(p));
+    malloc_free(p);
+    expect_nothing_lives();
+}
+
+/*
+ * Blocks that were on a list and go back unused were no allocations: the next ones are sampled
+ * no more often for them.
+ */
+Test(sample, lists_that_go_back_leave_the_chance_as_it_was)
+{
+    enum { BURSTS = 4000 };
+    unsigned first_sampled = 0;
+
+    begin(65536);
+    for (unsigned i = 0; i < BURSTS; i++) {
+        void *blocks[41];
+
+        for (unsigned b = 0; b < 41; b++) {
+            blocks[b] = malloc_fast(48);
+        }
+        first_sampled += is_sampled(blocks[0]);
+        for (unsigned b = 0; b < 41; b++) {
+            malloc_free(blocks[b]);
+        }
+        malloc_trim_all();
+    }
+    /* 4,000 times 48 / 65,536 is 2.9; one of 12 million runs has 16 or more. */
+    cr_assert_lt(first_sampled, 16);
+    expect_nothing_lives();
+}
+
+static void *calloc_large(void *arg)
+{
+    unsigned *sampled = arg;
+
+    thread_enter(component_intern("no/heap/yet"));
+    for (unsigned i = 0; i < 10; i++) {
+        void *p = malloc_zeroed(NULL, 1, 100000);
+
+        *sampled += is_sampled(p);
+        malloc_free(p);
+    }
+    return NULL;
+}
+
+Test(sample, large_blocks_of_threads_without_a_heap)
+{
+    unsigned sampled = 0;
+    pthread_t other;
+
+    begin(MP_SAMPLING_EXACT);
+    pthread_create(&other, NULL, calloc_large, &sampled);
+    pthread_join(other, NULL);
+    cr_assert_eq(sampled, 10);
 }
 
 Test(sample, lifetimes_and_operations)
