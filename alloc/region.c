@@ -404,7 +404,7 @@ static bool map_region(int fd, size_t bytes)
 bool region_open_locked(bool is_child)
 {
     size_t backed = 0;
-    size_t bytes = lay_out(&backed);
+    size_t bytes;
     uint64_t ticks;
     int fd;
 
@@ -419,6 +419,7 @@ bool region_open_locked(bool is_child)
     }
     region.is_file = false;
     region.error = 0;
+    bytes = lay_out(&backed);
     ticks = start_ticks();
     fd = options.region == REGION_FILE ? create_in_directory(ticks, bytes, backed) : -1;
     if (fd < 0) { /* wanted so, or there is no place for files */

@@ -564,8 +564,6 @@ static void follow_wanted_locked(void)
 {
     set_cap_locked();
     set_interval_locked(is_started ? wanted : MP_SAMPLING_OFF);
-    governor.cpu_ns = os_cpu_ns();
-    governor.cost_ns = load_relaxed(&cost_ns);
     governor.debt_ns = 0;
     begin_period(os_coarse_ms(), governor.cpu_ns, governor.cost_ns);
     describe_locked();
@@ -691,7 +689,7 @@ void sample_after_fork_in_child(void)
         lock_reset(&profile_lock); /* a thread that is lost may have had it */
     }
     has_noticed_fork = false;
-    governor.cpu_ns = os_cpu_ns(); /* of this process: it began anew */
+    governor.cpu_ns = 0; /* this process began anew */
     governor.cost_ns = load_relaxed(&cost_ns);
     governor.debt_ns = 0;
     if (t != NULL) {

@@ -10,7 +10,8 @@ enum {
     CHUNK_SHIFT = 8,
     CHUNK = 1 << CHUNK_SHIFT,
     SLOTS_FIRST = 1024,
-    RECENT = 4096, /* stacks that are found without a look at their frames */
+    RECENT = 1024, /* stacks that are found without a look at their frames, at first */
+    RECENT_MOST = 8192,
 };
 
 struct recent {
@@ -22,7 +23,9 @@ static struct mp_region_frame *chunks[MP_REGION_FRAMES_MAX / CHUNK];
 static size_t count = 1;
 static uint32_t *slots; /* open addressing, a power of two; 0: empty */
 static size_t slot_count;
-static struct recent *recent;
+static struct recent *recent; /* by hash */
+static size_t recent_count;   /* a power of two */
+static size_t recent_misses;  /* since it grew */
 static uint64_t refused;
 
 static struct mp_region_frame *frame_of(size_t number)
@@ -149,19 +152,34 @@ static uint32_t intern_frames(const struct stack *s)
     return number;
 }
 
+/* Twice as many when they are missed often: most programs have few stacks. */
+static void grow_recent(void)
+{
+    size_t wanted = recent_count == 0 ? RECENT : 2 * recent_count;
+    struct recent *more = own_alloc_locked(wanted * sizeof(*more));
+
+    recent_misses = 0;
+    if (more != NULL) {
+        recent = more;
+        recent_count = wanted;
+    }
+}
+
 uint32_t stacks_intern_locked(const struct stack *s)
 {
     uint64_t hash = hash_of(s);
     struct recent *r;
 
-    if (recent == NULL) {
-        recent = own_alloc_locked(RECENT * sizeof(*recent));
+    if (recent_count == 0
+        || (recent_misses >= 4 * recent_count && recent_count < RECENT_MOST)) {
+        grow_recent();
     }
-    if (recent == NULL) {
+    if (recent_count == 0) {
         return intern_frames(s);
     }
-    r = &recent[hash >> 40 & (RECENT - 1)];
+    r = &recent[hash >> 40 & (recent_count - 1)];
     if (r->hash != hash) {
+        recent_misses++;
         r->number = intern_frames(s);
         r->hash = hash;
     }

@@ -13,7 +13,7 @@
 enum {
     WORD = sizeof(uintptr_t),
     PAGE = 4096, /* the least that kernels protect: larger pages are tested in parts */
-    SLOT_BITS = 13,
+    SLOT_BITS = 12,
     WAYS = 4,
     OWN_STACK_MOST = 16 << 20, /* of a stack that is tested once for all */
     GUESS_MOST = 1 << 20,      /* bytes of a frame that nothing is known of */

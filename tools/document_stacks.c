@@ -40,6 +40,7 @@ void document_add_sampling(json_t *d, const mp_image_t *image)
     SET(o, g, frames_refused_total);
     SET(o, g, sites_refused_total);
     SET(o, g, samples_refused_total);
+    SET(o, g, samples_unlisted_total);
     SET(o, g, names_refused_total);
     document_set(o, "peak_time",
         g->peak_ns == 0 ? json_null() : json_string(format_rfc3339(g->peak_ns).text));

@@ -302,7 +302,8 @@ static void put_losses(const struct report *r)
         {g->stacks_lost_total, "stacks whose first frames were not found"},
         {g->frames_refused_total, "stacks cut for want of room"},
         {g->sites_refused_total, "samples in (overflow)"},
-        {g->samples_refused_total, "samples not listed"},
+        {g->samples_refused_total, "samples without memory"},
+        {g->samples_unlisted_total, "samples not listed one by one"},
         {g->names_refused_total, "names without room"},
         {g->doublings_total, "times the interval was doubled to save time"}};
     const char *before = "  ";
