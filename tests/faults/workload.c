@@ -552,6 +552,8 @@ int main(int argc, char **argv)
         test_write(line, (size_t)n);
     }
     CHECK(space <= after.mapped_bytes - before.mapped_bytes + 4 * MIB);
-    CHECK(resident <= (argc > 2 ? 32 : 4) * (size_t)MIB || (ptrdiff_t)resident < 0);
+    /* With the tables of the sampler, which stay. */
+    CHECK(resident <= (argc > 2 ? 32 : 4) * (size_t)MIB + MIB / 2
+          || (ptrdiff_t)resident < 0);
     return 0;
 }
