@@ -1,4 +1,4 @@
-"""check_options - the table of options in README.md says what include/mpalloc/options.def says"""
+"""check_options - the table of options in alloc/README.md says what include/mpalloc/options.def says"""
 import pathlib
 import re
 import sys
@@ -17,13 +17,13 @@ def from_table(text):
 
 
 table = dict(from_table((ROOT / "include/mpalloc/options.def").read_text()))
-readme = {row[0]: row[1:] for row in ROW.findall((ROOT / "README.md").read_text())}
+readme = {row[0]: row[1:] for row in ROW.findall((ROOT / "alloc/README.md").read_text())}
 problems = []
 for name in sorted(table.keys() | readme.keys()):
     if table.get(name) != readme.get(name):
         row = table.get(name)
         shown = f"| `MPALLOC_{name}` | " + " | ".join(row) + " |" if row else "no such option"
-        problems.append(f"README.md about MPALLOC_{name} should say: {shown}")
+        problems.append(f"alloc/README.md about MPALLOC_{name} should say: {shown}")
 for line in problems:
     print(line)
 print(f"check_options: {len(table)} options, {len(problems) or 'no'} problems")
