@@ -22,6 +22,7 @@ enum {
         100, /* 1 / share of the time may go into sampling; a quarter is cheap */
     BURST_NS = 2000000,    /* so much may be spent in advance: first samples are dear */
     COST_MOST_NS = 100000, /* of one sample: what is more, another thread had */
+    COST_TURN = 31,        /* odd: malloc and free alternate */
     HUGE_BUCKETS = 64,
 };
 
@@ -46,12 +47,7 @@ static struct {
     uint64_t since_cost_ns;
 } governor;
 
-/* The numbers that the region said last. */
-static struct {
-    uint64_t frames;
-    uint64_t names;
-    uint64_t sites;
-} told;
+static uint64_t told; /* what news_locked was when the region was written last */
 
 /* Huge blocks that are sampled. */
 struct huge_sample {
@@ -64,6 +60,11 @@ static struct huge_sample *huge_unused;
 static size_t huge_count; /* atomic */
 
 /* ---- what readers see ---- */
+
+static uint64_t news_locked(void)
+{
+    return stacks_count_locked() + names_count_locked() + sites_news_locked();
+}
 
 static void describe_locked(void)
 {
@@ -88,11 +89,27 @@ static void describe_locked(void)
         return;
     }
     sites_describe_locked(&s);
-    told.frames = s.frame_count;
-    told.names = s.name_count;
-    told.sites = s.site_count;
+    told = news_locked();
     s.seq = load_relaxed(&out->seq) & ~(uint64_t)1;
     region_publish(&out->seq, &s.seq, sizeof(s));
+}
+
+/* What is not news can wait for the next tick. */
+static void tell_locked(void)
+{
+    if (news_locked() != told) {
+        describe_locked();
+    }
+}
+
+/* Where all is sampled, sums that are not news are left to ticks. */
+static void tell_of_sample_locked(void)
+{
+    if (interval == MP_SAMPLING_EXACT) {
+        tell_locked();
+    } else {
+        describe_locked();
+    }
 }
 
 /* ---- who and where ---- */
@@ -157,13 +174,8 @@ static struct site_key key_locked(
 static uint32_t find_site_locked(const struct site_key *key)
 {
     uint32_t site = sites_find_locked(key);
-    struct mp_region_sampling now = {0};
 
-    sites_describe_locked(&now);
-    if (stacks_count_locked() != told.frames || names_count_locked() != told.names
-        || now.site_count != told.sites) {
-        describe_locked();
-    }
+    tell_locked();
     return site;
 }
 
@@ -179,10 +191,24 @@ static struct sampled sampled_of(
     };
 }
 
-/* At the end, without locks: where all is sampled no other slow path may be passed. */
+/*
+ * At the end, without locks: where all is sampled no other slow path may be passed, and the
+ * clock is a good part of the cost; there nothing is governed, and one in COST_TURN stands for
+ * all.
+ */
 static void end(uint64_t start_ns)
 {
-    add_relaxed(&cost_ns, bits_min(os_monotonic_ns() - start_ns, COST_MOST_NS));
+    static uint32_t turn; /* relaxed atomic; some may be lost */
+    uint64_t times = 1;
+
+    if (load_relaxed(&interval) == MP_SAMPLING_EXACT) {
+        store_relaxed(&turn, load_relaxed(&turn) + 1);
+        times = load_relaxed(&turn) % COST_TURN == 0 ? COST_TURN : 0;
+    }
+    if (times != 0) {
+        add_relaxed(
+            &cost_ns, times * bits_min(os_monotonic_ns() - start_ns, COST_MOST_NS));
+    }
     probe_tick(os_coarse_ms());
 }
 
@@ -229,7 +255,7 @@ static NOINLINE void *sample_small(struct mp_component *c, unsigned cls, size_t 
         if (p == NULL && record != 0) {
             sites_freed_locked(record, here.start_ns);
         }
-        describe_locked();
+        tell_of_sample_locked();
     }
     lock_unlock(&profile_lock);
     end(here.start_ns);
@@ -367,7 +393,7 @@ static NOINLINE void sample_it(
         } else if (record != 0 && !put_huge_locked(p, record)) {
             sites_freed_locked(record, here.start_ns);
         }
-        describe_locked();
+        tell_of_sample_locked();
     }
     lock_unlock(&profile_lock);
     end(here.start_ns);
@@ -403,7 +429,7 @@ void sample_drop(uint32_t record)
     start_ns = os_monotonic_ns();
     lock_lock(&profile_lock);
     sites_freed_locked(record, start_ns);
-    describe_locked();
+    tell_of_sample_locked();
     lock_unlock(&profile_lock);
     end(start_ns);
 }

@@ -429,6 +429,11 @@ void sites_describe_locked(struct mp_region_sampling *ret)
     ret->peak_bytes = peak_bytes;
 }
 
+uint64_t sites_news_locked(void)
+{
+    return site_count + record_count + peak_number;
+}
+
 void sites_write_all_locked(void)
 {
     for (size_t i = 0; site_chunks[0] != NULL && i < site_count; i++) {
