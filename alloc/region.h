@@ -59,9 +59,16 @@ struct mp_region_sample *region_sample(size_t i);
 struct mp_region_name *region_name(size_t i);
 /*
  * Write a record that is a sequence lock: the first word of both is its number, which was even
- * in the last one written; it is two more in `out` afterwards.
+ * in the last one written; it is two more in `out` afterwards. Behind the first `bytes` the
+ * word of that number alone, 0: none.
  */
-void region_publish(uint64_t *out, const uint64_t *from, size_t bytes);
+void region_publish_with(
+    uint64_t *out, const uint64_t *from, size_t bytes, size_t word);
+
+static inline void region_publish(uint64_t *out, const uint64_t *from, size_t bytes)
+{
+    region_publish_with(out, from, bytes, 0);
+}
 
 /* Records that a section has room for; 0 without a region. */
 size_t region_room(enum mp_region_section_id id);

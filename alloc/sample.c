@@ -23,6 +23,7 @@ enum {
         100, /* 1 / share of the time may go into sampling; a quarter is cheap */
     BURST_NS = 2000000,    /* so much may be spent in advance: first samples are dear */
     COST_MOST_NS = 100000, /* of one sample: what is more, another thread had */
+    COST_TURN = 31,        /* odd: malloc and free alternate */
     HUGE_BUCKETS = 64,
 };
 
@@ -54,12 +55,7 @@ static struct {
     uint64_t since_cost_ns;
 } governor;
 
-/* The numbers that the region said last. */
-static struct {
-    uint64_t frames;
-    uint64_t names;
-    uint64_t sites;
-} told;
+static uint64_t told; /* what news_locked was when the region was written last */
 
 /* Huge blocks that are sampled. */
 struct huge_sample {
@@ -86,6 +82,11 @@ static void enter(void)
 
 /* ---- what readers see ---- */
 
+static uint64_t news_locked(void)
+{
+    return stacks_count_locked() + names_count_locked() + sites_news_locked();
+}
+
 static void describe_locked(void)
 {
     struct mp_region_sampling *out = region_sampling();
@@ -109,15 +110,31 @@ static void describe_locked(void)
         return;
     }
     sites_describe_locked(&s);
-    told.frames = s.frame_count;
-    told.names = s.name_count;
-    told.sites = s.site_count;
+    told = news_locked();
     /* Where address space is limited there are fewer rows than there may be. */
     s.frame_count = bits_min(s.frame_count, region_room(MP_SECTION_FRAMES));
     s.site_count = bits_min(s.site_count, region_room(MP_SECTION_SITES));
     s.sample_count = bits_min(s.sample_count, region_room(MP_SECTION_SAMPLES));
     s.seq = load_relaxed(&out->seq) & ~(uint64_t)1;
     region_publish(&out->seq, &s.seq, sizeof(s));
+}
+
+/* What is not news can wait for the next tick. */
+static void tell_locked(void)
+{
+    if (news_locked() != told) {
+        describe_locked();
+    }
+}
+
+/* Where all is sampled, sums that are not news are left to ticks. */
+static void tell_of_sample_locked(void)
+{
+    if (interval == MP_SAMPLING_EXACT) {
+        tell_locked();
+    } else {
+        describe_locked();
+    }
 }
 
 /* ---- who and where ---- */
@@ -182,13 +199,8 @@ static struct site_key key_locked(
 static uint32_t find_site_locked(const struct site_key *key)
 {
     uint32_t site = sites_find_locked(key);
-    struct mp_region_sampling now = {0};
 
-    sites_describe_locked(&now);
-    if (stacks_count_locked() != told.frames || names_count_locked() != told.names
-        || now.site_count != told.sites) {
-        describe_locked();
-    }
+    tell_locked();
     return site;
 }
 
@@ -209,10 +221,24 @@ static void tell_of_alloc(const void *p, size_t bytes, uint64_t r)
     usdt_alloc(p, bytes, 1 / poisson_chance((double)bytes, (double)r));
 }
 
-/* At the end, without locks: where all is sampled no other slow path may be passed. */
+/*
+ * At the end, without locks: where all is sampled no other slow path may be passed, and the
+ * clock is a good part of the cost; there nothing is governed, and one in COST_TURN stands for
+ * all.
+ */
 static void end(uint64_t start_ns)
 {
-    add_relaxed(&cost_ns, bits_min(os_monotonic_ns() - start_ns, COST_MOST_NS));
+    static uint32_t turn; /* relaxed atomic; some may be lost */
+    uint64_t times = 1;
+
+    if (load_relaxed(&interval) == MP_SAMPLING_EXACT) {
+        store_relaxed(&turn, load_relaxed(&turn) + 1);
+        times = load_relaxed(&turn) % COST_TURN == 0 ? COST_TURN : 0;
+    }
+    if (times != 0) {
+        add_relaxed(
+            &cost_ns, times * bits_min(os_monotonic_ns() - start_ns, COST_MOST_NS));
+    }
     probe_tick(os_coarse_ms());
 }
 
@@ -261,7 +287,7 @@ static NOINLINE void *sample_small(struct mp_component *c, unsigned cls, size_t 
         } else if (record != 0) {
             sites_unreserve_locked(record);
         }
-        describe_locked();
+        tell_of_sample_locked();
     }
     lock_unlock(&profile_lock);
     if (p != NULL) {
@@ -408,7 +434,7 @@ static NOINLINE void sample_it(
         if (is_noted && span != NULL) {
             span->sample = record;
         }
-        describe_locked();
+        tell_of_sample_locked();
     }
     lock_unlock(&profile_lock);
     if (is_noted) {
@@ -447,7 +473,7 @@ void sample_drop(uint32_t record)
     start_ns = os_monotonic_ns();
     enter();
     sites_freed_locked(record, start_ns);
-    describe_locked();
+    tell_of_sample_locked();
     lock_unlock(&profile_lock);
     end(start_ns);
 }

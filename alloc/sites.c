@@ -6,6 +6,7 @@
 #include "poisson.h"
 #include "region.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum {
@@ -56,21 +57,36 @@ static struct mp_region_site *site_of(size_t number)
     return &site_chunks[number >> SITE_SHIFT][number & (SITES - 1)];
 }
 
-/* What lies behind the first `bytes` is as it was. */
-static void write_site_part(size_t number, size_t bytes)
+/* Of what lies behind the first `bytes`, only that word changed; 0: nothing. */
+static void write_site_part(size_t number, size_t bytes, size_t word)
 {
     struct mp_region_site *s = site_of(number);
     struct mp_region_site *out = region_site(number);
 
     if (out != NULL) {
-        region_publish(&out->seq, &s->seq, bytes);
+        region_publish_with(&out->seq, &s->seq, bytes, word);
         s->seq += 2;
     }
 }
 
 static void write_site(size_t number)
 {
-    write_site_part(number, sizeof(struct mp_region_site));
+    write_site_part(number, sizeof(struct mp_region_site), 0);
+}
+
+enum { SUMS_BYTES = offsetof(struct mp_region_site, lifetimes) };
+static_assert(SUMS_BYTES % sizeof(uint64_t) == 0, "lifetimes start a word");
+
+static void write_sums(size_t number)
+{
+    write_site_part(number, SUMS_BYTES, 0);
+}
+
+/* And one of its lifetimes. */
+static void write_freed(size_t number, unsigned bucket)
+{
+    write_site_part(number, SUMS_BYTES,
+        SUMS_BYTES / sizeof(uint64_t) + bucket * sizeof(uint32_t) / sizeof(uint64_t));
 }
 
 static struct record *record_of(size_t number)
@@ -225,10 +241,15 @@ struct weight {
 
 static struct weight weight_of(const struct sampled *s)
 {
-    double chance = poisson_chance((double)s->bytes, (double)s->interval);
     double bytes = (double)s->bytes;
-    double variance = (1 - chance) / (chance * chance);
+    double chance;
+    double variance;
 
+    if (s->interval == MP_SAMPLING_EXACT) { /* divisions take long, and it has many */
+        return (struct weight){1, bytes, (double)s->requested, 0, 0};
+    }
+    chance = poisson_chance(bytes, (double)s->interval);
+    variance = (1 - chance) / (chance * chance);
     return (struct weight){
         .blocks = 1 / chance,
         .bytes = bytes / chance,
@@ -262,13 +283,15 @@ static void add_allocated(struct mp_region_site *s, const struct sampled *sample
     }
 }
 
-static void add_freed(
+/* Returns the number of its lifetime. */
+static unsigned add_freed(
     struct mp_region_site *s, const struct sampled *sampled, uint64_t lifetime_ns)
 {
     struct weight w = weight_of(sampled);
     uint64_t us = lifetime_ns / 1000;
     unsigned bucket = us < 2 ? 0 : bits_log2(us);
 
+    bucket = bucket < MP_REGION_LIFETIMES ? bucket : MP_REGION_LIFETIMES - 1;
     remember_peak(s);
     s->freed_samples++;
     s->freed_blocks += w.blocks;
@@ -277,8 +300,9 @@ static void add_freed(
     s->freed_blocks_variance += w.blocks_variance;
     s->freed_bytes_variance += w.bytes_variance;
     s->freed_lifetime_ns += w.blocks * (double)lifetime_ns;
-    s->lifetimes[bits_min(bucket, MP_REGION_LIFETIMES - 1)]++;
+    s->lifetimes[bucket]++;
     live_bytes -= w.bytes;
+    return bucket;
 }
 
 /* ---- samples ---- */
@@ -358,7 +382,7 @@ void sites_allocated_locked(uint32_t number, uint32_t site, const struct sampled
     r->site = site;
     total.allocated++;
     add_allocated(site_of(site), s);
-    write_site_part(site, offsetof(struct mp_region_site, lifetimes));
+    write_sums(site);
     write_record(number, true);
     total.unlisted += region_is_open() && region_sample(number - 1) == NULL;
 }
@@ -372,10 +396,11 @@ void sites_freed_locked(uint32_t number, uint64_t now_ns)
 {
     struct record *r = record_of(number);
     uint64_t born_ns = r->sampled.born_ns;
+    unsigned bucket = add_freed(
+        site_of(r->site), &r->sampled, now_ns > born_ns ? now_ns - born_ns : 0);
 
     total.freed++;
-    add_freed(site_of(r->site), &r->sampled, now_ns > born_ns ? now_ns - born_ns : 0);
-    write_site(r->site);
+    write_freed(r->site, bucket);
     write_record(number, false);
     r->site = FREE;
     r->next_free = first_free;
@@ -397,7 +422,7 @@ void sites_resized_locked(uint32_t number, uint64_t requested)
         s->freed_requested -= weight * more;
     }
     r->sampled.requested = requested;
-    write_site_part(r->site, offsetof(struct mp_region_site, lifetimes));
+    write_sums(r->site);
     write_record(number, true);
 }
 
@@ -428,6 +453,11 @@ void sites_describe_locked(struct mp_region_sampling *ret)
     ret->peak_number = peak_number;
     ret->peak_ns = peak_ns;
     ret->peak_bytes = peak_bytes;
+}
+
+uint64_t sites_news_locked(void)
+{
+    return site_count + record_count + peak_number;
 }
 
 void sites_write_all_locked(void)

@@ -66,6 +66,9 @@ void sites_set_clock_locked(uint64_t realtime_ns, uint64_t monotonic_ns);
 /* Fill what is known here of it. */
 void sites_describe_locked(struct mp_region_sampling *ret);
 
+/* Rises when readers must be told: of a site or a record with a new number, of a new peak. */
+uint64_t sites_news_locked(void);
+
 /* To a region that is new. */
 void sites_write_all_locked(void);
 

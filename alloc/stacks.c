@@ -121,12 +121,16 @@ static uint32_t intern_frame(const struct mp_region_frame *f)
 static uint64_t hash_of(const struct stack *s)
 {
     uint64_t hash = mix(s->count, unwind_table_generation());
+    uint64_t odd = 0; /* two at a time: each waits for the product before it */
+    size_t i;
 
-    for (size_t i = 0; i < s->count; i++) {
+    for (i = 0; i + 1 < s->count; i += 2) {
         hash = mix(hash, s->pcs[i]);
+        odd = mix(odd, s->pcs[i + 1]);
     }
-    for (size_t i = 0; i < sizeof(s->info.is_exact) / sizeof(s->info.is_exact[0]);
-         i++) {
+    hash = mix(hash, i < s->count ? s->pcs[i] : 0);
+    hash = mix(hash, odd);
+    for (i = 0; i < sizeof(s->info.is_exact) / sizeof(s->info.is_exact[0]); i++) {
         hash = mix(hash, s->info.is_exact[i]);
     }
     return hash | 1;
