@@ -466,7 +466,7 @@ void region_watch_fork(const uint32_t *mark)
 
 bool region_is_open(void)
 {
-    return region.base != NULL;
+    return region.base != NULL && !region_is_of_parent();
 }
 
 const char *region_error(void)
