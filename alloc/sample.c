@@ -160,7 +160,7 @@ static void ask_for_name(struct capture *c, struct thread *t)
     c->has_name = os_thread_name(c->name, sizeof(c->name));
 }
 
-static NOINLINE void capture(struct capture *c)
+static NOINLINE void sample_capture(struct capture *c)
 {
     struct thread *t = thread_local_state.thread;
 
@@ -274,7 +274,7 @@ static NOINLINE void *sample_small(struct mp_component *c, unsigned cls, size_t 
     struct capture here;
     void *p = NULL;
 
-    capture(&here);
+    sample_capture(&here);
     enter();
     if (r == load_relaxed(&interval) && is_started) {
         struct site_key key = key_locked(&here, c, cls);
@@ -418,7 +418,7 @@ static NOINLINE void sample_it(
     struct capture here;
     bool is_noted = false;
 
-    capture(&here);
+    sample_capture(&here);
     enter();
     if (r == load_relaxed(&interval) && is_started) {
         struct site_key key = key_locked(&here, c, sizeclass_of_large(bytes));
