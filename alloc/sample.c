@@ -165,7 +165,7 @@ static NOINLINE void sample_capture(struct capture *c)
     struct thread *t = thread_local_state.thread;
 
     c->start_ns = os_monotonic_ns();
-    c->stack.count = unwind_here(c->stack.pcs, UNWIND_MOST, &c->stack.info);
+    c->stack.count = unwind_here_surely(c->stack.pcs, UNWIND_MOST, &c->stack.info);
     if (t->thread_id == 0 && !os_is_sandboxed()) {
         t->thread_id = os_thread_id();
     }

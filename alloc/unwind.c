@@ -557,6 +557,17 @@ static enum unwind_end walk(
     return UNWIND_COMPLETE;
 }
 
+static void note_modules(const uintptr_t *pcs, size_t count)
+{
+    struct unwind_module m = {.start = 0, .end = 0};
+
+    for (size_t i = 0; i < count; i++) {
+        if (pcs[i] - m.start >= m.end - m.start && !unwind_table_note(pcs[i], &m)) {
+            m.start = m.end = 0;
+        }
+    }
+}
+
 /*
  * A walk that left all code may have gone by the rule of a module that was closed. What lies
  * in its place, and is new, makes itself known.
@@ -566,9 +577,7 @@ static COLD void doubt(const struct walk *k)
     struct unwind_module m;
 
     if (k->last == 0 || !unwind_find_module(k->last, &m)) {
-        for (size_t i = 0; i < k->count; i++) {
-            unwind_table_note(k->pcs[i]);
-        }
+        note_modules(k->pcs, k->count);
     }
 }
 
@@ -602,6 +611,22 @@ size_t unwind_walk(const struct unwind_context *c, size_t skip, uintptr_t *pcs,
             1);
     }
     return k.count;
+}
+
+size_t unwind_here_surely(uintptr_t *pcs, size_t most, struct unwind_info *ret)
+{
+    struct unwind_context c;
+    uint64_t generation;
+    unsigned tries = 0;
+    size_t n;
+
+    unwind_capture(&c);
+    do {
+        generation = unwind_table_generation();
+        n = unwind_walk(&c, 1, pcs, most, ret);
+        note_modules(pcs, n);
+    } while (UNLIKELY(unwind_table_generation() != generation) && ++tries < TRIES);
+    return n;
 }
 
 size_t unwind_here(uintptr_t *pcs, size_t most, struct unwind_info *ret)
