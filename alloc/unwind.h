@@ -69,7 +69,7 @@ NOINLINE size_t unwind_here(uintptr_t *pcs, size_t most, struct unwind_info *ret
 
 /*
  * The same, also where one module after the other lay at the same place with the same return
- * addresses: looks at each module on the way, some 100 ns each. unwind_table_generation tells
+ * addresses: looks at the build id of each module on the way. unwind_table_generation tells
  * from then on what is cached of the one from the other.
  */
 NOINLINE size_t unwind_here_surely(

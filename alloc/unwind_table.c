@@ -16,6 +16,8 @@ enum {
     MODULES_SEEN = 512,
     TABLE_BYTES = 512, /* of its tables, and of each note, that tell a module */
     NOTE_BYTES = 128,
+    PROOFS = 64,
+    ID_BYTES = 16, /* that are looked at of a build id */
 };
 
 /* ---- modules ---- */
@@ -202,6 +204,77 @@ static void note_module(const struct unwind_module *m, const struct cfi_range *r
     store_release(&seen_lock, 0); /* pairs with the cas above */
 }
 
+/*
+ * Which of them were known when they were met last, by their build ids: cheaper to look at
+ * than all that tells a module. An entry that is half of one writer's and half of another's
+ * proves nothing.
+ */
+static struct {
+    uint64_t offset; /* atomic: of the build id, in the first page */
+    uint64_t check;  /* atomic; 0: unused */
+} proofs[PROOFS];
+
+static size_t proof_slot(const struct unwind_module *m)
+{
+    return (m->start >> 12) % PROOFS;
+}
+
+static uint64_t proof_of(const struct unwind_module *m, uint64_t offset)
+{
+    uint64_t words[] = {
+        m->start, m->end, (uintptr_t)m->hdr, offset, unwind_table_generation()};
+    uint64_t h = mix(0, (const uint8_t *)words, sizeof(words));
+
+    return mix(h, (const uint8_t *)m->start + offset, ID_BYTES) | 1;
+}
+
+static bool is_proven(const struct unwind_module *m)
+{
+    uint64_t offset = load_relaxed(&proofs[proof_slot(m)].offset);
+
+    return offset <= FIRST_PAGE - ID_BYTES && m->end - m->start >= FIRST_PAGE
+           && load_relaxed(&proofs[proof_slot(m)].check) == proof_of(m, offset);
+}
+
+/* Where in its first page the build id is, 0: nowhere. */
+static uint64_t find_build_id(const struct unwind_module *m)
+{
+    size_t n = 0;
+    const ElfW(Phdr) *p = unwind_module_headers(m, &n);
+
+    for (size_t i = 0; p != NULL && i < n; i++) {
+        uint64_t at = m->bias + p[i].p_vaddr - m->start;
+        uint64_t end = at + p[i].p_filesz;
+
+        if (p[i].p_type != PT_NOTE || at >= FIRST_PAGE || end > FIRST_PAGE) {
+            continue;
+        }
+        while (at + sizeof(ElfW(Nhdr)) <= end) {
+            ElfW(Nhdr) note;
+            uint64_t id;
+
+            memcpy(&note, (const void *)(m->start + at), sizeof(note));
+            id = at + sizeof(note) + bits_round_up((size_t)note.n_namesz, 4);
+            if (note.n_type == NT_GNU_BUILD_ID && note.n_descsz >= ID_BYTES
+                && id + ID_BYTES <= end) {
+                return id;
+            }
+            at = id + bits_round_up((size_t)note.n_descsz, 4);
+        }
+    }
+    return 0;
+}
+
+static void prove(const struct unwind_module *m)
+{
+    uint64_t offset = m->end - m->start >= FIRST_PAGE ? find_build_id(m) : 0;
+
+    if (offset != 0) {
+        store_relaxed(&proofs[proof_slot(m)].offset, offset);
+        store_relaxed(&proofs[proof_slot(m)].check, proof_of(m, offset));
+    }
+}
+
 /* ---- rules ---- */
 
 static uint64_t pack(enum unwind_rule_kind kind, int64_t cfa, int64_t fp, int64_t ra)
@@ -314,10 +387,14 @@ bool unwind_table_note(uintptr_t at, struct unwind_module *ret)
     if (!unwind_find_module(at, ret)) {
         return false;
     }
+    if (ret->path[0] == '\0' || is_proven(ret)) { /* the program itself stays */
+        return true;
+    }
     if (ret->hdr == NULL || !find_segment(ret, (uintptr_t)ret->hdr, &range)) {
         range = (struct cfi_range){ret->hdr, ret->hdr}; /* nothing of it to read */
     }
     note_module(ret, &range);
+    prove(ret);
     return true;
 }
 
