@@ -141,6 +141,28 @@ Test(sample, share_of_rare_ones)
     check_share(64, 1 << 20, 4000000);
 }
 
+/* What was handed out and put back before it was used comes again before the next sample. */
+Test(sample, share_where_lists_are_put_back)
+{
+    enum { BLOCKS = 100000, SIZE = 1024, INTERVAL = 65536 };
+    double p = poisson_chance(SIZE, INTERVAL);
+    unsigned sampled = 0;
+
+    begin(INTERVAL);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        void *block = malloc_alloc(NULL, SIZE);
+
+        sampled += is_sampled(block);
+        malloc_free(block);
+        if (i % 5 == 0) {
+            malloc_trim_all();
+        }
+    }
+    cr_assert_float_eq(sampled, BLOCKS * p, 4.5 * sqrt(BLOCKS * p * (1 - p)),
+        "%u of %u blocks", sampled, BLOCKS);
+    expect_nothing_lives();
+}
+
 /* Sums over samples are estimates of what was counted exactly. */
 Test(sample, estimates_agree_with_counters)
 {
