@@ -46,6 +46,7 @@ struct heap {
     uint64_t refills;               /* owner; sweeps read */
     uint64_t random;                /* owner: which block of a hand is next; gaps */
     uint32_t sample_epoch;          /* owner: of the gaps, sample.h */
+    uint64_t sample_interval;       /* owner: that they were drawn with */
     size_t unreported_bytes;        /* owner: handed out, not yet in probe_handed */
     uintptr_t owner;                /* thread pointer, 0: orphan; owner */
     uintptr_t pending;              /* atomic: slabs with remote frees, HEAP_ORPHAN */

@@ -388,6 +388,18 @@ bool huge_find(const void *p, size_t *ret_bytes)
     return h != NULL;
 }
 
+struct mp_component *huge_component(const void *p)
+{
+    struct huge *h;
+    struct mp_component *c;
+
+    lock_lock(&huge_lock);
+    h = find_locked((uintptr_t)p);
+    c = h != NULL ? h->component : component_by_row(COMPONENT_UNTAGGED);
+    lock_unlock(&huge_lock);
+    return c;
+}
+
 bool huge_try_free(void *p)
 {
     uint32_t now_ms = os_coarse_ms();

@@ -32,6 +32,7 @@ struct huge_totals huge_totals(void);
 
 /* The huge block that starts at p. False: there is none. */
 bool huge_find(const void *p, size_t *ret_bytes);
+struct mp_component *huge_component(const void *p); /* whose it is */
 bool huge_try_free(void *p);
 /*
  * Resize, moving pages rather than bytes; a block that moves belongs to c from then on.

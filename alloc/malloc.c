@@ -592,7 +592,7 @@ static void *resize_huge(struct mp_component *c, void *p, size_t old_bytes, size
         return q;
     }
     sample_drop(record);
-    note_large(c, q, size);
+    note_large(q == p ? huge_component(q) : c, q, size); /* as huge_try_resize counts */
     return q;
 }
 

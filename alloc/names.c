@@ -37,7 +37,8 @@ static uint16_t add(const struct mp_region_name *name, unsigned bucket)
     struct entry *e;
 
     if (count < MP_REGION_NAMES_MAX && *chunk == NULL) {
-        *chunk = own_alloc_locked(CHUNK * sizeof(**chunk));
+        *chunk = own_alloc_copied_locked(
+            CHUNK * sizeof(**chunk), CHUNK * sizeof(struct mp_region_name));
     }
     if (count >= MP_REGION_NAMES_MAX || *chunk == NULL
         || (region_is_open() && region_name(count) == NULL)) {

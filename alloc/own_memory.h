@@ -12,6 +12,9 @@
 /* All with profile_lock held. Zeroed; NULL: no memory, or no more for the profiler. */
 void *own_alloc_locked(size_t bytes);
 
+/* The same of what will have a copy in the region, of so many bytes. */
+void *own_alloc_copied_locked(size_t bytes, size_t copy_bytes);
+
 void own_set_most_locked(size_t bytes);
 size_t own_most_locked(void);
 size_t own_bytes_locked(void);

@@ -51,6 +51,7 @@ static const struct part {
     {MP_SECTION_SAMPLES, sizeof(struct mp_region_sample), MP_REGION_SAMPLES_MAX},
     {MP_SECTION_NAMES, sizeof(struct mp_region_name), MP_REGION_NAMES_MAX},
 };
+static_assert(REGION_PROFILE_LEAST >= (size_t)5 * STEP, "four parts, and the first");
 struct lock profile_lock = LOCK_INIT(RANK_PROFILE);
 
 enum { PARTS = sizeof(parts) / sizeof(parts[0]), PARTS_BACKED = 5 };
@@ -466,7 +467,7 @@ void region_watch_fork(const uint32_t *mark)
 
 bool region_is_open(void)
 {
-    return region.base != NULL;
+    return region.base != NULL && !region_is_of_parent();
 }
 
 const char *region_error(void)

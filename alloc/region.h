@@ -75,6 +75,9 @@ size_t region_room(enum mp_region_section_id id);
 
 size_t region_profile_bytes(void); /* of these, backed by memory */
 
+/* So much more of them than was written may be backed: it is done in steps. */
+#define REGION_PROFILE_LEAST ((size_t)5 * 16 * 1024)
+
 /* The path of the executable; and its build id, once modules.c found it. */
 void region_executable(char *ret_path, size_t size);
 void region_set_build_id(const uint8_t *id, size_t bytes);

@@ -25,6 +25,7 @@ enum {
     COST_MOST_NS = 100000, /* of one sample: what is more, another thread had */
     COST_TURN = 31,        /* odd: malloc and free alternate */
     HUGE_BUCKETS = 64,
+    GAP_DUE = 1, /* heap->gap of a class whose next block is a sample */
 };
 
 #if USDT
@@ -161,7 +162,7 @@ static void ask_for_name(struct capture *c, struct thread *t)
 }
 
 /* Inline, and from its caller's registers: each frame of ours would be walked with each sample. */
-static ALWAYS_INLINE void capture(struct capture *c)
+static ALWAYS_INLINE void sample_capture(struct capture *c)
 {
     struct thread *t = thread_local_state.thread;
     struct unwind_context context;
@@ -169,7 +170,7 @@ static ALWAYS_INLINE void capture(struct capture *c)
     c->start_ns = os_monotonic_ns();
     unwind_capture(&context);
     c->stack.count =
-        unwind_walk(&context, 1, c->stack.pcs, UNWIND_MOST, &c->stack.info);
+        unwind_walk_surely(&context, 1, c->stack.pcs, UNWIND_MOST, &c->stack.info);
     if (t->thread_id == 0 && !os_is_sandboxed()) {
         t->thread_id = os_thread_id();
     }
@@ -256,7 +257,7 @@ static uint32_t cut_gap(uint64_t blocks)
 
 static void draw(struct heap *h, unsigned cls)
 {
-    uint64_t r = load_relaxed(&interval);
+    uint64_t r = h->sample_interval;
 
     h->gap[cls] = r == MP_SAMPLING_OFF
                       ? HEAP_GAP_CUT | HEAP_GAP_MOST
@@ -265,22 +266,26 @@ static void draw(struct heap *h, unsigned cls)
 
 static void follow_epoch(struct heap *h)
 {
+    if (h->sample_epoch == load_relaxed(&sample_epoch)) {
+        return;
+    }
     h->sample_epoch = load_acquire(&sample_epoch); /* pairs with set_interval */
+    h->sample_interval = load_relaxed(&interval);
     memset(h->gap, 0, sizeof(h->gap));
     os_random(&h->random, sizeof(h->random));
     h->random |= 1;
 }
 
-/* NULL: no memory. */
-static NOINLINE void *sample_small(struct mp_component *c, unsigned cls, size_t size)
+/* NULL: no memory, or nothing is sampled any more. */
+static NOINLINE void *sample_small(
+    struct mp_component *c, unsigned cls, size_t size, uint64_t r)
 {
-    uint64_t r = load_relaxed(&interval);
     struct capture here;
     void *p = NULL;
 
-    capture(&here);
+    sample_capture(&here);
     enter();
-    if (r == load_relaxed(&interval) && is_started) {
+    if (interval != MP_SAMPLING_OFF && is_started) {
         struct site_key key = key_locked(&here, c, cls);
         struct sampled s = sampled_of(&here, sizeclass_bytes(cls), size, r);
         uint32_t record = sites_reserve_locked();
@@ -303,19 +308,23 @@ static NOINLINE void *sample_small(struct mp_component *c, unsigned cls, size_t 
 
 NOINLINE void *sample_alloc_slow(struct heap *h, unsigned cls, size_t size)
 {
-    bool is_cut = (h->gap[cls] & HEAP_GAP_CUT) != 0;
     void *p;
 
-    if (h->sample_epoch != load_acquire(&sample_epoch)) {
+    /*
+     * A sample whose time has come is taken, with the interval that it was drawn with, also
+     * if another one holds by now: it stands for those before it in its list, too.
+     */
+    if (h->gap[cls] != GAP_DUE) {
         follow_epoch(h);
+        if (heap_gap_left(h->gap[cls]) == 0) { /* not drawn yet, or cut */
+            draw(h, cls);
+        }
+        if (h->gap[cls] != GAP_DUE) {
+            return NULL;
+        }
     }
-    if (h->gap[cls] == 0 || is_cut) {
-        draw(h, cls);
-    }
-    if (heap_gap_left(h->gap[cls]) != 0) {
-        return NULL;
-    }
-    p = sample_small(h->component, cls, size);
+    p = sample_small(h->component, cls, size, h->sample_interval);
+    follow_epoch(h);
     draw(h, cls);
     if (p != NULL) {
         h->zeroed[cls] = false;
@@ -383,7 +392,7 @@ void sample_resized(const struct span *s, const void *p, size_t size)
 
 static int64_t draw_bytes(struct thread *t)
 {
-    uint64_t r = load_relaxed(&interval);
+    uint64_t r = t->sample_interval;
     uint64_t most = INT64_MAX / 4;
 
     return r == MP_SAMPLING_OFF
@@ -415,16 +424,15 @@ static bool put_huge_locked(const void *p, uint32_t record)
 }
 
 static NOINLINE void sample_it(
-    struct mp_component *c, void *p, size_t bytes, size_t size)
+    struct mp_component *c, void *p, size_t bytes, size_t size, uint64_t r)
 {
-    uint64_t r = load_relaxed(&interval);
     struct span *span = span_find(p);
     struct capture here;
     bool is_noted = false;
 
-    capture(&here);
+    sample_capture(&here);
     enter();
-    if (r == load_relaxed(&interval) && is_started) {
+    if (interval != MP_SAMPLING_OFF && is_started) {
         struct site_key key = key_locked(&here, c, sizeclass_of_large(bytes));
         struct sampled s = sampled_of(&here, bytes, size, r);
         uint32_t record = sites_reserve_locked();
@@ -454,6 +462,7 @@ NOINLINE void sample_large_slow(
 
     if (t->sample_epoch != load_acquire(&sample_epoch)) {
         t->sample_epoch = load_acquire(&sample_epoch); /* pairs with set_interval */
+        t->sample_interval = load_relaxed(&interval);
         os_random(&t->random, sizeof(t->random));
         t->random |= 1;
         t->sample_gap = draw_bytes(t) - (int64_t)bytes;
@@ -461,8 +470,8 @@ NOINLINE void sample_large_slow(
             return;
         }
     }
-    if (load_relaxed(&interval) != MP_SAMPLING_OFF) {
-        sample_it(c, p, bytes, size);
+    if (t->sample_interval != MP_SAMPLING_OFF) {
+        sample_it(c, p, bytes, size, t->sample_interval);
     }
     t->sample_gap = draw_bytes(t);
 }

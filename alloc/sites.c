@@ -187,7 +187,8 @@ static bool has_room(void)
         return false;
     }
     if (*chunk == NULL) {
-        *chunk = own_alloc_locked(SITES * sizeof(**chunk));
+        *chunk =
+            own_alloc_copied_locked(SITES * sizeof(**chunk), SITES * sizeof(**chunk));
     }
     return *chunk != NULL;
 }
@@ -323,7 +324,10 @@ static bool has_record(void)
     }
     slot = *page != NULL ? &(*page)[chunk & (CHUNKS - 1)] : NULL;
     if (slot != NULL && *slot == NULL) {
-        *slot = own_alloc_locked(RECORDS * sizeof(**slot));
+        bool is_listed = record_count < region_room(MP_SECTION_SAMPLES);
+
+        *slot = own_alloc_copied_locked(RECORDS * sizeof(**slot),
+            is_listed ? RECORDS * sizeof(struct mp_region_sample) : 0);
     }
     return slot != NULL && *slot != NULL;
 }
@@ -343,7 +347,8 @@ static uint32_t take_record(void)
 static bool has_overflow(void)
 {
     if (site_chunks[0] == NULL) {
-        site_chunks[0] = own_alloc_locked(SITES * sizeof(*site_chunks[0]));
+        site_chunks[0] = own_alloc_copied_locked(
+            SITES * sizeof(*site_chunks[0]), SITES * sizeof(*site_chunks[0]));
     }
     return site_chunks[0] != NULL;
 }

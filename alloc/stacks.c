@@ -95,7 +95,8 @@ static bool has_room(void)
         return false;
     }
     if (*chunk == NULL) {
-        *chunk = own_alloc_locked(CHUNK * sizeof(**chunk));
+        *chunk =
+            own_alloc_copied_locked(CHUNK * sizeof(**chunk), CHUNK * sizeof(**chunk));
     }
     return *chunk != NULL;
 }

@@ -30,10 +30,11 @@ struct thread {
     /* Its thread, for samples: */
     int64_t sample_gap; /* bytes of large blocks to the next; below 0: look */
     uint32_t sample_epoch;
-    uint32_t named_ms;  /* when the name was asked for */
-    uint16_t name;      /* its number */
-    uint16_t operation; /* the same of what it does */
-    uint64_t thread_id; /* 0: not asked yet */
+    uint64_t sample_interval; /* that the gap was drawn with */
+    uint32_t named_ms;        /* when the name was asked for */
+    uint16_t name;            /* its number */
+    uint16_t operation;       /* the same of what it does */
+    uint64_t thread_id;       /* 0: not asked yet */
     uint64_t random;
 };
 

@@ -557,6 +557,26 @@ static enum unwind_end walk(
     return UNWIND_COMPLETE;
 }
 
+/* Each once, as far as there are few: stacks go to and fro between modules. */
+static void note_modules(const uintptr_t *pcs, size_t count)
+{
+    enum { FEW = 8 };
+    struct unwind_module noted[FEW];
+    size_t n = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t m = 0;
+
+        while (m < bits_min(n, FEW)
+               && pcs[i] - noted[m].start >= noted[m].end - noted[m].start) {
+            m++;
+        }
+        if (m == bits_min(n, FEW) && unwind_table_note(pcs[i], &noted[n % FEW])) {
+            n++;
+        }
+    }
+}
+
 /*
  * A walk that left all code may have gone by the rule of a module that was closed. What lies
  * in its place, and is new, makes itself known.
@@ -566,9 +586,7 @@ static COLD void doubt(const struct walk *k)
     struct unwind_module m;
 
     if (k->last == 0 || !unwind_find_module(k->last, &m)) {
-        for (size_t i = 0; i < k->count; i++) {
-            unwind_table_note(k->pcs[i]);
-        }
+        note_modules(k->pcs, k->count);
     }
 }
 
@@ -602,6 +620,21 @@ size_t unwind_walk(const struct unwind_context *c, size_t skip, uintptr_t *pcs,
             1);
     }
     return k.count;
+}
+
+size_t unwind_walk_surely(const struct unwind_context *c, size_t skip, uintptr_t *pcs,
+    size_t most, struct unwind_info *ret)
+{
+    uint64_t generation;
+    unsigned tries = 0;
+    size_t n;
+
+    do {
+        generation = unwind_table_generation();
+        n = unwind_walk(c, skip, pcs, most, ret);
+        note_modules(pcs, n);
+    } while (UNLIKELY(unwind_table_generation() != generation) && ++tries < TRIES);
+    return n;
 }
 
 size_t unwind_here(uintptr_t *pcs, size_t most, struct unwind_info *ret)

@@ -120,7 +120,20 @@ static uint64_t mix(uint64_t h, const uint8_t *from, size_t bytes)
     return h;
 }
 
-/* Where it lies, and what a module that was built anew has not the same: notes, tables. */
+static uint64_t mix_text(uint64_t h, const char *text)
+{
+    size_t n = strlen(text);
+    uint64_t rest = 0;
+
+    h = mix(h ^ n, (const uint8_t *)text, n);
+    memcpy(&rest, text + n - n % sizeof(rest), n % sizeof(rest));
+    return mix(h, (const uint8_t *)&rest, sizeof(rest));
+}
+
+/*
+ * Where it lies, from which file, and what a module that was built anew has not the same:
+ * notes, tables.
+ */
 static uint64_t identity_of(
     const struct unwind_module *m, const struct cfi_range *range)
 {
@@ -128,6 +141,7 @@ static uint64_t identity_of(
     size_t n = 0;
     const ElfW(Phdr) *p = unwind_module_headers(m, &n);
 
+    h = mix_text(h, m->path);
     h = mix(h, m->hdr, bits_min(TABLE_BYTES, (size_t)(range->end - m->hdr)));
     for (size_t i = 0; p != NULL && i < n; i++) {
         struct cfi_range r;
@@ -165,7 +179,8 @@ static void note_module(const struct unwind_module *m, const struct cfi_range *r
         }
     }
     if (!cas_acquire(&seen_lock, &unlocked, 1)) {
-        return; /* whoever has it may be who we interrupted; the next one notes it */
+        unwind_table_forget(); /* whoever has it may be who we interrupted */
+        return;
     }
     for (size_t i = MODULES_SEEN; i-- > 0;) {
         size_t at = (home + i) % MODULES_SEEN;
@@ -292,15 +307,18 @@ static bool find_row(const struct unwind_module *m, uintptr_t at,
            && cfi_read(ret_range, &entry, at, ret_row);
 }
 
-void unwind_table_note(uintptr_t at)
+bool unwind_table_note(uintptr_t at, struct unwind_module *ret)
 {
-    struct unwind_module m;
     struct cfi_range range;
 
-    if (unwind_find_module(at, &m) && m.hdr != NULL
-        && find_segment(&m, (uintptr_t)m.hdr, &range)) {
-        note_module(&m, &range);
+    if (!unwind_find_module(at, ret)) {
+        return false;
     }
+    if (ret->hdr == NULL || !find_segment(ret, (uintptr_t)ret->hdr, &range)) {
+        range = (struct cfi_range){ret->hdr, ret->hdr}; /* nothing of it to read */
+    }
+    note_module(ret, &range);
+    return true;
 }
 
 bool unwind_table_row(

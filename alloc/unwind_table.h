@@ -87,8 +87,8 @@ uint64_t unwind_table_generation(void);
 
 void unwind_table_forget(void); /* raise it */
 
-/* Raise it if the module that an address lies in was not seen before. */
-void unwind_table_note(uintptr_t at);
+/* Raise it if the module that an address lies in was not seen before. False: in none. */
+bool unwind_table_note(uintptr_t at, struct unwind_module *ret);
 
 /* In a forked child: whoever was noting a module is gone. */
 void unwind_table_after_fork_in_child(void);
