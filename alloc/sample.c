@@ -161,12 +161,16 @@ static void ask_for_name(struct capture *c, struct thread *t)
     c->has_name = os_thread_name(c->name, sizeof(c->name));
 }
 
-static NOINLINE void sample_capture(struct capture *c)
+/* Inline, and from its caller's registers: each frame of ours would be walked with each sample. */
+static ALWAYS_INLINE void sample_capture(struct capture *c)
 {
     struct thread *t = thread_local_state.thread;
+    struct unwind_context context;
 
     c->start_ns = os_monotonic_ns();
-    c->stack.count = unwind_here_surely(c->stack.pcs, UNWIND_MOST, &c->stack.info);
+    unwind_capture(&context);
+    c->stack.count =
+        unwind_walk_surely(&context, 1, c->stack.pcs, UNWIND_MOST, &c->stack.info);
     if (t->thread_id == 0 && !os_is_sandboxed()) {
         t->thread_id = os_thread_id();
     }

@@ -115,7 +115,8 @@ static void write_record(size_t number, bool is_live)
         return;
     }
     sample.seq = load_relaxed(&out->seq) & ~(uint64_t)1; /* whatever is there will do */
-    region_publish(&out->seq, &sample.seq, sizeof(sample));
+    region_publish(&out->seq, &sample.seq,
+        is_live ? sizeof(sample) : offsetof(struct mp_region_sample, site));
 }
 
 /* ---- sites ---- */

@@ -557,13 +557,22 @@ static enum unwind_end walk(
     return UNWIND_COMPLETE;
 }
 
+/* Each once, as far as there are few: stacks go to and fro between modules. */
 static void note_modules(const uintptr_t *pcs, size_t count)
 {
-    struct unwind_module m = {.start = 0, .end = 0};
+    enum { FEW = 8 };
+    struct unwind_module noted[FEW];
+    size_t n = 0;
 
     for (size_t i = 0; i < count; i++) {
-        if (pcs[i] - m.start >= m.end - m.start && !unwind_table_note(pcs[i], &m)) {
-            m.start = m.end = 0;
+        size_t m = 0;
+
+        while (m < bits_min(n, FEW)
+               && pcs[i] - noted[m].start >= noted[m].end - noted[m].start) {
+            m++;
+        }
+        if (m == bits_min(n, FEW) && unwind_table_note(pcs[i], &noted[n % FEW])) {
+            n++;
         }
     }
 }
@@ -613,17 +622,16 @@ size_t unwind_walk(const struct unwind_context *c, size_t skip, uintptr_t *pcs,
     return k.count;
 }
 
-size_t unwind_here_surely(uintptr_t *pcs, size_t most, struct unwind_info *ret)
+size_t unwind_walk_surely(const struct unwind_context *c, size_t skip, uintptr_t *pcs,
+    size_t most, struct unwind_info *ret)
 {
-    struct unwind_context c;
     uint64_t generation;
     unsigned tries = 0;
     size_t n;
 
-    unwind_capture(&c);
     do {
         generation = unwind_table_generation();
-        n = unwind_walk(&c, 1, pcs, most, ret);
+        n = unwind_walk(c, skip, pcs, most, ret);
         note_modules(pcs, n);
     } while (UNLIKELY(unwind_table_generation() != generation) && ++tries < TRIES);
     return n;

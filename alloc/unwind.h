@@ -11,7 +11,7 @@
  * A module that was closed leaves rules behind, which are wrong for what is loaded in its
  * place. They go when something in that is met that is not cached yet, or when a walk leaves
  * all code; so that a wrong one takes a module with the same return addresses that leads
- * astray plausibly. unwind_here_surely looks for that, too; unwind_forget is for whoever
+ * astray plausibly. unwind_walk_surely looks for that, too; unwind_forget is for whoever
  * notices that modules went.
  *
  * Walking needs the stack pointer, the frame pointer and a rule of 64 bits for each return
@@ -68,12 +68,12 @@ size_t unwind_walk(const struct unwind_context *c, size_t skip, uintptr_t *pcs,
 NOINLINE size_t unwind_here(uintptr_t *pcs, size_t most, struct unwind_info *ret);
 
 /*
- * The same, also where one module after the other lay at the same place with the same return
- * addresses: looks at the build id of each module on the way. unwind_table_generation tells
+ * As unwind_walk, also where one module after the other lay at the same place with the same
+ * return addresses: looks at the build id of each module on the way. unwind_table_generation tells
  * from then on what is cached of the one from the other.
  */
-NOINLINE size_t unwind_here_surely(
-    uintptr_t *pcs, size_t most, struct unwind_info *ret);
+size_t unwind_walk_surely(const struct unwind_context *c, size_t skip, uintptr_t *pcs,
+    size_t most, struct unwind_info *ret);
 
 /* Modules were closed: what is cached may be wrong. Any thread, any time. */
 void unwind_forget(void);
