@@ -17,6 +17,7 @@ enum {
     TABLE_BYTES = 512, /* of its tables, and of each note, that tell a module */
     NOTE_BYTES = 128,
     PROOFS = 64,
+    PROOF_WAYS = 4,
     ID_BYTES = 16, /* that are looked at of a build id */
 };
 
@@ -209,14 +210,16 @@ static void note_module(const struct unwind_module *m, const struct cfi_range *r
  * than all that tells a module. An entry that is half of one writer's and half of another's
  * proves nothing.
  */
-static struct {
-    uint64_t offset; /* atomic: of the build id, in the first page */
-    uint64_t check;  /* atomic; 0: unused */
-} proofs[PROOFS];
+struct proof {
+    uintptr_t start; /* atomic: all of them */
+    uint64_t offset; /* of the build id, in the first page */
+    uint64_t check;
+};
+static struct proof proofs[PROOFS]; /* in sets */
 
-static size_t proof_slot(const struct unwind_module *m)
+static struct proof *proof_set(const struct unwind_module *m)
 {
-    return (m->start >> 12) % PROOFS;
+    return &proofs[(m->start >> 12) * 0x9e3779b97f4a7c15u >> 60 << 2];
 }
 
 static uint64_t proof_of(const struct unwind_module *m, uint64_t offset)
@@ -230,10 +233,17 @@ static uint64_t proof_of(const struct unwind_module *m, uint64_t offset)
 
 static bool is_proven(const struct unwind_module *m)
 {
-    uint64_t offset = load_relaxed(&proofs[proof_slot(m)].offset);
+    const struct proof *p = proof_set(m);
 
-    return offset <= FIRST_PAGE - ID_BYTES && m->end - m->start >= FIRST_PAGE
-           && load_relaxed(&proofs[proof_slot(m)].check) == proof_of(m, offset);
+    for (unsigned i = 0; i < PROOF_WAYS; i++, p++) {
+        uint64_t offset = load_relaxed(&p->offset);
+
+        if (load_relaxed(&p->start) == m->start && offset <= FIRST_PAGE - ID_BYTES
+            && load_relaxed(&p->check) == proof_of(m, offset)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Where in its first page the build id is, 0: nowhere. */
@@ -265,13 +275,30 @@ static uint64_t find_build_id(const struct unwind_module *m)
     return 0;
 }
 
+/* That of the same place goes first: of a place there is one. */
+static struct proof *find_place(const struct unwind_module *m)
+{
+    static uint32_t turn; /* relaxed atomic; some may be lost */
+    struct proof *p = proof_set(m);
+
+    for (unsigned i = 0; i < PROOF_WAYS; i++) {
+        if (load_relaxed(&p[i].start) == m->start) {
+            return &p[i];
+        }
+    }
+    store_relaxed(&turn, load_relaxed(&turn) + 1);
+    return &p[load_relaxed(&turn) % PROOF_WAYS];
+}
+
 static void prove(const struct unwind_module *m)
 {
     uint64_t offset = m->end - m->start >= FIRST_PAGE ? find_build_id(m) : 0;
+    struct proof *p = find_place(m);
 
     if (offset != 0) {
-        store_relaxed(&proofs[proof_slot(m)].offset, offset);
-        store_relaxed(&proofs[proof_slot(m)].check, proof_of(m, offset));
+        store_relaxed(&p->start, m->start);
+        store_relaxed(&p->offset, offset);
+        store_relaxed(&p->check, proof_of(m, offset));
     }
 }
 
