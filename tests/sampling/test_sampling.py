@@ -1,6 +1,6 @@
 """The sampler of call stacks in real processes.
 
-    test_sampling.py COMMAND LIBRARY WORKER STATIC RED BLUE LONG
+    test_sampling.py COMMAND LIBRARY WORKER ARCHIVE STATIC RED BLUE LONG
 
 worker.c does what it is told; what was sampled of it is read from the region by region.py and
 by the tools, and is compared with the exact counters and with the source of the worker.
@@ -23,7 +23,8 @@ import unittest
 
 from region import EXACT, NO_MODULE, OFF, Region
 
-COMMAND, LIBRARY, WORKER, STATIC, RED, BLUE, LONG = (os.path.realpath(p) for p in sys.argv[1:8])
+COMMAND, LIBRARY, WORKER, ARCHIVE, STATIC, RED, BLUE, LONG = (
+    os.path.realpath(p) for p in sys.argv[1:9])
 SOURCE = pathlib.Path(__file__).parent / "worker.c"
 KIB, MIB = 1024, 1024 * 1024
 DEFAULT = 512 * KIB
@@ -348,6 +349,8 @@ class Interval(Base):
 
 
 class Plugins(Base):
+    PROGRAM = WORKER
+
     def held(self, worker):
         """Live blocks by the innermost function, of those that plugins allocated."""
         worker.dump()  # and so publishes: what is said of live blocks fits the counters
@@ -360,7 +363,7 @@ class Plugins(Base):
         return found
 
     def test_one_in_place_of_another(self):
-        worker = Worker(self, MPALLOC_SAMPLE="exact")
+        worker = Worker(self, program=self.PROGRAM, MPALLOC_SAMPLE="exact")
         places, counts = set(), {"red_work": 0, "blue_work": 0, "long_work": 0}
         for i, (plugin, name) in enumerate([(RED, "red_work"), (BLUE, "blue_work"),
                                             (RED, "red_work"), (LONG, "long_work"),
@@ -377,7 +380,7 @@ class Plugins(Base):
         self.assertEqual(len(modules), len(set(modules)), "each once")
 
     def test_one_that_was_built_anew(self):
-        worker = Worker(self, MPALLOC_SAMPLE="exact")
+        worker = Worker(self, program=self.PROGRAM, MPALLOC_SAMPLE="exact")
         path = self.dir / "plugin.so"
         for plugin in (RED, BLUE, RED):
             path.unlink(missing_ok=True)
@@ -396,7 +399,7 @@ class Plugins(Base):
         self.assertEqual(sorted(counts.values()), [5, 10])
 
     def test_one_that_comes_back_elsewhere_is_the_same(self):
-        worker = Worker(self, MPALLOC_SAMPLE="exact")
+        worker = Worker(self, program=self.PROGRAM, MPALLOC_SAMPLE="exact")
         places = set()
         for i in range(600):
             address, = worker.tell("open", 0, RED)
@@ -412,7 +415,7 @@ class Plugins(Base):
         self.assertEqual(self.held(worker), {"red_work": 600, "blue_work": 3})
 
     def test_names_are_known_at_once(self):
-        worker = Worker(self, MPALLOC_SAMPLE="exact")
+        worker = Worker(self, program=self.PROGRAM, MPALLOC_SAMPLE="exact")
         worker.dump()
         path = worker.path()
         worker.tell("open", 0, RED)
@@ -421,6 +424,11 @@ class Plugins(Base):
         worker.process.wait()
         found = [stack for _, stack in self.stacks(path) if any(n == "run_plugin" for n, _ in stack)]
         self.assertEqual([stack[-1][0] for stack in found], ["red_work"])
+
+
+class PluginsOfArchive(Plugins):
+    """Nothing of the loader is interposed there."""
+    PROGRAM = ARCHIVE
 
 
 class Environments(Base):
@@ -662,5 +670,5 @@ class Exact(Base):
 
 
 if __name__ == "__main__":
-    del sys.argv[1:8]
+    del sys.argv[1:9]
     unittest.main(verbosity=2)
