@@ -56,15 +56,21 @@ static size_t large_bytes(size_t size)
  * A new block of `size` bytes outside of slabs: it may be one to sample. The thread gets a heap
  * so that it is known, ticks, and has a cache for such blocks.
  */
-static ALWAYS_INLINE void note_large(struct mp_component *c, void *p, size_t size)
+static ALWAYS_INLINE void note_grown(
+    struct mp_component *c, void *p, size_t more, size_t size)
 {
     if (UNLIKELY(thread_local_state.heap == &heap_empty)
         && thread_install_heap() == NULL) {
         return;
     }
     if (CONFIG_PROFILE) {
-        sample_large(c, p, large_bytes(size), size);
+        sample_large(c, p, more, large_bytes(size), size);
     }
+}
+
+static ALWAYS_INLINE void note_large(struct mp_component *c, void *p, size_t size)
+{
+    note_grown(c, p, large_bytes(size), size);
 }
 
 static NOINLINE void *alloc_large(struct mp_component *c, size_t size, size_t alignment)
@@ -563,36 +569,35 @@ void *malloc_realloc(void *p, size_t size)
 }
 
 /*
- * To samples a block that is resized in place is freed and another one is allocated, as it is
- * to the counters; of as many bytes as before it is the same, to both.
+ * To the sums of samples a block that is resized in place is freed and another one is allocated,
+ * as it is to the counters. It stays in the sample, or comes into it by what it grew by.
  */
 static void note_resized(struct span *s, void *p, size_t old_bytes, size_t size)
 {
-    if (s->large_bytes == old_bytes) {
-        sample_resized_large(s, size);
-        return;
-    }
+    size_t bytes = s->large_bytes;
+
     if (s->sample != 0) {
-        sample_drop_large(s);
+        sample_resized_large(s, bytes, size);
+    } else if (bytes > old_bytes) {
+        note_grown(s->component, p, bytes - old_bytes, size);
     }
-    note_large(s->component, p, size);
 }
 
 static void *resize_huge(struct mp_component *c, void *p, size_t old_bytes, size_t size)
 {
     uint32_t record = CONFIG_PROFILE ? sample_take_huge(p) : 0;
     void *q = huge_try_resize(c, p, size);
+    size_t bytes = large_bytes(size);
 
     if (q == NULL) {
         sample_put_huge(p, record);
         return NULL;
     }
-    if (large_bytes(size) == old_bytes) {
-        sample_resized_huge(q, record, size);
-        return q;
+    if (record != 0) {
+        sample_resized_huge(q, record, bytes, size);
+    } else if (bytes > old_bytes) { /* as huge_try_resize counts */
+        note_grown(q == p ? huge_component(q) : c, q, bytes - old_bytes, size);
     }
-    sample_drop(record);
-    note_large(q == p ? huge_component(q) : c, q, size); /* as huge_try_resize counts */
     return q;
 }
 
@@ -711,6 +716,9 @@ size_t malloc_trim_all(void)
     large_cache_purge_locked(now_ms, 0);
     thread_flush_locked(now_ms, 0);
     lock_unlock(&counters_lock);
+    if (CONFIG_PROFILE) {
+        sample_trim();
+    }
     bytes = span_purge(now_ms, 0, SIZE_MAX) + huge_purge(now_ms, 0, SIZE_MAX);
     add_relaxed(&probe_passes.trims, 1);
     add_relaxed(&probe_passes.trimmed_bytes, bytes);

@@ -17,7 +17,16 @@ struct tag {
 };
 
 static struct span *open_spans[BINS]; /* with free blocks, linked by next and prev */
-static struct tag *unused_tags[BINS]; /* linked through their first word */
+/*
+ * Without live blocks, for the next that are wanted: if they went and came each time, all that
+ * lies beside them would come to other places, and touch other pages.
+ */
+static struct {
+    struct span *first;
+    size_t count;
+    size_t least; /* since the last trim: so many were not needed */
+} empty[BINS];
+static struct tag *unused_tags[BINS];              /* linked through their first word */
 static struct pool_counts *counts[COMPONENT_ROWS]; /* each made once; atomic */
 
 static unsigned bin_of(size_t bytes)
@@ -77,6 +86,18 @@ static void recycle_tags(struct tag *tags, unsigned bin)
 {
     *(struct tag **)tags = unused_tags[bin];
     unused_tags[bin] = tags;
+}
+
+static struct span *take_empty(unsigned bin)
+{
+    struct span *s = empty[bin].first;
+
+    if (s != NULL) {
+        empty[bin].first = s->next;
+        empty[bin].count--;
+        empty[bin].least = bits_min(empty[bin].least, empty[bin].count);
+    }
+    return s;
 }
 
 static struct span *make_span(unsigned bin)
@@ -161,7 +182,12 @@ void *pool_alloc_locked(struct mp_component *c, unsigned cls, uint32_t record)
     struct block *b;
 
     if (n != NULL && s == NULL) {
-        s = make_span(bin);
+        s = take_empty(bin);
+        if (s != NULL) {
+            open_span(s);
+        } else {
+            s = make_span(bin);
+        }
     }
     if (n == NULL || s == NULL) {
         return NULL;
@@ -199,10 +225,27 @@ void pool_free_locked(struct span *s, void *p)
     if (s->left_base-- == capacity(s->cls)) {
         open_span(s);
     }
-    /* Empty: away with it, unless it is the only one that has room. */
-    if (s->left_base == 0 && (s->next != NULL || s->prev != NULL)) {
+    if (s->left_base == 0) {
+        unsigned bin = s->cls;
+
         close_span(s);
-        recycle_tags(s->tags, s->cls);
-        span_release(s, 1, span_parts_of(pool_touched_bytes(s)));
+        s->next = empty[bin].first;
+        empty[bin].first = s;
+        empty[bin].count++;
+    }
+}
+
+void pool_trim_locked(bool is_all)
+{
+    for (unsigned bin = 0; bin < BINS; bin++) {
+        size_t n = is_all ? empty[bin].count : empty[bin].least;
+
+        for (; n > 0; n--) {
+            struct span *s = take_empty(bin);
+
+            recycle_tags(s->tags, bin);
+            span_release(s, 1, span_parts_of(pool_touched_bytes(s)));
+        }
+        empty[bin].least = empty[bin].count;
     }
 }

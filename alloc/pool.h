@@ -27,6 +27,12 @@ uint32_t pool_find_locked(const struct span *s, const void *p, unsigned *ret_cls
 /* Free that block: pool_find_locked found it. */
 void pool_free_locked(struct span *s, void *p);
 
+/*
+ * Spans that were not needed since the last call, back to the free ones; all that are empty when
+ * is_all.
+ */
+void pool_trim_locked(bool is_all);
+
 /* Any thread: by class, allocated and freed ever. Read freed first. NULL: none of c were. */
 struct pool_counts {
     uint64_t allocated[CLASS_SLAB_COUNT];

@@ -18,10 +18,13 @@
 enum {
     NAME_MS = 20,      /* a thread's name is asked for again after so long */
     GOVERN_MS = 10,    /* between looks at the cost */
+    TRIM_MS = 250,     /* between looks at spans that are not needed */
     RECOVER_MS = 1000, /* cheap for so long: R is halved again */
     COST_SHARE =
         100, /* 1 / share of the time may go into sampling; a quarter is cheap */
     BURST_NS = 2000000,    /* so much may be spent in advance: first samples are dear */
+    LOOK_NS = 1000000,     /* spent since the last look: look at once */
+    STEPS_MOST = 6,        /* doublings at a time */
     COST_MOST_NS = 100000, /* of one sample: what is more, another thread had */
     COST_TURN = 31,        /* odd: malloc and free alternate */
     HUGE_BUCKETS = 64,
@@ -42,6 +45,7 @@ static uint64_t wanted = MP_SAMPLING_OFF;
 static uint64_t doublings;
 static uint64_t changes;
 static bool is_started;
+static uint32_t trimmed_ms;
 static bool has_noticed_fork; /* and publish.c did not yet */
 static bool is_set;           /* by the program or a tool: the option counts no more */
 static uint64_t cost_ns;      /* relaxed atomic */
@@ -226,6 +230,21 @@ static void tell_of_alloc(const void *p, size_t bytes, uint64_t r)
     usdt_alloc(p, bytes, 1 / poisson_chance((double)bytes, (double)r));
 }
 
+static bool is_governed(void)
+{
+    uint64_t r = load_relaxed(&interval);
+
+    return r != MP_SAMPLING_OFF && r != MP_SAMPLING_EXACT && options.sample_governor
+           && !os_is_sandboxed();
+}
+
+/* Much was spent since the governor looked. */
+static bool is_dear(void)
+{
+    return load_relaxed(&cost_ns) - load_relaxed(&governor.cost_ns) > LOOK_NS
+           && is_governed();
+}
+
 /*
  * At the end, without locks: where all is sampled no other slow path may be passed, and the
  * clock is a good part of the cost; there nothing is governed, and one in COST_TURN stands for
@@ -245,6 +264,9 @@ static void end(uint64_t start_ns)
             &cost_ns, times * bits_min(os_monotonic_ns() - start_ns, COST_MOST_NS));
     }
     probe_tick(os_coarse_ms());
+    if (UNLIKELY(is_dear())) {
+        sample_tick(os_coarse_ms()); /* not in 10 ms: that would be 10 ms of sampling */
+    }
 }
 
 /* ---- blocks of slabs ---- */
@@ -456,7 +478,7 @@ static NOINLINE void sample_it(
 }
 
 NOINLINE void sample_large_slow(
-    struct mp_component *c, void *p, size_t bytes, size_t size)
+    struct mp_component *c, void *p, size_t more, size_t bytes, size_t size)
 {
     struct thread *t = thread_local_state.thread;
 
@@ -465,7 +487,7 @@ NOINLINE void sample_large_slow(
         t->sample_interval = load_relaxed(&interval);
         os_random(&t->random, sizeof(t->random));
         t->random |= 1;
-        t->sample_gap = draw_bytes(t) - (int64_t)bytes;
+        t->sample_gap = draw_bytes(t) - (int64_t)more;
         if (t->sample_gap >= 0) {
             return;
         }
@@ -511,13 +533,60 @@ void sample_drop_large(struct span *s)
     }
 }
 
-void sample_resized_large(const struct span *s, size_t size)
+/* True with that chance. */
+static bool has_luck(double chance)
 {
-    if (s->sample != 0) {
-        enter();
-        resize_locked((uint32_t)s->sample, size);
-        lock_unlock(&profile_lock);
+    struct thread *t = thread_local_state.thread;
+    uint64_t random = t != NULL ? t->random : 0;
+
+    if (random == 0) { /* this thread drew nothing yet */
+        os_random(&random, sizeof(random));
+        random |= 1;
     }
+    random = poisson_random(&random);
+    if (t != NULL) {
+        t->random = random | 1;
+    }
+    return (double)(random >> 11) < chance * 0x1p53;
+}
+
+/* A block that shrinks from so many bytes to so many stays in the sample. */
+static bool stays(size_t from, size_t to, uint64_t r)
+{
+    return has_luck(poisson_chance((double)to, (double)r)
+                    / poisson_chance((double)from, (double)r));
+}
+
+/* False: it is not in the sample any more, and the record is free. */
+static bool resize_large_locked(uint32_t record, size_t bytes, size_t size)
+{
+    size_t was = sites_bytes_locked(record);
+    unsigned cls = sizeclass_of_large(bytes);
+
+    if (bytes == was) {
+        resize_locked(record, size);
+    } else if (bytes < was
+               && !stays(was, bytes, sites_record_locked(record)->interval)) {
+        sites_freed_locked(record, os_monotonic_ns());
+        return false;
+    } else if (bytes < was || cls != sizeclass_of_large(was)
+               || !sites_defer_locked(record, bytes, size)) {
+        sites_regrown_locked(
+            record, sites_of_class_locked(record, cls), bytes, size, os_monotonic_ns());
+        tell_of_sample_locked();
+    }
+    return true;
+}
+
+void sample_resized_large(struct span *s, size_t bytes, size_t size)
+{
+    enter();
+    if (sites_is_live_locked(s->sample)
+        && !resize_large_locked((uint32_t)s->sample, bytes, size)) {
+        s->sample = 0;
+        usdt_free(span_address(s));
+    }
+    lock_unlock(&profile_lock);
 }
 
 uint32_t sample_take_huge(const void *p)
@@ -560,14 +629,13 @@ void sample_put_huge(const void *p, uint32_t record)
     }
 }
 
-void sample_resized_huge(const void *p, uint32_t record, size_t size)
+void sample_resized_huge(const void *p, uint32_t record, size_t bytes, size_t size)
 {
-    if (record != 0) {
-        enter();
-        resize_locked(record, size);
-        put_huge_locked(p, record); /* the entry that it had is unused */
-        lock_unlock(&profile_lock);
+    enter();
+    if (resize_large_locked(record, bytes, size) && !put_huge_locked(p, record)) {
+        sites_freed_locked(record, os_monotonic_ns());
     }
+    lock_unlock(&profile_lock);
 }
 
 /* ---- the interval ---- */
@@ -662,7 +730,25 @@ void sample_set_operation(const char *name)
     lock_unlock(&profile_lock);
 }
 
+void sample_trim(void)
+{
+    enter();
+    pool_trim_locked(true);
+    lock_unlock(&profile_lock);
+}
+
 /* ---- the governor ---- */
+
+/* How often R has to be doubled so that it would have cost its share. */
+static unsigned find_steps(uint64_t spent, uint64_t ran)
+{
+    unsigned steps = 1;
+
+    while (steps < STEPS_MOST && (spent >> steps) * COST_SHARE > ran) {
+        steps++;
+    }
+    return steps;
+}
 
 /*
  * Sampling costs what it costs: too much of the time of this process, and R is doubled; so
@@ -673,17 +759,20 @@ static void govern_locked(uint32_t now_ms)
 {
     uint64_t cpu_ns = os_cpu_ns();
     uint64_t cost = load_relaxed(&cost_ns);
+    uint64_t spent = cost - governor.cost_ns;
+    uint64_t ran = cpu_ns - governor.cpu_ns;
 
-    governor.debt_ns += (int64_t)(cost - governor.cost_ns)
-                        - (int64_t)(cpu_ns - governor.cpu_ns) / COST_SHARE;
+    governor.debt_ns += (int64_t)spent - (int64_t)ran / COST_SHARE;
     if (governor.debt_ns < -BURST_NS) {
         governor.debt_ns = -BURST_NS;
     }
     governor.cpu_ns = cpu_ns;
-    governor.cost_ns = cost;
-    if (governor.debt_ns > BURST_NS && interval <= SAMPLE_MOST / 2) {
-        doublings++;
-        set_interval_locked(2 * interval);
+    store_relaxed(&governor.cost_ns, cost);
+    if (governor.debt_ns > BURST_NS) {
+        unsigned steps = find_steps(spent, ran);
+
+        doublings += steps;
+        set_interval_locked(bits_min(interval << steps, SAMPLE_MOST));
         governor.debt_ns = 0;
         begin_period(now_ms, cpu_ns, cost);
     } else if ((int32_t)(now_ms - governor.since_ms) >= RECOVER_MS) {
@@ -698,14 +787,19 @@ static void govern_locked(uint32_t now_ms)
 
 void sample_tick(uint32_t now_ms)
 {
-    if (!is_started || (int32_t)(now_ms - governor.looked_ms) < GOVERN_MS) {
+    if (!is_started
+        || ((int32_t)(now_ms - load_relaxed(&governor.looked_ms)) < GOVERN_MS
+            && !is_dear())) {
         return;
     }
     enter();
-    governor.looked_ms = now_ms;
+    if ((int32_t)(now_ms - trimmed_ms) >= TRIM_MS) {
+        trimmed_ms = now_ms;
+        pool_trim_locked(false);
+    }
+    store_relaxed(&governor.looked_ms, now_ms);
     sites_set_clock_locked(os_realtime_ns(), os_monotonic_ns());
-    if (interval != MP_SAMPLING_OFF && interval != MP_SAMPLING_EXACT
-        && options.sample_governor && !os_is_sandboxed()
+    if (is_governed()
         && (load_relaxed(&cost_ns) != governor.cost_ns || interval != wanted)) {
         govern_locked(now_ms);
     }
@@ -729,7 +823,7 @@ void sample_after_fork_in_child(void)
     }
     has_noticed_fork = false;
     governor.cpu_ns = 0; /* this process began anew */
-    governor.cost_ns = load_relaxed(&cost_ns);
+    store_relaxed(&governor.cost_ns, load_relaxed(&cost_ns));
     governor.debt_ns = 0;
     if (t != NULL) {
         t->thread_id = 0;

@@ -47,32 +47,39 @@ void sample_resized(const struct span *s, const void *p, size_t size);
 
 /* ---- larger ones ---- */
 
-void sample_large_slow(struct mp_component *c, void *p, size_t bytes, size_t size);
+void sample_large_slow(
+    struct mp_component *c, void *p, size_t more, size_t bytes, size_t size);
 
-/* p is a new block of c, of a thread with a structure, outside of slabs. */
+/*
+ * p is a block of c, of a thread with a structure, outside of slabs, that is not sampled: a new
+ * one, or one that grew by `more` bytes where it is. (That it was not when it was smaller is as
+ * probable as that no sample fell into so much: what it grew by decides.)
+ */
 static inline void sample_large(
-    struct mp_component *c, void *p, size_t bytes, size_t size)
+    struct mp_component *c, void *p, size_t more, size_t bytes, size_t size)
 {
     struct thread *t = thread_local_state.thread;
 
-    t->sample_gap -= (int64_t)bytes;
+    t->sample_gap -= (int64_t)more;
     if (UNLIKELY(t->sample_gap < 0 || t->sample_epoch != load_acquire(&sample_epoch))) {
-        sample_large_slow(c, p, bytes, size);
+        sample_large_slow(c, p, more, bytes, size);
     }
 }
 
-/* The large block of s is freed, or of another size from now on. */
+/* The large block of s is freed. */
 void sample_drop_large(struct span *s);
 
-/* `size` bytes of it are wanted now, in as many block bytes as before. */
-void sample_resized_large(const struct span *s, size_t size);
+/*
+ * It, which was sampled, has `bytes` block bytes now, where it is, and `size` of them are wanted:
+ * it stays in the sample, but for one that shrank, with the chance of a block of its size.
+ */
+void sample_resized_large(struct span *s, size_t bytes, size_t size);
 
 /* The same of a huge one, by its address; what sample_take_huge took can be put back. */
 uint32_t sample_take_huge(const void *p);
 void sample_put_huge(const void *p, uint32_t record);
-void sample_resized_huge(
-    const void *p, uint32_t record, size_t size); /* puts it back */
-void sample_drop(uint32_t record);                /* 0: nothing */
+void sample_resized_huge(const void *p, uint32_t record, size_t bytes, size_t size);
+void sample_drop(uint32_t record); /* 0: nothing */
 
 /* ---- the whole ---- */
 
@@ -90,6 +97,9 @@ void sample_set_operation(const char *name);
 
 /* Now and then: the governor. */
 void sample_tick(uint32_t now_ms);
+
+/* Give free spans of the pool back, all of them. */
+void sample_trim(void);
 
 /* How sampling goes, to the region. */
 void sample_publish(void);

@@ -18,6 +18,9 @@ enum {
     CHUNK_SHIFT = 8,
     CHUNKS = 1 << CHUNK_SHIFT, /* of a page of the directory */
     PAGES = 1024,              /* 67 million samples */
+    LATES = 256,
+    LATE_PART = 16, /* of its size: a block that changed by so much is told of */
+    LATE_MOST = 1000,
     OVERFLOW = 0,
     FREE = UINT32_MAX, /* site of a record that is not in use */
 };
@@ -25,7 +28,15 @@ enum {
 struct record {
     struct sampled sampled;
     uint32_t site;
-    uint32_t next_free;
+    uint32_t link; /* free: the next; live: number of what is late of it, 0: nothing */
+};
+
+/* Sizes that a block had, one after the other, and that its site was not told of. */
+struct late {
+    uint64_t bytes; /* sums of them */
+    uint64_t requested;
+    uint64_t last_bytes; /* the last of them; link of free ones */
+    uint32_t count;
 };
 
 static struct mp_region_site *site_chunks[MP_REGION_SITES_MAX / SITES];
@@ -36,6 +47,8 @@ static size_t slot_count;
 static struct record **record_pages[PAGES];
 static size_t record_count = 1; /* number 0 is none */
 static uint32_t first_free;     /* 0: none */
+static struct late *lates;  /* LATES of them, made when they are needed; [0] is none */
+static uint32_t first_late; /* free ones */
 
 static double live_bytes; /* estimate */
 static double peak_bytes;
@@ -285,15 +298,11 @@ static void add_allocated(struct mp_region_site *s, const struct sampled *sample
     }
 }
 
-/* Returns the number of its lifetime. */
-static unsigned add_freed(
-    struct mp_region_site *s, const struct sampled *sampled, uint64_t lifetime_ns)
+/* Returns how many blocks it stands for. */
+static double subtract(struct mp_region_site *s, const struct sampled *sampled)
 {
     struct weight w = weight_of(sampled);
-    uint64_t us = lifetime_ns / 1000;
-    unsigned bucket = us < 2 ? 0 : bits_log2(us);
 
-    bucket = bucket < MP_REGION_LIFETIMES ? bucket : MP_REGION_LIFETIMES - 1;
     remember_peak(s);
     s->freed_samples++;
     s->freed_blocks += w.blocks;
@@ -301,10 +310,111 @@ static unsigned add_freed(
     s->freed_requested += w.requested;
     s->freed_blocks_variance += w.blocks_variance;
     s->freed_bytes_variance += w.bytes_variance;
-    s->freed_lifetime_ns += w.blocks * (double)lifetime_ns;
-    s->lifetimes[bucket]++;
     live_bytes -= w.bytes;
+    return w.blocks;
+}
+
+/* Returns the number of its lifetime. */
+static unsigned add_freed(
+    struct mp_region_site *s, const struct sampled *sampled, uint64_t lifetime_ns)
+{
+    uint64_t us = lifetime_ns / 1000;
+    unsigned bucket = us < 2 ? 0 : bits_log2(us);
+
+    bucket = bucket < MP_REGION_LIFETIMES ? bucket : MP_REGION_LIFETIMES - 1;
+    s->freed_lifetime_ns += subtract(s, sampled) * (double)lifetime_ns;
+    s->lifetimes[bucket]++;
     return bucket;
+}
+
+/* ---- sizes that are told of later ---- */
+
+static bool make_lates(void)
+{
+    lates = own_alloc_locked(LATES * sizeof(*lates));
+    for (uint32_t i = 1; lates != NULL && i < LATES; i++) {
+        lates[i].last_bytes = i + 1 < LATES ? i + 1 : 0;
+    }
+    first_late = lates != NULL;
+    return lates != NULL;
+}
+
+static struct late *obtain_late(struct record *r)
+{
+    struct late *l;
+
+    if (r->link == 0 && (lates != NULL || make_lates()) && first_late != 0) {
+        r->link = first_late;
+        l = &lates[first_late];
+        first_late = (uint32_t)l->last_bytes;
+        *l = (struct late){0};
+    }
+    return r->link != 0 ? &lates[r->link] : NULL;
+}
+
+/* The site hears of all of them at once; each counts as one of the last one's weight. */
+static NOINLINE void tell_late_of(struct record *r)
+{
+    struct late *l = &lates[r->link];
+    struct mp_region_site *s = site_of(r->site);
+    struct sampled last = r->sampled;
+    struct weight w;
+    double bytes_before;
+
+    last.bytes = l->last_bytes;
+    w = weight_of(&last);
+    bytes_before = (double)l->bytes + (double)r->sampled.bytes;
+    remember_peak(s);
+    s->allocated_samples += l->count;
+    s->freed_samples += l->count;
+    s->allocated_blocks += w.blocks * l->count;
+    s->freed_blocks += w.blocks * l->count;
+    s->allocated_bytes += w.blocks * (double)l->bytes;
+    s->freed_bytes += w.blocks * (bytes_before - (double)last.bytes);
+    s->allocated_requested += w.blocks * (double)l->requested;
+    s->freed_requested += w.blocks * (double)l->requested;
+    s->allocated_blocks_variance += w.blocks_variance * l->count;
+    s->freed_blocks_variance += w.blocks_variance * l->count;
+    s->allocated_bytes_variance += w.bytes_variance * l->count;
+    s->freed_bytes_variance += w.bytes_variance * l->count;
+    live_bytes += w.blocks * ((double)last.bytes - (double)r->sampled.bytes);
+    total.allocated += l->count;
+    total.freed += l->count;
+    r->sampled.bytes = last.bytes;
+    l->last_bytes = first_late;
+    first_late = r->link;
+    r->link = 0;
+}
+
+static void tell_late(struct record *r)
+{
+    if (UNLIKELY(r->link != 0)) {
+        tell_late_of(r);
+    }
+}
+
+uint64_t sites_bytes_locked(uint32_t number)
+{
+    const struct record *r = record_of(number);
+
+    return r->link != 0 ? lates[r->link].last_bytes : r->sampled.bytes;
+}
+
+bool sites_defer_locked(uint32_t number, uint64_t bytes, uint64_t requested)
+{
+    struct record *r = record_of(number);
+    uint64_t told = r->sampled.bytes;
+    struct late *l;
+
+    if (r->sampled.interval == MP_SAMPLING_EXACT || bytes - told > told / LATE_PART
+        || (l = obtain_late(r)) == NULL || l->count == LATE_MOST) {
+        return false;
+    }
+    l->count++;
+    l->bytes += bytes;
+    l->requested += requested;
+    l->last_bytes = bytes;
+    return true;
 }
 
 /* ---- samples ---- */
@@ -337,7 +447,7 @@ static uint32_t take_record(void)
     uint32_t number = first_free;
 
     if (number != 0) {
-        first_free = record_of(number)->next_free;
+        first_free = record_of(number)->link;
         return number;
     }
     return has_record() ? (uint32_t)record_count++ : 0;
@@ -370,7 +480,7 @@ static void put_record(uint32_t number)
     struct record *r = record_of(number);
 
     r->site = FREE;
-    r->next_free = first_free;
+    r->link = first_free;
     first_free = number;
 }
 
@@ -386,6 +496,7 @@ void sites_allocated_locked(uint32_t number, uint32_t site, const struct sampled
 
     r->sampled = *s;
     r->site = site;
+    r->link = 0;
     total.allocated++;
     add_allocated(site_of(site), s);
     write_sums(site);
@@ -402,15 +513,52 @@ void sites_freed_locked(uint32_t number, uint64_t now_ns)
 {
     struct record *r = record_of(number);
     uint64_t born_ns = r->sampled.born_ns;
-    unsigned bucket = add_freed(
+    unsigned bucket;
+
+    tell_late(r);
+    bucket = add_freed(
         site_of(r->site), &r->sampled, now_ns > born_ns ? now_ns - born_ns : 0);
 
     total.freed++;
     write_freed(r->site, bucket);
     write_record(number, false);
     r->site = FREE;
-    r->next_free = first_free;
+    r->link = first_free;
     first_free = number;
+}
+
+uint32_t sites_of_class_locked(uint32_t number, unsigned class_number)
+{
+    uint32_t site = record_of(number)->site;
+    struct site_key key = key_of(site_of(site));
+
+    if (site == OVERFLOW || key.class_number == class_number) {
+        return site;
+    }
+    key.class_number = (uint16_t)class_number;
+    return sites_find_locked(&key);
+}
+
+void sites_regrown_locked(
+    uint32_t number, uint32_t site, uint64_t bytes, uint64_t requested, uint64_t now_ns)
+{
+    struct record *r = record_of(number);
+    struct sampled now;
+
+    tell_late(r);
+    now = r->sampled;
+    subtract(site_of(r->site), &r->sampled);
+    write_sums(r->site);
+    now.bytes = bytes;
+    now.requested = requested;
+    r->site = site;
+    r->sampled = now;
+    now.born_ns = now_ns; /* to the site it is a new one */
+    add_allocated(site_of(site), &now);
+    write_sums(site);
+    total.freed++;
+    total.allocated++;
+    write_record(number, true);
 }
 
 void sites_resized_locked(uint32_t number, uint64_t requested)

@@ -49,6 +49,22 @@ void sites_allocated_locked(uint32_t record, uint32_t site, const struct sampled
 /* The block of that record is freed; the number may be given to another one. */
 void sites_freed_locked(uint32_t record, uint64_t now_ns);
 
+/*
+ * It was resized in place to so many bytes, and is sampled still: what it was counts as freed, but
+ * did not end, and what it is as allocated at that site: its own, but for the class.
+ */
+void sites_regrown_locked(uint32_t record, uint32_t site, uint64_t bytes,
+    uint64_t requested, uint64_t now_ns);
+/*
+ * The same, where it grew by little: its site and the region hear of it later, with more of its
+ * kind. False: it has to be told now.
+ */
+bool sites_defer_locked(uint32_t record, uint64_t bytes, uint64_t requested);
+uint64_t sites_bytes_locked(uint32_t record); /* that it has now */
+
+/* That site. */
+uint32_t sites_of_class_locked(uint32_t record, unsigned class_number);
+
 /* It stayed where it was, and `requested` bytes of it are wanted now. */
 void sites_resized_locked(uint32_t record, uint64_t requested);
 

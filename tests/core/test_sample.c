@@ -163,6 +163,37 @@ Test(sample, share_where_lists_are_put_back)
     expect_nothing_lives();
 }
 
+/* However a large block came to its size, in place or not, its chance is that of its size. */
+static void check_share_resized(size_t from, size_t to, uint64_t interval)
+{
+    enum { COUNT = 20000 };
+    unsigned sampled = 0;
+    double p, sd;
+
+    begin(interval);
+    for (unsigned i = 0; i < COUNT; i++) {
+        void *block = malloc_resize(NULL, malloc_alloc(NULL, from), to);
+
+        sampled += is_sampled(block);
+        malloc_free(block);
+    }
+    p = poisson_chance((double)bits_round_up(to, 4096), (double)interval);
+    sd = sqrt(COUNT * p * (1 - p));
+    cr_assert_float_eq(sampled, COUNT * p, 4.5 * sd + 1, "%u of %u blocks, %zu to %zu",
+        sampled, (unsigned)COUNT, from, to);
+    expect_nothing_lives();
+}
+
+Test(sample, share_of_large_blocks_that_grew)
+{
+    check_share_resized(70000, 120000, 262144);
+}
+
+Test(sample, share_of_large_blocks_that_shrank)
+{
+    check_share_resized(250000, 140000, 262144);
+}
+
 /* Sums over samples are estimates of what was counted exactly. */
 Test(sample, estimates_agree_with_counters)
 {
