@@ -8,7 +8,7 @@
 #include "os.h"
 #include "publish.h"
 #include "region.h"
-#include "sample.h"
+#include "sample_note.h"
 
 #include <mpalloc.h>
 

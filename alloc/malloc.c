@@ -10,6 +10,7 @@
 #include "os.h"
 #include "probe.h"
 #include "sample.h"
+#include "sample_large.h"
 
 #include <errno.h>
 #include <string.h>

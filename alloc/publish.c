@@ -15,7 +15,7 @@
 #include "probe.h"
 #include "region.h"
 #include "report.h"
-#include "sample.h"
+#include "sample_note.h"
 #include "track.h"
 
 #include <errno.h>

@@ -1,275 +1,14 @@
 #include "sample.h"
 
-#include "modules.h"
-#include "names.h"
-#include "options.h"
-#include "own_memory.h"
+#include "os.h"
 #include "poisson.h"
 #include "pool.h"
-#include "probe.h"
-#include "region.h"
-#include "sites.h"
-#include "stacks.h"
+#include "sample_note.h"
 #include "usdt.h"
 
-#include <errno.h>
 #include <string.h>
 
-enum {
-    NAME_MS = 20,      /* a thread's name is asked for again after so long */
-    GOVERN_MS = 10,    /* between looks at the cost */
-    TRIM_MS = 250,     /* between looks at spans that are not needed */
-    RECOVER_MS = 1000, /* cheap for so long: R is halved again */
-    COST_SHARE =
-        100, /* 1 / share of the time may go into sampling; a quarter is cheap */
-    BURST_NS = 2000000,    /* so much may be spent in advance: first samples are dear */
-    LOOK_NS = 1000000,     /* spent since the last look: look at once */
-    STEPS_MOST = 6,        /* doublings at a time */
-    COST_MOST_NS = 100000, /* of one sample: what is more, another thread had */
-    COST_TURN = 31,        /* odd: malloc and free alternate */
-    HUGE_BUCKETS = 64,
-    GAP_DUE = 1, /* heap->gap of a class whose next block is a sample */
-};
-
-#if USDT
-/* Counted up and down by whoever traces us, in our memory. */
-uint16_t usdt_alloc_listeners __attribute__((section(".probes")));
-uint16_t usdt_free_listeners __attribute__((section(".probes")));
-#endif
-
-uint32_t sample_epoch = 1;
-
-/* profile_lock; interval is read without, too. */
-static uint64_t interval = MP_SAMPLING_OFF; /* atomic: R in force */
-static uint64_t wanted = MP_SAMPLING_OFF;
-static uint64_t doublings;
-static uint64_t changes;
-static bool is_started;
-static uint32_t trimmed_ms;
-static bool has_noticed_fork; /* and publish.c did not yet */
-static bool is_set;           /* by the program or a tool: the option counts no more */
-static uint64_t cost_ns;      /* relaxed atomic */
-
-static struct {
-    uint32_t looked_ms;
-    uint64_t cpu_ns; /* at the last look */
-    uint64_t cost_ns;
-    int64_t debt_ns;   /* what was spent beyond the share; below 0: saved */
-    uint32_t since_ms; /* of the time over which it may turn out to be cheap */
-    uint64_t since_cpu_ns;
-    uint64_t since_cost_ns;
-} governor;
-
-static uint64_t told; /* what news_locked was when the region was written last */
-
-/* Huge blocks that are sampled. */
-struct huge_sample {
-    const void *block;
-    uint32_t record;
-    struct huge_sample *next;
-};
-static struct huge_sample *huge_samples[HUGE_BUCKETS];
-static struct huge_sample *huge_unused;
-static size_t huge_count; /* atomic */
-
-/*
- * A child by clone that ran no handlers may have the lock from a thread that is not there. Its
- * first tick makes a child of it (publish.c); until then this has to do.
- */
-static void enter(void)
-{
-    if (UNLIKELY(region_is_of_parent()) && !has_noticed_fork) {
-        sample_after_fork_in_child();
-        has_noticed_fork = true;
-    }
-    lock_lock(&profile_lock);
-}
-
-/* ---- what readers see ---- */
-
-static uint64_t news_locked(void)
-{
-    return stacks_count_locked() + names_count_locked() + sites_news_locked();
-}
-
-static void describe_locked(void)
-{
-    struct mp_region_sampling *out = region_sampling();
-    struct mp_region_sampling s = {
-        .interval_bytes = interval,
-        .wanted_bytes = wanted,
-        .doublings_total = doublings,
-        .changes_total = changes,
-        .cost_ns_total = load_relaxed(&cost_ns),
-        .memory_bytes = own_bytes_locked(),
-        .memory_max_bytes = own_most_locked(),
-        .frame_count = stacks_count_locked(),
-        .name_count = names_count_locked(),
-        .frames_refused_total = stacks_refused_locked(),
-        .names_refused_total = names_refused_locked(),
-        .stacks_truncated_total = load_relaxed(&unwind_counts.truncated),
-        .stacks_lost_total = load_relaxed(&unwind_counts.lost),
-    };
-
-    if (out == NULL) {
-        return;
-    }
-    sites_describe_locked(&s);
-    told = news_locked();
-    /* Where address space is limited there are fewer rows than there may be. */
-    s.frame_count = bits_min(s.frame_count, region_room(MP_SECTION_FRAMES));
-    s.site_count = bits_min(s.site_count, region_room(MP_SECTION_SITES));
-    s.sample_count = bits_min(s.sample_count, region_room(MP_SECTION_SAMPLES));
-    s.seq = load_relaxed(&out->seq) & ~(uint64_t)1;
-    region_publish(&out->seq, &s.seq, sizeof(s));
-}
-
-/* What is not news can wait for the next tick. */
-static void tell_locked(void)
-{
-    if (news_locked() != told) {
-        describe_locked();
-    }
-}
-
-/* Where all is sampled, sums that are not news are left to ticks. */
-static void tell_of_sample_locked(void)
-{
-    if (interval == MP_SAMPLING_EXACT) {
-        tell_locked();
-    } else {
-        describe_locked();
-    }
-}
-
-/* ---- who and where ---- */
-
-/* What is on the stack when it is taken needs no lock. */
-struct capture {
-    struct stack stack;
-    uint64_t start_ns;
-    uint64_t thread_id;
-    char name[16]; /* "": as it was */
-    bool has_name;
-};
-
-static void ask_for_name(struct capture *c, struct thread *t)
-{
-    uint32_t now_ms = os_coarse_ms();
-
-    c->has_name = false;
-    if (os_is_sandboxed() || (t->name != 0 && now_ms - t->named_ms < NAME_MS)) {
-        return;
-    }
-    t->named_ms = now_ms;
-    c->has_name = os_thread_name(c->name, sizeof(c->name));
-}
-
-/* Inline, and from its caller's registers: each frame of ours would be walked with each sample. */
-static ALWAYS_INLINE void sample_capture(struct capture *c)
-{
-    struct thread *t = thread_local_state.thread;
-    struct unwind_context context;
-
-    c->start_ns = os_monotonic_ns();
-    unwind_capture(&context);
-    c->stack.count =
-        unwind_walk_surely(&context, 1, c->stack.pcs, UNWIND_MOST, &c->stack.info);
-    if (t->thread_id == 0 && !os_is_sandboxed()) {
-        t->thread_id = os_thread_id();
-    }
-    c->thread_id = t->thread_id;
-    ask_for_name(c, t);
-}
-
-static struct site_key key_locked(
-    const struct capture *capture, const struct mp_component *c, unsigned cls)
-{
-    struct thread *t = thread_local_state.thread;
-
-    if (capture->has_name) {
-        t->name = names_intern_locked(capture->name);
-    }
-    return (struct site_key){
-        .frame = stacks_intern_locked(&capture->stack),
-        .component = c->row,
-        .class_number = (uint16_t)cls,
-        .operation = t->operation,
-        .thread = t->name,
-        .flags = capture->stack.info.end == UNWIND_TRUNCATED ? MP_SITE_TRUNCATED
-                 : capture->stack.info.end == UNWIND_LOST    ? MP_SITE_LOST
-                                                             : 0,
-    };
-}
-
-/*
- * Readers are told of new frames, names and sites before anything speaks of them.
- */
-static uint32_t find_site_locked(const struct site_key *key)
-{
-    uint32_t site = sites_find_locked(key);
-
-    tell_locked();
-    return site;
-}
-
-static struct sampled sampled_of(
-    const struct capture *c, size_t bytes, size_t size, uint64_t r)
-{
-    return (struct sampled){
-        .bytes = bytes,
-        .requested = bits_min(size, bytes),
-        .interval = r,
-        .born_ns = c->start_ns,
-        .thread_id = c->thread_id,
-    };
-}
-
-static void tell_of_alloc(const void *p, size_t bytes, uint64_t r)
-{
-    usdt_alloc(p, bytes, 1 / poisson_chance((double)bytes, (double)r));
-}
-
-static bool is_governed(void)
-{
-    uint64_t r = load_relaxed(&interval);
-
-    return r != MP_SAMPLING_OFF && r != MP_SAMPLING_EXACT && options.sample_governor
-           && !os_is_sandboxed();
-}
-
-/* Much was spent since the governor looked. */
-static bool is_dear(void)
-{
-    return load_relaxed(&cost_ns) - load_relaxed(&governor.cost_ns) > LOOK_NS
-           && is_governed();
-}
-
-/*
- * At the end, without locks: where all is sampled no other slow path may be passed, and the
- * clock is a good part of the cost; there nothing is governed, and one in COST_TURN stands for
- * all.
- */
-static void end(uint64_t start_ns)
-{
-    static uint32_t turn; /* relaxed atomic; some may be lost */
-    uint64_t times = 1;
-
-    if (load_relaxed(&interval) == MP_SAMPLING_EXACT) {
-        store_relaxed(&turn, load_relaxed(&turn) + 1);
-        times = load_relaxed(&turn) % COST_TURN == 0 ? COST_TURN : 0;
-    }
-    if (times != 0) {
-        add_relaxed(
-            &cost_ns, times * bits_min(os_monotonic_ns() - start_ns, COST_MOST_NS));
-    }
-    probe_tick(os_coarse_ms());
-    if (UNLIKELY(is_dear())) {
-        sample_tick(os_coarse_ms()); /* not in 10 ms: that would be 10 ms of sampling */
-    }
-}
-
-/* ---- blocks of slabs ---- */
+enum { GAP_DUE = 1 /* heap->gap of a class whose next block is a sample */ };
 
 static uint32_t cut_gap(uint64_t blocks)
 {
@@ -292,7 +31,7 @@ static void follow_epoch(struct heap *h)
         return;
     }
     h->sample_epoch = load_acquire(&sample_epoch); /* pairs with set_interval */
-    h->sample_interval = load_relaxed(&interval);
+    h->sample_interval = sample_interval();
     memset(h->gap, 0, sizeof(h->gap));
     os_random(&h->random, sizeof(h->random));
     h->random |= 1;
@@ -302,29 +41,29 @@ static void follow_epoch(struct heap *h)
 static NOINLINE void *sample_small(
     struct mp_component *c, unsigned cls, size_t size, uint64_t r)
 {
-    struct capture here;
+    struct sample_capture here;
     void *p = NULL;
 
-    sample_capture(&here);
-    enter();
-    if (interval != MP_SAMPLING_OFF && is_started) {
-        struct site_key key = key_locked(&here, c, cls);
-        struct sampled s = sampled_of(&here, sizeclass_bytes(cls), size, r);
+    sample_take(&here);
+    sample_enter();
+    if (sample_is_on_locked()) {
+        struct site_key key = sample_key_locked(&here, c, cls);
+        struct sampled s = sample_of(&here, sizeclass_bytes(cls), size, r);
         uint32_t record = sites_reserve_locked();
 
         p = record != 0 ? pool_alloc_locked(c, cls, record) : NULL;
         if (p != NULL) {
-            sites_allocated_locked(record, find_site_locked(&key), &s);
+            sites_allocated_locked(record, sample_find_site_locked(&key), &s);
         } else if (record != 0) {
             sites_unreserve_locked(record);
         }
-        tell_of_sample_locked();
+        sample_tell_locked();
     }
     lock_unlock(&profile_lock);
     if (p != NULL) {
-        tell_of_alloc(p, sizeclass_bytes(cls), r);
+        sample_tell_tracer(p, sizeclass_bytes(cls), r);
     }
-    end(here.start_ns);
+    sample_end(here.start_ns);
     return p;
 }
 
@@ -362,7 +101,7 @@ bool sample_try_free(struct span *s, void *p)
     uint32_t record = 0;
     unsigned cls;
 
-    enter();
+    sample_enter();
     if (load_relaxed(&s->kind) == SPAN_SAMPLED) {
         record = pool_find_locked(s, p, &cls);
     }
@@ -372,7 +111,7 @@ bool sample_try_free(struct span *s, void *p)
         pool_free_locked(s, p); /* the rest of how it goes is for the next tick */
     }
     lock_unlock(&profile_lock);
-    end(start_ns);
+    sample_end(start_ns);
     return record != 0;
 }
 
@@ -381,7 +120,7 @@ bool sample_find(const struct span *s, const void *p, size_t *ret_bytes)
     bool is_found = false;
     unsigned cls;
 
-    enter();
+    sample_enter();
     if (load_relaxed(&s->kind) == SPAN_SAMPLED && pool_find_locked(s, p, &cls) != 0) {
         *ret_bytes = sizeclass_bytes(cls);
         is_found = true;
@@ -390,444 +129,15 @@ bool sample_find(const struct span *s, const void *p, size_t *ret_bytes)
     return is_found;
 }
 
-static void resize_locked(uint32_t record, size_t size)
-{
-    if (record != 0 && sites_record_locked(record)->requested != size) {
-        sites_resized_locked(record, size);
-    }
-}
-
 void sample_resized(const struct span *s, const void *p, size_t size)
 {
     uint32_t record = 0;
     unsigned cls;
 
-    enter();
+    sample_enter();
     if (load_relaxed(&s->kind) == SPAN_SAMPLED) {
         record = pool_find_locked(s, p, &cls);
     }
-    resize_locked(record, size);
+    sample_resize_locked(record, size);
     lock_unlock(&profile_lock);
-}
-
-/* ---- larger ones ---- */
-
-static int64_t draw_bytes(struct thread *t)
-{
-    uint64_t r = t->sample_interval;
-    uint64_t most = INT64_MAX / 4;
-
-    return r == MP_SAMPLING_OFF
-               ? (int64_t)most
-               : (int64_t)bits_min(poisson_gap(&t->random, 1, r), most);
-}
-
-static unsigned bucket_of(const void *p)
-{
-    return (unsigned)((uintptr_t)p >> 12) * 0x9e3779b9u >> 26;
-}
-
-static bool put_huge_locked(const void *p, uint32_t record)
-{
-    struct huge_sample *h = huge_unused;
-
-    if (h != NULL) {
-        huge_unused = h->next;
-    } else {
-        h = own_alloc_locked(sizeof(*h));
-    }
-    if (h == NULL) {
-        return false;
-    }
-    *h = (struct huge_sample){p, record, huge_samples[bucket_of(p)]};
-    huge_samples[bucket_of(p)] = h;
-    store_relaxed(&huge_count, huge_count + 1);
-    return true;
-}
-
-static NOINLINE void sample_it(
-    struct mp_component *c, void *p, size_t bytes, size_t size, uint64_t r)
-{
-    struct span *span = span_find(p);
-    struct capture here;
-    bool is_noted = false;
-
-    sample_capture(&here);
-    enter();
-    if (interval != MP_SAMPLING_OFF && is_started) {
-        struct site_key key = key_locked(&here, c, sizeclass_of_large(bytes));
-        struct sampled s = sampled_of(&here, bytes, size, r);
-        uint32_t record = sites_reserve_locked();
-
-        is_noted = record != 0 && (span != NULL || put_huge_locked(p, record));
-        if (is_noted) {
-            sites_allocated_locked(record, find_site_locked(&key), &s);
-        } else if (record != 0) {
-            sites_unreserve_locked(record);
-        }
-        if (is_noted && span != NULL) {
-            span->sample = record;
-        }
-        tell_of_sample_locked();
-    }
-    lock_unlock(&profile_lock);
-    if (is_noted) {
-        tell_of_alloc(p, bytes, r);
-    }
-    end(here.start_ns);
-}
-
-NOINLINE void sample_large_slow(
-    struct mp_component *c, void *p, size_t more, size_t bytes, size_t size)
-{
-    struct thread *t = thread_local_state.thread;
-
-    if (t->sample_epoch != load_acquire(&sample_epoch)) {
-        t->sample_epoch = load_acquire(&sample_epoch); /* pairs with set_interval */
-        t->sample_interval = load_relaxed(&interval);
-        os_random(&t->random, sizeof(t->random));
-        t->random |= 1;
-        t->sample_gap = draw_bytes(t) - (int64_t)more;
-        if (t->sample_gap >= 0) {
-            return;
-        }
-    }
-    if (t->sample_interval != MP_SAMPLING_OFF) {
-        sample_it(c, p, bytes, size, t->sample_interval);
-    }
-    t->sample_gap = draw_bytes(t);
-}
-
-void sample_drop(uint32_t record)
-{
-    uint64_t start_ns;
-
-    if (record == 0) {
-        return;
-    }
-    start_ns = os_monotonic_ns();
-    enter();
-    sites_freed_locked(record, start_ns);
-    tell_of_sample_locked();
-    lock_unlock(&profile_lock);
-    end(start_ns);
-}
-
-void sample_drop_large(struct span *s)
-{
-    uint32_t record = 0;
-
-    enter();
-    /*
-     * Of two that free it, wrongly, one gets it. What the other finds may be another use of the
-     * entry.
-     */
-    if (load_relaxed(&s->kind) == SPAN_LARGE && sites_is_live_locked(s->sample)) {
-        record = (uint32_t)s->sample;
-        s->sample = 0;
-    }
-    lock_unlock(&profile_lock);
-    if (record != 0) {
-        usdt_free(span_address(s));
-        sample_drop(record);
-    }
-}
-
-/* True with that chance. */
-static bool has_luck(double chance)
-{
-    struct thread *t = thread_local_state.thread;
-    uint64_t random = t != NULL ? t->random : 0;
-
-    if (random == 0) { /* this thread drew nothing yet */
-        os_random(&random, sizeof(random));
-        random |= 1;
-    }
-    random = poisson_random(&random);
-    if (t != NULL) {
-        t->random = random | 1;
-    }
-    return (double)(random >> 11) < chance * 0x1p53;
-}
-
-/* A block that shrinks from so many bytes to so many stays in the sample. */
-static bool stays(size_t from, size_t to, uint64_t r)
-{
-    return has_luck(poisson_chance((double)to, (double)r)
-                    / poisson_chance((double)from, (double)r));
-}
-
-/* False: it is not in the sample any more, and the record is free. */
-static bool resize_large_locked(uint32_t record, size_t bytes, size_t size)
-{
-    size_t was = sites_bytes_locked(record);
-    unsigned cls = sizeclass_of_large(bytes);
-
-    if (bytes == was) {
-        resize_locked(record, size);
-    } else if (bytes < was
-               && !stays(was, bytes, sites_record_locked(record)->interval)) {
-        sites_freed_locked(record, os_monotonic_ns());
-        return false;
-    } else if (bytes < was || cls != sizeclass_of_large(was)
-               || !sites_defer_locked(record, bytes, size)) {
-        sites_regrown_locked(
-            record, sites_of_class_locked(record, cls), bytes, size, os_monotonic_ns());
-        tell_of_sample_locked();
-    }
-    return true;
-}
-
-void sample_resized_large(struct span *s, size_t bytes, size_t size)
-{
-    enter();
-    if (sites_is_live_locked(s->sample)
-        && !resize_large_locked((uint32_t)s->sample, bytes, size)) {
-        s->sample = 0;
-        usdt_free(span_address(s));
-    }
-    lock_unlock(&profile_lock);
-}
-
-uint32_t sample_take_huge(const void *p)
-{
-    struct huge_sample **at = &huge_samples[bucket_of(p)];
-    uint32_t record = 0;
-
-    if (load_relaxed(&huge_count) == 0) {
-        return 0;
-    }
-    enter();
-    while (*at != NULL && (*at)->block != p) {
-        at = &(*at)->next;
-    }
-    if (*at != NULL) {
-        struct huge_sample *h = *at;
-
-        record = h->record;
-        *at = h->next;
-        h->next = huge_unused;
-        huge_unused = h;
-        store_relaxed(&huge_count, huge_count - 1);
-        usdt_free(p);
-    }
-    lock_unlock(&profile_lock);
-    return record;
-}
-
-void sample_put_huge(const void *p, uint32_t record)
-{
-    if (record != 0) {
-        enter();
-        if (!put_huge_locked(
-                p, record)) { /* another thread took the entry that it had */
-            sites_freed_locked(record, os_monotonic_ns());
-        }
-        tell_of_alloc(p, sites_record_locked(record)->bytes,
-            sites_record_locked(record)->interval);
-        lock_unlock(&profile_lock);
-    }
-}
-
-void sample_resized_huge(const void *p, uint32_t record, size_t bytes, size_t size)
-{
-    enter();
-    if (resize_large_locked(record, bytes, size) && !put_huge_locked(p, record)) {
-        sites_freed_locked(record, os_monotonic_ns());
-    }
-    lock_unlock(&profile_lock);
-}
-
-/* ---- the interval ---- */
-
-static void begin_period(uint32_t now_ms, uint64_t cpu_ns, uint64_t cost)
-{
-    governor.since_ms = now_ms;
-    governor.since_cpu_ns = cpu_ns;
-    governor.since_cost_ns = cost;
-}
-
-static void set_interval_locked(uint64_t r)
-{
-    if (r != interval) {
-        store_relaxed(&interval, r);
-        changes++;
-        store_release(&sample_epoch, sample_epoch + 1);
-    }
-}
-
-/*
- * In exact mode everything is recorded: then the cap is what one would give a profiler, not
- * what one would leave in production.
- */
-static void set_cap_locked(void)
-{
-    own_set_most_locked(options.sample_memory_bytes != 0 ? options.sample_memory_bytes
-                        : wanted == MP_SAMPLING_EXACT    ? 4 * GIB
-                                                         : 32 * MIB);
-}
-
-static void follow_wanted_locked(void)
-{
-    set_cap_locked();
-    set_interval_locked(is_started ? wanted : MP_SAMPLING_OFF);
-    governor.debt_ns = 0;
-    begin_period(os_coarse_ms(), governor.cpu_ns, governor.cost_ns);
-    describe_locked();
-}
-
-void sample_start_locked(void)
-{
-    bool is_first = !is_started;
-
-    is_started = true;
-    if (!is_set) {
-        wanted = options.sample_bytes;
-    }
-    if (track_all || !CONFIG_UNWIND) { /* hardened: every block has its place already */
-        wanted = MP_SAMPLING_OFF;
-    }
-    sites_set_clock_locked(os_realtime_ns(), os_monotonic_ns());
-    follow_wanted_locked();
-    changes -= is_first && changes > 0; /* what it begins with is no change */
-    modules_write_all_locked();
-    names_write_all_locked();
-    stacks_write_all_locked();
-    sites_write_all_locked();
-    describe_locked();
-}
-
-int sample_set_interval(uint64_t interval_bytes)
-{
-    uint64_t r = interval_bytes == 1 ? MP_SAMPLING_EXACT : interval_bytes;
-
-    if (interval_bytes == 0 || (r != MP_SAMPLING_OFF && r > SAMPLE_MOST)) {
-        return -EINVAL;
-    }
-    if (!CONFIG_PROFILE || !CONFIG_UNWIND || track_all) {
-        return -ENOSYS;
-    }
-    enter();
-    wanted = r;
-    is_set = true;
-    follow_wanted_locked();
-    lock_unlock(&profile_lock);
-    return 0;
-}
-
-uint64_t sample_interval(void)
-{
-    return load_relaxed(&interval);
-}
-
-void sample_set_operation(const char *name)
-{
-    if (thread_local_state.thread == NULL && thread_install_heap() == NULL) {
-        return;
-    }
-    enter();
-    thread_local_state.thread->operation = names_intern_locked(name);
-    lock_unlock(&profile_lock);
-}
-
-void sample_trim(void)
-{
-    enter();
-    pool_trim_locked(true);
-    lock_unlock(&profile_lock);
-}
-
-/* ---- the governor ---- */
-
-/* How often R has to be doubled so that it would have cost its share. */
-static unsigned find_steps(uint64_t spent, uint64_t ran)
-{
-    unsigned steps = 1;
-
-    while (steps < STEPS_MOST && (spent >> steps) * COST_SHARE > ran) {
-        steps++;
-    }
-    return steps;
-}
-
-/*
- * Sampling costs what it costs: too much of the time of this process, and R is doubled; so
- * little that it could well be half, and it goes back towards what was wanted. Each sample
- * keeps its R, and which R holds does not depend on the block, so that sums stay unbiased.
- */
-static void govern_locked(uint32_t now_ms)
-{
-    uint64_t cpu_ns = os_cpu_ns();
-    uint64_t cost = load_relaxed(&cost_ns);
-    uint64_t spent = cost - governor.cost_ns;
-    uint64_t ran = cpu_ns - governor.cpu_ns;
-
-    governor.debt_ns += (int64_t)spent - (int64_t)ran / COST_SHARE;
-    if (governor.debt_ns < -BURST_NS) {
-        governor.debt_ns = -BURST_NS;
-    }
-    governor.cpu_ns = cpu_ns;
-    store_relaxed(&governor.cost_ns, cost);
-    if (governor.debt_ns > BURST_NS) {
-        unsigned steps = find_steps(spent, ran);
-
-        doublings += steps;
-        set_interval_locked(bits_min(interval << steps, SAMPLE_MOST));
-        governor.debt_ns = 0;
-        begin_period(now_ms, cpu_ns, cost);
-    } else if ((int32_t)(now_ms - governor.since_ms) >= RECOVER_MS) {
-        if (interval > wanted
-            && (cost - governor.since_cost_ns) * COST_SHARE * 4
-                   < cpu_ns - governor.since_cpu_ns) {
-            set_interval_locked(bits_max(interval / 2, wanted));
-        }
-        begin_period(now_ms, cpu_ns, cost);
-    }
-}
-
-void sample_tick(uint32_t now_ms)
-{
-    if (!is_started
-        || ((int32_t)(now_ms - load_relaxed(&governor.looked_ms)) < GOVERN_MS
-            && !is_dear())) {
-        return;
-    }
-    enter();
-    if ((int32_t)(now_ms - trimmed_ms) >= TRIM_MS) {
-        trimmed_ms = now_ms;
-        pool_trim_locked(false);
-    }
-    store_relaxed(&governor.looked_ms, now_ms);
-    sites_set_clock_locked(os_realtime_ns(), os_monotonic_ns());
-    if (is_governed()
-        && (load_relaxed(&cost_ns) != governor.cost_ns || interval != wanted)) {
-        govern_locked(now_ms);
-    }
-    describe_locked();
-    lock_unlock(&profile_lock);
-}
-
-void sample_publish(void)
-{
-    enter();
-    describe_locked();
-    lock_unlock(&profile_lock);
-}
-
-void sample_after_fork_in_child(void)
-{
-    struct thread *t = thread_local_state.thread;
-
-    if (!has_noticed_fork) {
-        lock_reset(&profile_lock); /* a thread that is lost may have had it */
-    }
-    has_noticed_fork = false;
-    governor.cpu_ns = 0; /* this process began anew */
-    store_relaxed(&governor.cost_ns, load_relaxed(&cost_ns));
-    governor.debt_ns = 0;
-    if (t != NULL) {
-        t->thread_id = 0;
-    }
-    store_release(
-        &sample_epoch, sample_epoch + 1); /* other numbers than the parent's */
 }
