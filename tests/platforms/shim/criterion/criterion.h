@@ -45,12 +45,14 @@ static struct shim_test *shim_tests;
     ((x) ? (void)0                                                                     \
          : (printf("%s:%d: not so: %s ", __FILE__, __LINE__, #x),                      \
              printf(" " __VA_ARGS__), putchar('\n'), fflush(NULL), _exit(1)))
-#define cr_assert_eq(a, b, ...)     cr_assert((a) == (b), __VA_ARGS__)
-#define cr_assert_neq(a, b, ...)    cr_assert((a) != (b), __VA_ARGS__)
-#define cr_assert_lt(a, b, ...)     cr_assert((a) < (b), __VA_ARGS__)
-#define cr_assert_leq(a, b, ...)    cr_assert((a) <= (b), __VA_ARGS__)
-#define cr_assert_gt(a, b, ...)     cr_assert((a) > (b), __VA_ARGS__)
-#define cr_assert_geq(a, b, ...)    cr_assert((a) >= (b), __VA_ARGS__)
+#define cr_assert_eq(a, b, ...)  cr_assert((a) == (b), __VA_ARGS__)
+#define cr_assert_neq(a, b, ...) cr_assert((a) != (b), __VA_ARGS__)
+#define cr_assert_lt(a, b, ...)  cr_assert((a) < (b), __VA_ARGS__)
+#define cr_assert_leq(a, b, ...) cr_assert((a) <= (b), __VA_ARGS__)
+#define cr_assert_gt(a, b, ...)  cr_assert((a) > (b), __VA_ARGS__)
+#define cr_assert_geq(a, b, ...) cr_assert((a) >= (b), __VA_ARGS__)
+#define cr_assert_float_eq(a, b, by, ...)                                              \
+    cr_assert((a) - (b) <= (by) && (b) - (a) <= (by), __VA_ARGS__)
 #define cr_assert_not(x, ...)       cr_assert(!(x), __VA_ARGS__)
 #define cr_assert_null(p, ...)      cr_assert((p) == NULL, __VA_ARGS__)
 #define cr_assert_not_null(p, ...)  cr_assert((p) != NULL, __VA_ARGS__)
