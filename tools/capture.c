@@ -36,6 +36,7 @@ const struct export_format *capture_html(void)
 
 void capture_set_value(struct capture *c, const char *text)
 {
+    c->has_value = true;
     if (!export_find_value(text, &c->value)) {
         exit(cli_fail(c->verb, EXIT_USAGE, "--value takes one of %s, not \"%s\"",
             export_value_list, text));
@@ -53,6 +54,28 @@ int capture_check_terminal(const struct capture *c)
     return EXIT_FINE;
 }
 
+/*
+ * What is live, if nothing was asked for; but of a program that ended, and freed what it had,
+ * pictures show what was live at its peak.
+ */
+static enum profile_value value_of(const struct capture *c, const struct profile *p)
+{
+    bool is_picture = c->format->write == export_html || c->format->write == export_svg
+                      || c->format->write == export_collapsed;
+
+    if (c->has_value) {
+        return c->value;
+    }
+    for (size_t i = 0;
+         i < p->sample_count && is_picture && mp_image_life(p->image) == MP_LIFE_EXITED;
+         i++) {
+        if (p->samples[i].value[PROFILE_PEAK_BYTES] != 0) {
+            return PROFILE_PEAK_BYTES;
+        }
+    }
+    return PROFILE_LIVE_BYTES;
+}
+
 static int write_file(
     const struct capture *c, const struct profile *p, uint64_t *ret_bytes)
 {
@@ -60,7 +83,7 @@ static int write_file(
     int code = outfile_open(&file, c->path);
 
     if (code == 0) {
-        code = outfile_close(&file, c->format->write(file.out, p, c->value));
+        code = outfile_close(&file, c->format->write(file.out, p, value_of(c, p)));
     }
     if (code != 0) {
         return cli_fail(
@@ -83,7 +106,7 @@ int capture_write(const struct capture *c, const mp_image_t *image, uint64_t *re
         code = cli_fail(c->verb, EXIT_FAILED, "no memory for the document");
     } else if (c->path != NULL) {
         code = write_file(c, profile, ret_bytes);
-    } else if (c->format->write(stdout, profile, c->value) != 0) {
+    } else if (c->format->write(stdout, profile, value_of(c, profile)) != 0) {
         code = cli_fail(c->verb, EXIT_FAILED, "no memory for the document");
     }
     profile_destroy(profile);

@@ -14,7 +14,8 @@
 struct capture {
     const char *verb; /* for messages */
     const struct export_format *format;
-    enum profile_value value; /* PROFILE_LIVE_BYTES by default */
+    bool has_value; /* it was asked for; else what suits is taken */
+    enum profile_value value;
     bool by_component;
     const char *path; /* NULL: standard output */
 };

@@ -50,7 +50,7 @@ int verb_export(int argc, char **argv)
         {"value", required_argument, NULL, VALUE},
         {"output", required_argument, NULL, OUTPUT},
         {"by-component", no_argument, NULL, BY_COMPONENT}, {0}};
-    struct capture capture = {.verb = "export", .value = PROFILE_LIVE_BYTES};
+    struct capture capture = {.verb = "export"};
     struct common common = {false, NULL};
     const char *format = NULL;
     struct target target;

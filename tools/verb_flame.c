@@ -20,7 +20,8 @@ const char help_flame[] =
     "  --output FILE   (or -o FILE) write there, whole or not at all, instead of "
     "standard\n"
     "                  output\n"
-    "  --value V       what is shown first: live-bytes (the default), live-blocks,\n"
+    "  --value V       what is shown first: live-bytes (the default; peak-bytes of\n"
+    "                  a program that ended), live-blocks,\n"
     "                  peak-, allocated- or short-bytes, or -blocks\n"
     "\n"
     "Examples:\n"
@@ -35,8 +36,7 @@ int verb_flame(int argc, char **argv)
     static const struct option options[] = {COMMON_OPTIONS,
         {"value", required_argument, NULL, VALUE},
         {"output", required_argument, NULL, OUTPUT}, {0}};
-    struct capture capture = {
-        .verb = "flame", .format = capture_html(), .value = PROFILE_LIVE_BYTES};
+    struct capture capture = {.verb = "flame", .format = capture_html()};
     struct common common = {false, NULL};
     struct target target;
     uint64_t bytes = 0;

@@ -383,7 +383,7 @@ int verb_run(int argc, char **argv)
         {"output", required_argument, NULL, OUTPUT},
         {"by-component", no_argument, NULL, BY_COMPONENT}, {0}};
     struct common common = {false, NULL};
-    struct plan plan = {.capture = {.verb = "run", .value = PROFILE_LIVE_BYTES}};
+    struct plan plan = {.capture = {.verb = "run"}};
     char library[PATH_MAX];
     char program[PATH_MAX * 2];
     const char *keep = getenv("MPALLOC_KEEP");
