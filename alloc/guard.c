@@ -6,6 +6,7 @@
 #include "check.h"
 #include "options.h"
 #include "os.h"
+#include "poisson.h"
 #include "probe.h"
 #include "segv.h"
 #include "trace.h"
@@ -57,31 +58,9 @@ static uint64_t *allocated[COMPONENT_ROWS];
 
 /* ---- when ---- */
 
-static uint64_t next_random(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
-}
-
-/* -ln(u) for u in (0, 1], to 0.006, as a fixed-point number of 16 bits behind the point. */
-static uint64_t exponential(uint64_t random)
-{
-    uint64_t u = random | 1;
-    unsigned zeros = (unsigned)__builtin_clzll(u);
-    uint64_t f = u << zeros << 1 >> 48; /* mantissa - 1, 16 bits */
-    /* log2(1 + f) = f + 0.3431 f (1 - f) */
-    uint64_t log2 = f + (22486 * (f * (65536 - f) >> 16) >> 16);
-
-    return ((uint64_t)(zeros + 1) * 65536 - log2) * 45426 >> 16; /* times ln 2 */
-}
-
 static void draw_locked(void)
 {
-    uint64_t bytes = exponential(next_random()) * mean_bytes >> 16;
-
-    store_relaxed(&countdown, (int64_t)bytes);
+    store_relaxed(&countdown, (int64_t)poisson_gap(&random_state, 1, mean_bytes));
 }
 
 /* ---- slots ---- */
@@ -336,7 +315,7 @@ void *guard_try_alloc_slow(
     counters = counters_of(c);
     lock_lock(&guard_lock);
     draw_locked();
-    is_at_end = (next_random() >> 40 & 1) != 0;
+    is_at_end = (poisson_random(&random_state) >> 40 & 1) != 0;
     s = counters != NULL ? acquire_locked() : NULL;
     lock_unlock(&guard_lock);
     if (s == NULL) {
