@@ -120,7 +120,7 @@ void sample_drop(uint32_t record)
 
 void sample_drop_large(struct span *s)
 {
-    uint32_t record = 0;
+    uint64_t start_ns = os_monotonic_ns();
 
     sample_enter();
     /*
@@ -128,14 +128,13 @@ void sample_drop_large(struct span *s)
      * entry.
      */
     if (load_relaxed(&s->kind) == SPAN_LARGE && sites_is_live_locked(s->sample)) {
-        record = (uint32_t)s->sample;
+        usdt_free(span_address(s));
+        sites_freed_locked((uint32_t)s->sample, start_ns);
         s->sample = 0;
+        sample_tell_locked();
     }
     lock_unlock(&profile_lock);
-    if (record != 0) {
-        usdt_free(span_address(s));
-        sample_drop(record);
-    }
+    sample_end(start_ns);
 }
 
 /* True with that chance. */
@@ -220,16 +219,23 @@ uint32_t sample_take_huge(const void *p)
     return record;
 }
 
+/* Noted again after sample_take_huge, which told tracers that it went. */
+static void put_back_locked(const void *p, uint32_t record)
+{
+    const struct sampled *r = sites_record_locked(record);
+
+    if (put_huge_locked(p, record)) {
+        sample_tell_tracer(p, r->bytes, r->interval);
+    } else { /* another thread took the entry that it had */
+        sites_freed_locked(record, os_monotonic_ns());
+    }
+}
+
 void sample_put_huge(const void *p, uint32_t record)
 {
     if (record != 0) {
         sample_enter();
-        if (!put_huge_locked(
-                p, record)) { /* another thread took the entry that it had */
-            sites_freed_locked(record, os_monotonic_ns());
-        }
-        sample_tell_tracer(p, sites_record_locked(record)->bytes,
-            sites_record_locked(record)->interval);
+        put_back_locked(p, record);
         lock_unlock(&profile_lock);
     }
 }
@@ -237,8 +243,8 @@ void sample_put_huge(const void *p, uint32_t record)
 void sample_resized_huge(const void *p, uint32_t record, size_t bytes, size_t size)
 {
     sample_enter();
-    if (resize_large_locked(record, bytes, size) && !put_huge_locked(p, record)) {
-        sites_freed_locked(record, os_monotonic_ns());
+    if (resize_large_locked(record, bytes, size)) {
+        put_back_locked(p, record);
     }
     lock_unlock(&profile_lock);
 }

@@ -518,13 +518,10 @@ void sites_freed_locked(uint32_t number, uint64_t now_ns)
     tell_late(r);
     bucket = add_freed(
         site_of(r->site), &r->sampled, now_ns > born_ns ? now_ns - born_ns : 0);
-
     total.freed++;
     write_freed(r->site, bucket);
     write_record(number, false);
-    r->site = FREE;
-    r->link = first_free;
-    first_free = number;
+    put_record(number);
 }
 
 uint32_t sites_of_class_locked(uint32_t number, unsigned class_number)
