@@ -20,7 +20,6 @@
 #include "os.h"
 #include "span.h"
 #include "thread.h"
-#include "unwind.h"
 
 #include <dlfcn.h>
 #include <link.h>
@@ -211,31 +210,6 @@ __attribute__((used, no_sanitize("address", "thread", "undefined"))) static void
 HIDDEN void resolved_early(void) __attribute__((ifunc("resolve_nothing")));
 __attribute__((used)) static void (*volatile resolved)(void) = resolved_early;
 #endif
-
-/* ---- dlclose ---- */
-
-/*
- * What is cached of modules is not true of what will lie in their place. (It is looked at when
- * something new is met, too: but another module may have code at the same addresses.)
- */
-EXPORT int dlclose(void *handle)
-{
-    static int (*real)(void *);                    /* atomic */
-    int (*function)(void *) = load_relaxed(&real); /* whoever finds it finds the same */
-    int code;
-
-    if (function == NULL) {
-        function = (int (*)(void *))(uintptr_t)dlsym(RTLD_NEXT, "dlclose");
-        if (function == NULL) { /* the C library comes before us */
-            function = (int (*)(void *))(uintptr_t)dlsym(RTLD_DEFAULT, "dlclose");
-        }
-        CHECK(function != NULL);
-        store_relaxed(&real, function);
-    }
-    code = function(handle);
-    unwind_forget();
-    return code;
-}
 
 /* ---- dlopen ---- */
 

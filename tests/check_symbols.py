@@ -11,7 +11,7 @@ import sys
 C_NAMES = """
     malloc calloc realloc free reallocarray aligned_alloc memalign posix_memalign valloc pvalloc
     malloc_usable_size malloc_trim mallinfo mallinfo2 malloc_info mallopt malloc_stats
-    free_sized free_aligned_sized cfree _exit _Exit prctl dlopen dlclose""".split()
+    free_sized free_aligned_sized cfree _exit _Exit prctl dlopen""".split()
 C_ALIASES = [f"__libc_{name}" for name in """
     malloc calloc realloc free memalign valloc pvalloc reallocarray posix_memalign
     mallinfo mallopt""".split()]

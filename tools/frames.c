@@ -67,8 +67,23 @@ struct frames *frames_create(struct profile *p)
     return f;
 }
 
+/* Why some frames have no names: a line for each module, of a few. */
+static void tell_problems(const struct frames *f)
+{
+    enum { FEW = 5 };
+    size_t count = symbols_problem_count(f->symbols);
+
+    for (size_t i = 0; i < count && i < FEW; i++) {
+        fprintf(stderr, "mpalloc: %s\n", symbols_problem(f->symbols, i));
+    }
+    if (count > FEW) {
+        fprintf(stderr, "mpalloc: and %zu more modules are not named\n", count - FEW);
+    }
+}
+
 void frames_destroy(struct frames *f)
 {
+    tell_problems(f);
     while (f->known != NULL) {
         struct known *k = *(struct known **)f->known;
 

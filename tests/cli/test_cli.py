@@ -426,6 +426,30 @@ class Cli(unittest.TestCase):
         self.fails(1, "sample", self.start("quiet").pid, "64k", "--timeout", "200ms",
             says="did not enter")
 
+    def test_what_was_replaced_gets_no_names(self):
+        program = self.dir / "program"
+        shutil.copy("/usr/bin/sleep", program)
+        p = subprocess.Popen([COMMAND, "run", "--sample", "exact", "--", program, "100"],
+                             env=self.env, stderr=subprocess.DEVNULL)
+        self.addCleanup(p.wait)
+        self.addCleanup(p.kill)
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            found = [x for x in self.document("ps")["processes"] if x["name"] == "program"]
+            if found:
+                break
+            time.sleep(0.05)
+        pid = found[0]["pid"]
+        named = self.command("export", "--format", "collapsed", "--value", "peak-bytes", pid)
+        self.assertEqual(named.stderr, "")
+        os.kill(pid, signal.SIGKILL)
+        p.wait()
+        program.unlink()
+        shutil.copy("/usr/bin/true", program)
+        done = self.command("export", "--format", "collapsed", "--value", "peak-bytes", pid)
+        self.assertRegex(done.stderr, r"^mpalloc: .*program: .*build id.*\n$")
+        self.assertIn("program+0x", done.stdout)
+
     def test_options_and_their_origin(self):
         p = self.start("quiet", MPALLOC_PURGE_DELAY="5s", MPALLOC_ABORT="maybe")
         found = {o["name"]: o for o in self.document("options", p.pid)["options"]}
