@@ -214,7 +214,9 @@ void heap_return_waiting(struct heap *h, unsigned cls)
         return;
     }
     /* They were no allocations: those that were not to be sampled are still to come. */
-    h->gap[cls] += h->gap[cls] != 0 ? n : 0;
+    if (h->gap[cls] != 0) {
+        h->gap[cls] = (h->gap[cls] & ~HEAP_GAP_PROMISED) + n;
+    }
     /* release: a sweep that sees them returned sees the list empty. */
     store_release(&h->returned[cls], h->returned[cls] + n);
 }
@@ -519,15 +521,22 @@ static void *hand_out(struct heap *h, unsigned cls, struct span *s, unsigned mos
 {
     uint32_t gap = heap_gap_left(h->gap[cls]);
     unsigned given = 0;
+    bool is_cut = false;
     struct block *list;
     unsigned n;
 
     if (UNLIKELY(gap < most && gap != 0)) {
+        /* Where the slab would have had no more, no block was passed over for the sample. */
+        is_cut = (h->gap[cls] & HEAP_GAP_CUT) == 0
+                 && (slab_is_tracked(s) || gap < slab_free_count(s));
         given = (unsigned)bits_min(h->given[cls], most / 2);
         most = gap;
     }
     list = slab_take(s, most, &n);
-    h->gap[cls] -= gap != 0 ? n : 0;
+    if (gap != 0) {
+        h->gap[cls] -= n;
+        h->gap[cls] |= is_cut && n == gap ? HEAP_GAP_PROMISED : 0;
+    }
     h->given[cls] = (uint16_t)bits_max(n, given);
     store_relaxed(&h->head[cls], list->next);
     heap_count_handed(h, cls, n);

@@ -61,15 +61,18 @@ struct heap {
 
 /*
  * A gap is the number of blocks before the next sample and one more; 0 is one that was not
- * drawn yet. Too long ones are cut: then it is not a sample that comes, but another draw.
+ * drawn yet. Too long ones are cut: then it is not a sample that comes, but another draw. One
+ * that is promised made a list shorter: its sample is for all blocks that the list would have
+ * had, and is not to be drawn anew.
  */
-enum { HEAP_GAP_MOST = INT32_MAX };
-#define HEAP_GAP_CUT (UINT32_C(1) << 31)
+enum { HEAP_GAP_MOST = INT32_MAX / 2 };
+#define HEAP_GAP_CUT      (UINT32_C(1) << 31)
+#define HEAP_GAP_PROMISED (UINT32_C(1) << 30)
 
 /* How many blocks the heap may hand out before somebody must look at the gap. */
 static inline uint32_t heap_gap_left(uint32_t gap)
 {
-    gap &= ~HEAP_GAP_CUT;
+    gap &= ~(HEAP_GAP_CUT | HEAP_GAP_PROMISED);
     return gap != 0 ? gap - 1 : 0;
 }
 

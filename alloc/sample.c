@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-enum { GAP_DUE = 1 /* heap->gap of a class whose next block is a sample */ };
-
 static uint32_t cut_gap(uint64_t blocks)
 {
     return blocks >= HEAP_GAP_MOST ? HEAP_GAP_CUT | HEAP_GAP_MOST
@@ -72,15 +70,15 @@ NOINLINE void *sample_alloc_slow(struct heap *h, unsigned cls, size_t size)
     void *p;
 
     /*
-     * A sample whose time has come is taken, with the interval that it was drawn with, also
-     * if another one holds by now: it stands for those before it in its list, too.
+     * A sample that was promised is taken with the interval that it was drawn with, also if
+     * another one holds by now: it stands for those before it in its list, too.
      */
-    if (h->gap[cls] != GAP_DUE) {
+    if ((h->gap[cls] & HEAP_GAP_PROMISED) == 0) {
         follow_epoch(h);
-        if (heap_gap_left(h->gap[cls]) == 0) { /* not drawn yet, or cut */
+        if (h->gap[cls] == 0 || h->gap[cls] == (HEAP_GAP_CUT | 1)) {
             draw(h, cls);
         }
-        if (h->gap[cls] != GAP_DUE) {
+        if (heap_gap_left(h->gap[cls]) != 0) {
             return NULL;
         }
     }
