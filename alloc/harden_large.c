@@ -4,6 +4,7 @@
 #include "large.h"
 #include "misuse.h"
 #include "os.h"
+#include "probe.h"
 
 #include <string.h>
 
@@ -116,6 +117,7 @@ void *harden_alloc_large(struct mp_component *c, size_t size, size_t alignment)
         p = large_alloc(c, size + CANARY_BYTES, page, alignment, &zeroed);
     }
     s = p != NULL ? span_find(p) : NULL;
+    probe_run();
     if (s == NULL) {
         return p; /* huge: a mapping of its own, gone with its block */
     }
@@ -136,6 +138,7 @@ void harden_free_large(struct span *s, void *p, size_t size)
 
     if (s->asked == 0) { /* of the time before */
         large_free(s, p);
+        probe_run();
         return;
     }
     harden_check_size(p, s->asked, bits_max(size, 1));

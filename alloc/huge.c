@@ -371,7 +371,7 @@ void *huge_alloc(struct mp_component *c, size_t bytes, size_t align, bool *ret_z
     lock_unlock(&huge_lock);
     count(c, bytes, false); /* first: no more of them huge than there are large */
     add_relaxed(&huge_bytes, bytes);
-    probe_tick(os_coarse_ms());
+    probe_tick_later(os_coarse_ms());
     return block;
 }
 
@@ -427,7 +427,7 @@ bool huge_try_free(void *p)
     if (!is_kept) {
         huge_unmap(h);
     }
-    probe_tick(now_ms);
+    probe_tick_later(now_ms);
     return true;
 }
 
@@ -486,7 +486,7 @@ static char *try_resize(struct mp_component *c, void *p, size_t bytes)
         add_relaxed(&huge_bytes, bytes - old_bytes);
         count(old, old_bytes, true);
         count(c, bytes, false);
-        probe_tick(os_coarse_ms());
+        probe_tick_later(os_coarse_ms());
     }
     return moved;
 }

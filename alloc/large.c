@@ -59,7 +59,7 @@ void *large_alloc(
         *ret_zeroed = is_clean;
     }
     if (is_clean) { /* reused memory was freed: free looked at the clock */
-        probe_tick(os_coarse_ms());
+        probe_tick_later(os_coarse_ms());
     }
     return span_address(s);
 }
@@ -109,7 +109,7 @@ void large_free(struct span *s, void *p)
     if (!is_block) {
         die_of_two(p);
     }
-    probe_tick(now_ms);
+    probe_tick_later(now_ms);
 }
 
 void large_confine(struct span *s, void *p)

@@ -56,7 +56,7 @@ static void tick(struct large_cache *cache)
     cache->trust = probe_trust(cache->trust, now_ms - cache->stamp_ms);
     cache->stamp_ms = now_ms;
     cache->unclocked = cache->trust;
-    probe_tick(now_ms);
+    probe_tick_later(now_ms);
 }
 
 /* That of sizeclass_of_large, for those that may be here. */

@@ -67,6 +67,7 @@ static ALWAYS_INLINE void note_grown(
     if (CONFIG_PROFILE) {
         sample_large(c, p, more, large_bytes(size), size);
     }
+    probe_run();
 }
 
 static ALWAYS_INLINE void note_large(struct mp_component *c, void *p, size_t size)
@@ -280,6 +281,7 @@ static NOINLINE void free_outside(void *p)
 
     if (huge_try_free(p)) {
         sample_drop(record);
+        probe_run();
         return;
     }
     if (aside_is_on()) {
@@ -301,6 +303,7 @@ static void free_large(struct span *s, void *p)
             &tls->thread->large_cache, tls->heap->component, tls->heap->large, s)) {
         large_free(s, p);
     }
+    probe_run();
 }
 
 /* A slab of ours in a chained range or a wide slab, or the same block once more. */
@@ -599,6 +602,7 @@ static void *resize_huge(struct mp_component *c, void *p, size_t old_bytes, size
     } else if (bytes > old_bytes) { /* as huge_try_resize counts */
         note_grown(q == p ? huge_component(q) : c, q, bytes - old_bytes, size);
     }
+    probe_run();
     return q;
 }
 

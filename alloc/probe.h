@@ -9,6 +9,7 @@
 
 #include "atomic.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { PROBE_TICK_MS = 10, PROBE_TRUST_MAX = 31, PROBE_REPORT_BYTES = 256 * 1024 };
@@ -31,6 +32,11 @@ extern uint64_t probe_large_bytes;  /* large blocks; span_lock, read without */
 
 void probe_tick_slow(uint32_t now_ms);
 
+/* A tick that waits for probe_run; relaxed atomic. */
+extern bool probe_is_waiting;
+
+void probe_run_slow(void);
+
 /* A thread allocates for the first time; it holds no lock. housekeeper.c */
 void probe_thread_started(void);
 
@@ -39,6 +45,24 @@ static inline void probe_tick(uint32_t now_ms)
 {
     if (UNLIKELY(now_ms - load_relaxed(&probe_last_ms) >= PROBE_TICK_MS)) {
         probe_tick_slow(now_ms);
+    }
+}
+
+/*
+ * The same for what counts a block outside of slabs, of which its sample is told before or after:
+ * whoever tells it runs the tick, so that what is published of both fits.
+ */
+static inline void probe_tick_later(uint32_t now_ms)
+{
+    if (UNLIKELY(now_ms - load_relaxed(&probe_last_ms) >= PROBE_TICK_MS)) {
+        store_relaxed(&probe_is_waiting, true);
+    }
+}
+
+static inline void probe_run(void)
+{
+    if (UNLIKELY(load_relaxed(&probe_is_waiting))) {
+        probe_run_slow();
     }
 }
 

@@ -38,6 +38,7 @@ static const uint32_t tier_every[MP_REGION_TIMELINE_TIERS] = {1, 60, 600};
 uint32_t probe_last_ms;
 uint64_t probe_handed_bytes;
 uint64_t probe_large_bytes;
+bool probe_is_waiting;
 size_t probe_growth_at = SIZE_MAX; /* until there is somebody to count */
 struct probe_passes probe_passes;
 
@@ -433,6 +434,12 @@ COLD NOINLINE void probe_tick_slow(uint32_t now_ms)
     if (request.number != 0) {
         serve(request);
     }
+}
+
+COLD NOINLINE void probe_run_slow(void)
+{
+    store_relaxed(&probe_is_waiting, false);
+    probe_tick(os_coarse_ms());
 }
 
 /* ---- begin, end, fork ---- */

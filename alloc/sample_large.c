@@ -134,7 +134,7 @@ void sample_drop_large(struct span *s)
         sample_tell_locked();
     }
     lock_unlock(&profile_lock);
-    sample_end(start_ns);
+    sample_spent(start_ns); /* and no tick: the block is not counted as freed yet */
 }
 
 /* True with that chance. */

@@ -208,7 +208,7 @@ static bool is_dear(void)
  * clock is a good part of the cost; there nothing is governed, and one in COST_TURN stands for
  * all.
  */
-void sample_end(uint64_t start_ns)
+void sample_spent(uint64_t start_ns)
 {
     static uint32_t turn; /* relaxed atomic; some may be lost */
     uint64_t times = 1;
@@ -221,6 +221,11 @@ void sample_end(uint64_t start_ns)
         add_relaxed(
             &cost_ns, times * bits_min(os_monotonic_ns() - start_ns, COST_MOST_NS));
     }
+}
+
+void sample_end(uint64_t start_ns)
+{
+    sample_spent(start_ns);
     probe_tick(os_coarse_ms());
     if (UNLIKELY(is_dear())) {
         sample_tick(os_coarse_ms()); /* not in 10 ms: that would be 10 ms of sampling */

@@ -96,7 +96,8 @@ void sample_tell_locked(void);
 /* Whoever traces our probes (usdt.h) hears of it. */
 void sample_tell_tracer(const void *p, size_t bytes, uint64_t r);
 
-/* At the end, without locks: what it cost. */
+/* At the end, without locks: what it cost; and with a tick. */
+void sample_spent(uint64_t start_ns);
 void sample_end(uint64_t start_ns);
 
 #endif
