@@ -277,7 +277,7 @@ static void write_region(uint32_t now_ms)
         write_row(i);
     }
     write_totals(&s, counters_totals_locked());
-    sample_publish();
+    sample_publish(publish.published);
 }
 
 /* ---- ticks ---- */

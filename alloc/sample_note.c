@@ -413,9 +413,10 @@ void sample_tick(uint32_t now_ms)
     lock_unlock(&profile_lock);
 }
 
-void sample_publish(void)
+void sample_publish(uint64_t number)
 {
     sample_enter();
+    sites_counted_locked(number);
     describe_locked();
     lock_unlock(&profile_lock);
 }

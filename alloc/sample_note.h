@@ -37,8 +37,8 @@ void sample_tick(uint32_t now_ms);
 /* Give free spans of the pool back, all of them. */
 void sample_trim(void);
 
-/* How sampling goes, to the region. */
-void sample_publish(void);
+/* Counters were published, as that number: to the region with how sampling goes. */
+void sample_publish(uint64_t number);
 
 /* In a forked child: only its own thread is left. */
 void sample_after_fork_in_child(void);

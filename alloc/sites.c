@@ -37,6 +37,7 @@ struct late {
     uint64_t requested;
     uint64_t last_bytes; /* the last of them; link of free ones */
     uint32_t count;
+    uint32_t record; /* 0: free */
 };
 
 static struct mp_region_site *site_chunks[MP_REGION_SITES_MAX / SITES];
@@ -54,6 +55,8 @@ static double live_bytes; /* estimate */
 static double peak_bytes;
 static uint64_t peak_number;
 static uint64_t peak_ns;
+static uint64_t counted_number; /* of the publication of counters that was last */
+static bool is_counted_new;     /* counted_ figures of the site that is written next */
 static uint64_t realtime_less_monotonic;
 static struct {
     uint64_t allocated;
@@ -90,15 +93,26 @@ static void write_site(size_t number)
 enum { SUMS_BYTES = offsetof(struct mp_region_site, lifetimes) };
 static_assert(SUMS_BYTES % sizeof(uint64_t) == 0, "lifetimes start a word");
 
+/* Sums, and what they were when counters were published if that is new. */
+static void write_changed(size_t number, size_t lifetime)
+{
+    if (is_counted_new) {
+        is_counted_new = false;
+        write_site(number);
+    } else {
+        write_site_part(number, SUMS_BYTES, lifetime);
+    }
+}
+
 static void write_sums(size_t number)
 {
-    write_site_part(number, SUMS_BYTES, 0);
+    write_changed(number, 0);
 }
 
 /* And one of its lifetimes. */
 static void write_freed(size_t number, unsigned bucket)
 {
-    write_site_part(number, SUMS_BYTES,
+    write_changed(number,
         SUMS_BYTES / sizeof(uint64_t) + bucket * sizeof(uint32_t) / sizeof(uint64_t));
 }
 
@@ -229,6 +243,8 @@ uint32_t sites_find_locked(const struct site_key *key)
         .thread = key->thread,
         .flags = key->flags,
         .peak_number = peak_number, /* nothing was here then */
+        .counted_number =
+            counted_number - 1, /* nor at the last count: told by the first */
     };
     return (uint32_t)site_count++;
 }
@@ -243,6 +259,25 @@ static void remember_peak(struct mp_region_site *s)
         s->peak_bytes = s->allocated_bytes - s->freed_bytes;
         s->peak_bytes_variance = s->allocated_bytes_variance - s->freed_bytes_variance;
         s->peak_requested = s->allocated_requested - s->freed_requested;
+    }
+}
+
+/* The same for the last publication of counters. */
+static void remember_counted(struct mp_region_site *s)
+{
+    if (s->counted_number != counted_number) {
+        s->counted_number = counted_number;
+        s->counted_allocated_samples = s->allocated_samples;
+        s->counted_freed_samples = s->freed_samples;
+        s->counted_allocated_blocks = s->allocated_blocks;
+        s->counted_freed_blocks = s->freed_blocks;
+        s->counted_allocated_bytes = s->allocated_bytes;
+        s->counted_freed_bytes = s->freed_bytes;
+        s->counted_allocated_blocks_variance = s->allocated_blocks_variance;
+        s->counted_freed_blocks_variance = s->freed_blocks_variance;
+        s->counted_allocated_bytes_variance = s->allocated_bytes_variance;
+        s->counted_freed_bytes_variance = s->freed_bytes_variance;
+        is_counted_new = true;
     }
 }
 
@@ -280,6 +315,7 @@ static void add_allocated(struct mp_region_site *s, const struct sampled *sample
     uint64_t now_ns = sampled->born_ns + realtime_less_monotonic;
 
     remember_peak(s);
+    remember_counted(s);
     s->first_ns = s->first_ns == 0 ? now_ns : s->first_ns;
     s->last_ns = now_ns;
     s->allocated_samples++;
@@ -304,6 +340,7 @@ static double subtract(struct mp_region_site *s, const struct sampled *sampled)
     struct weight w = weight_of(sampled);
 
     remember_peak(s);
+    remember_counted(s);
     s->freed_samples++;
     s->freed_blocks += w.blocks;
     s->freed_bytes += w.bytes;
@@ -339,15 +376,16 @@ static bool make_lates(void)
     return lates != NULL;
 }
 
-static struct late *obtain_late(struct record *r)
+static struct late *obtain_late(uint32_t number)
 {
+    struct record *r = record_of(number);
     struct late *l;
 
     if (r->link == 0 && (lates != NULL || make_lates()) && first_late != 0) {
         r->link = first_late;
         l = &lates[first_late];
         first_late = (uint32_t)l->last_bytes;
-        *l = (struct late){0};
+        *l = (struct late){.record = number};
     }
     return r->link != 0 ? &lates[r->link] : NULL;
 }
@@ -365,6 +403,7 @@ static NOINLINE void tell_late_of(struct record *r)
     w = weight_of(&last);
     bytes_before = (double)l->bytes + (double)r->sampled.bytes;
     remember_peak(s);
+    remember_counted(s);
     s->allocated_samples += l->count;
     s->freed_samples += l->count;
     s->allocated_blocks += w.blocks * l->count;
@@ -382,6 +421,7 @@ static NOINLINE void tell_late_of(struct record *r)
     total.freed += l->count;
     r->sampled.bytes = last.bytes;
     l->last_bytes = first_late;
+    l->record = 0;
     first_late = r->link;
     r->link = 0;
 }
@@ -407,7 +447,7 @@ bool sites_defer_locked(uint32_t number, uint64_t bytes, uint64_t requested)
     struct late *l;
 
     if (r->sampled.interval == MP_SAMPLING_EXACT || bytes - told > told / LATE_PART
-        || (l = obtain_late(r)) == NULL || l->count == LATE_MOST) {
+        || (l = obtain_late(number)) == NULL || l->count == LATE_MOST) {
         return false;
     }
     l->count++;
@@ -604,6 +644,19 @@ void sites_describe_locked(struct mp_region_sampling *ret)
     ret->peak_number = peak_number;
     ret->peak_ns = peak_ns;
     ret->peak_bytes = peak_bytes;
+}
+
+void sites_counted_locked(uint64_t number)
+{
+    for (unsigned i = 1; lates != NULL && i < LATES; i++) {
+        uint32_t record = lates[i].record;
+
+        if (record != 0) { /* it is counted by now */
+            tell_late_of(record_of(record));
+            write_sums(record_of(record)->site);
+        }
+    }
+    counted_number = number;
 }
 
 uint64_t sites_news_locked(void)

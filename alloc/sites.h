@@ -85,6 +85,9 @@ void sites_describe_locked(struct mp_region_sampling *ret);
 /* Rises when readers must be told: of a site or a record with a new number, of a new peak. */
 uint64_t sites_news_locked(void);
 
+/* The counters that were published now, as that number, fit the sums that sites have now. */
+void sites_counted_locked(uint64_t number);
+
 /* To a region that is new. */
 void sites_write_all_locked(void);
 

@@ -157,6 +157,20 @@ MPS_EXPORT size_t mp_image_site_count(const mp_image_t *image);
 MPS_EXPORT const struct mp_region_site *mp_image_site(
     const mp_image_t *image, size_t number);
 
+/*
+ * Stacks are told of a sample at once; counters are published about every 0.4 s, and by
+ * allocations: those of a process that sleeps, or was killed, may be of a moment before. What
+ * stacks know more than the counters of this image, by their samples.
+ */
+struct mp_since {
+    uint64_t allocated_samples;
+    uint64_t freed_samples;
+    uint64_t allocated_bytes; /* estimated, as those of samples are */
+    uint64_t freed_bytes;
+};
+
+MPS_EXPORT void mp_image_since(const mp_image_t *image, struct mp_since *ret);
+
 /* Samples that are live, in no order: as many as are listed one by one. */
 MPS_EXPORT size_t mp_image_sample_count(const mp_image_t *image);
 MPS_EXPORT const struct mp_region_sample *mp_image_sample(
@@ -199,15 +213,15 @@ struct mp_figures {
 typedef struct mp_estimates mp_estimates_t;
 
 /*
- * What groups of sites hold. group[site] is a number below group_count; sites of a group are
+ * What groups of sites hold, now. group[site] is a number below group_count; sites of a group are
  * taken together, and must be of one component and class. NULL: each site by itself.
  *
  * Live and allocated figures of a component and class, with the rest of it that no group
- * explains (mp_estimates_rest), add up to its counters, to the byte. (overflow), site 0, is of
- * all classes: of it these figures are 0, and what it holds is in the rests. Peaks have no
- * counter and are plain estimates. When every allocation was recorded nothing is estimated,
- * and low and high are the value, unless counters are older than samples, and the values were
- * cut to fit. -ENOMEM.
+ * explains (mp_estimates_rest), add up to its counters, to the byte, and what came after them
+ * (mp_image_since) is added by the samples alone. (overflow), site 0, is of all classes: of it
+ * these figures are what came after the counters, and what it held before is in the rests. Peaks
+ * have no counter and are plain estimates. When every allocation was recorded nothing is
+ * estimated, and low and high are the value. -ENOMEM.
  */
 MPS_EXPORT int mp_estimates_make(const mp_image_t *image, const uint32_t *group,
     size_t group_count, mp_estimates_t **ret);

@@ -2,6 +2,7 @@
  * access - the figures of an image, one function for each kind
  */
 #include "image.h"
+#include "site_sums.h"
 
 const char *mp_image_path(const mp_image_t *image)
 {
@@ -145,4 +146,26 @@ const char *mp_image_name(const mp_image_t *image, size_t number)
     return number > 0 && number < image->samples.name_count
                ? image->samples.names[number].name
                : "";
+}
+
+void mp_image_since(const mp_image_t *image, struct mp_since *ret)
+{
+    double allocated = 0;
+    double freed = 0;
+
+    *ret = (struct mp_since){0};
+    for (size_t i = 0; i < image->samples.site_count; i++) {
+        struct tally come;
+        struct tally gone;
+
+        site_sums_since(
+            &image->samples.sites[i], image->totals.published_total, &come, &gone);
+        ret->allocated_samples += come.samples;
+        ret->freed_samples += gone.samples;
+        allocated += come.bytes.value;
+        freed += gone.bytes.value;
+    }
+    /* A site has 2^57 bytes at most: samples.c. */
+    ret->allocated_bytes = (uint64_t)(allocated < 0x1p62 ? allocated : 0x1p62);
+    ret->freed_bytes = (uint64_t)(freed < 0x1p62 ? freed : 0x1p62);
 }

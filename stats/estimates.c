@@ -5,25 +5,35 @@
  * calibrated with, and rounding to whole bytes and blocks. README.md, "Sampling".
  *
  * Live and freed are estimated for themselves, each against its own counter, and allocated
- * is their sum: so no stack holds more than it allocated.
+ * is their sum: so no stack holds more than it allocated. What came after the counters were
+ * published (site_sums.h) has none to be held against, and is added to that.
  */
 #include "estimate.h"
 #include "image.h"
+#include "site_sums.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NO_CELL UINT32_MAX /* of all components and classes: without a counter */
+#define COUNTER_MOST (1ull << 62) /* more than any process had: sums do not overflow */
+#define NO_CELL      UINT32_MAX   /* of all components and classes: without a counter */
 
-enum part { LIVE, FREED, PEAK, SHORT, PARTS };
+enum part {
+    LIVE = SITE_LIVE,
+    FREED = SITE_FREED,
+    PEAK = SITE_PEAK,
+    SHORT = SITE_SHORT
+};
+enum { PARTS = SHORT + 1 }; /* that are estimated at the counters */
 enum unit { BLOCKS, BYTES, UNITS };
 
 struct group {
     uint32_t cell; /* component * MP_REGION_CLASSES + class */
     bool is_used;
-    struct tally part[PARTS];
+    struct tally part[SITE_PARTS];
+    double allocated_blocks;
     double allocated_bytes;
     double allocated_requested;
     double live_requested;
@@ -59,6 +69,7 @@ struct members {
     const uint32_t *group;
     size_t count;
     const struct mp_region_cell *cell; /* NULL: not known */
+    double interval[UNITS];            /* R in the unit */
 };
 
 static uint64_t round_down(double value)
@@ -71,96 +82,13 @@ static uint64_t round_up(double value)
     return round_down(ceil(value));
 }
 
-/* ---- sums ---- */
-
-/*
- * The weight of a sample that is not there is S / p, times 1 - p for what is known of it. The
- * heaviest in bytes and the one that stands for most blocks may be different ones, so this
- * bounds it: by both, and by its share of the variance, which is S^2 (1 - p) / p^2.
- */
-static double heaviest(double weight, double blocks, double variance)
-{
-    double missed = blocks > 1 ? 1 - 1 / blocks : 0;
-
-    return fmin(weight * missed, sqrt(variance * missed));
-}
-
-static struct tally tally_of_live(const struct mp_region_site *t)
-{
-    struct tally r = {.samples = t->allocated_samples - t->freed_samples};
-
-    if (r.samples > 0) {
-        r.bytes.value = t->allocated_bytes - t->freed_bytes;
-        r.bytes.variance = t->allocated_bytes_variance - t->freed_bytes_variance;
-        r.blocks.value = t->allocated_blocks - t->freed_blocks;
-        r.blocks.variance = t->allocated_blocks_variance - t->freed_blocks_variance;
-    }
-    return r;
-}
-
-static struct tally tally_of_freed(const struct mp_region_site *t)
-{
-    struct tally r = {.samples = t->freed_samples};
-
-    if (r.samples > 0) {
-        r.bytes.value = t->freed_bytes;
-        r.bytes.variance = t->freed_bytes_variance;
-        r.blocks.value = t->freed_blocks;
-        r.blocks.variance = t->freed_blocks_variance;
-    }
-    return r;
-}
-
-static struct tally tally_of_short(const struct mp_region_site *t)
-{
-    struct tally r = tally_of_freed(t);
-    uint64_t sum = 0;
-    uint64_t below = 0;
-    double share;
-
-    for (unsigned i = 0; i < MP_REGION_LIFETIMES; i++) {
-        sum += t->lifetimes[i];
-        below += i < MP_SHORT_BUCKET ? t->lifetimes[i] : 0;
-    }
-    share = sum > 0 ? (double)below / (double)sum : 0;
-    r.samples = round_down((double)r.samples * share + 0.5);
-    r.bytes.value *= share;
-    r.bytes.variance *= share;
-    r.blocks.value *= share;
-    r.blocks.variance *= share;
-    return r;
-}
-
-/* The variance of blocks is not recorded: it is that of bytes, blocks being alike. */
-static struct tally tally_of_peak(
-    const struct mp_region_site *t, const struct mp_region_sampling *g)
-{
-    struct tally r = {.samples = t->peak_samples};
-
-    if (t->peak_number != g->peak_number) {
-        return tally_of_live(t);
-    }
-    if (r.samples > 0 && t->peak_bytes > 0) {
-        double blocks_per_byte = t->peak_blocks / t->peak_bytes;
-
-        r.bytes.value = t->peak_bytes;
-        r.bytes.variance = t->peak_bytes_variance;
-        r.blocks.value = t->peak_blocks;
-        r.blocks.variance = r.bytes.variance * blocks_per_byte * blocks_per_byte;
-    }
-    return r;
-}
-
 static void add_site(struct mp_estimates *e, size_t number, uint32_t group)
 {
     const struct mp_region_site *t = mp_image_site(e->image, number);
     const struct mp_region_sampling *g = mp_image_sampling(e->image);
-    struct tally part[PARTS] = {
-        tally_of_live(t), tally_of_freed(t), tally_of_peak(t, g), tally_of_short(t)};
-    double bytes =
-        heaviest(t->heaviest_bytes, t->heaviest_blocks, t->allocated_bytes_variance);
-    double blocks =
-        heaviest(t->heaviest_blocks, t->heaviest_blocks, t->allocated_blocks_variance);
+    bool is_counted =
+        number == 0 || mp_image_cell(e->image, t->component, t->class_number) != NULL;
+    struct tally part[SITE_PARTS];
     struct group *to = &e->groups[group];
     struct mp_figures *f = &e->figures[group];
 
@@ -172,11 +100,12 @@ static void add_site(struct mp_estimates *e, size_t number, uint32_t group)
         to->cell =
             number == 0 ? NO_CELL : t->component * MP_REGION_CLASSES + t->class_number;
     }
-    for (unsigned i = 0; i < PARTS; i++) {
-        part[i].bytes.heaviest = bytes;
-        part[i].blocks.heaviest = blocks;
+    site_sums_of(t, g,
+        is_counted ? mp_image_totals(e->image)->published_total : UINT64_MAX, part);
+    for (unsigned i = 0; i < SITE_PARTS; i++) {
         tally_merge(&to->part[i], &part[i]);
     }
+    to->allocated_blocks += t->allocated_blocks;
     to->allocated_bytes += t->allocated_bytes;
     to->allocated_requested += t->allocated_requested;
     to->live_requested += t->allocated_requested - t->freed_requested;
@@ -223,9 +152,8 @@ static struct estimate judge(const struct mp_estimates *e, const struct tally *p
     double factor = whole->bytes.value > exact ? exact / whole->bytes.value : 1;
 
     if (e->is_exact) {
-        double v = part->bytes.value;
-
-        return cut((struct estimate){v, v, v}, factor, v);
+        return (struct estimate){
+            part->bytes.value, part->bytes.value, part->bytes.value};
     }
     if (isnan(exact)) {
         return estimate_bytes(part, interval);
@@ -249,19 +177,19 @@ static void whole_of(const struct mp_estimates *e, const struct members *m,
     }
 }
 
-/* Bytes of its blocks, to tell what R is in blocks. */
-static double block_bytes(const struct mp_estimates *e, const struct members *m)
+/* By the bytes of its blocks. */
+static void find_intervals(const struct mp_estimates *e, struct members *m)
 {
     double bytes = 0;
     double blocks = 0;
 
     for (size_t i = 0; i < m->count; i++) {
-        const struct group *g = &e->groups[m->group[i]];
-
-        bytes += g->part[LIVE].bytes.value + g->part[FREED].bytes.value;
-        blocks += g->part[LIVE].blocks.value + g->part[FREED].blocks.value;
+        bytes += e->groups[m->group[i]].allocated_bytes;
+        blocks += e->groups[m->group[i]].allocated_blocks;
     }
-    return bytes > 0 && blocks > 0 ? bytes / blocks : 1;
+    m->interval[BYTES] = e->interval;
+    m->interval[BLOCKS] =
+        bytes > 0 && blocks > 0 ? e->interval * blocks / bytes : e->interval;
 }
 
 /* Where the rounded figure of a group goes. */
@@ -304,8 +232,23 @@ static struct counter counter_of(
     }
     allocated = unit == BYTES ? c->allocated_bytes_total : c->allocated_blocks_total;
     freed = unit == BYTES ? c->freed_bytes_total : c->freed_blocks_total;
+    allocated = allocated < COUNTER_MOST ? allocated : COUNTER_MOST;
     freed = freed < allocated ? freed : allocated;
     return (struct counter){true, part == LIVE ? allocated - freed : freed};
+}
+
+/* What the samples of a cell say, with those in (overflow): what its counter is known by. */
+static bool find_whole(const struct mp_estimates *e, const struct members *m,
+    unsigned part, enum unit unit, struct tally *ret)
+{
+    bool has_share = !e->is_exact && m->cell != NULL && part != PEAK;
+    double share = has_share ? e->overflow[part == SHORT ? FREED : part] : 0;
+
+    /* What died young is a part of what was freed. */
+    whole_of(e, m, part == SHORT ? FREED : part, unit, ret);
+    ret->bytes.value /= 1 - share;
+    ret->bytes.variance /= 1 - share;
+    return share > 0;
 }
 
 /*
@@ -318,25 +261,15 @@ static void estimate_part(
 {
     struct counter counter = counter_of(m->cell, part, unit);
     double exact = counter.is_known ? (double)counter.value : NAN;
-    double interval = e->interval / (unit == BLOCKS ? block_bytes(e, m) : 1);
     struct tally whole;
     double sum = 0;
     uint64_t given = 0;
     size_t last = m->count;
-    bool is_shared = false;
-    bool is_whole;
+    bool is_shared = find_whole(e, m, part, unit, &whole);
+    bool is_whole = !e->is_exact && !is_shared && part != SHORT && counter.is_known
+                    && whole.bytes.value > 0 && whole.samples >= ESTIMATE_CALIBRATED;
+    uint64_t most = e->is_exact ? UINT64_MAX : counter.value;
 
-    /* What died young is a part of what was freed. */
-    whole_of(e, m, part == SHORT ? FREED : part, unit, &whole);
-    if (!e->is_exact && counter.is_known) {
-        double share = e->overflow[part == SHORT ? FREED : part];
-
-        whole.bytes.value /= 1 - share; /* with what of the cell is in (overflow) */
-        whole.bytes.variance /= 1 - share;
-        is_shared = share > 0;
-    }
-    is_whole = !e->is_exact && !is_shared && part != SHORT && counter.is_known
-               && whole.bytes.value > 0 && whole.samples >= ESTIMATE_CALIBRATED;
     for (size_t i = 0; is_whole && i < m->count; i++) {
         if (e->groups[m->group[i]].part[part].samples > 0) {
             last = i;
@@ -344,13 +277,13 @@ static void estimate_part(
     }
     for (size_t i = 0; i < m->count; i++) {
         struct tally t = in_unit(&e->groups[m->group[i]].part[part], unit);
-        struct estimate r = judge(e, &t, &whole, exact, interval);
+        struct estimate r = judge(e, &t, &whole, exact, m->interval[unit]);
         struct slots to = slots_of(e, m->group[i], part, unit);
         uint64_t upto;
 
         sum += r.value;
         upto = i == last ? counter.value : round_down(sum + 0.5);
-        upto = upto < counter.value ? upto : counter.value;
+        upto = upto < most ? upto : most;
         *to.value = upto > given ? upto - given : 0;
         given += *to.value;
         *to.low = round_down(r.low);
@@ -360,21 +293,113 @@ static void estimate_part(
     }
 }
 
+/* ---- since the counters ---- */
+
+/* What an estimate may be off by, beside others. */
+struct errors {
+    double below;
+    double above;
+};
+
+static void add_error(struct errors *r, const struct estimate *e)
+{
+    r->below = hypot(r->below, e->value - e->low);
+    r->above = hypot(r->above, e->high - e->value);
+}
+
+static void put_estimate(struct slots to, uint64_t value, const struct errors *r)
+{
+    *to.value = value;
+    *to.low = round_down((double)value - r->below);
+    *to.low = *to.low < value && r->below > 0 ? *to.low : value;
+    *to.high = value + round_up(r->above);
+}
+
+static struct errors errors_of(struct slots s)
+{
+    return (struct errors){(double)(*s.value - *s.low), (double)(*s.high - *s.value)};
+}
+
+static void add_plain_error(const struct mp_estimates *e, const struct group *g,
+    enum site_part part, enum unit unit, struct errors *ret)
+{
+    struct tally t = in_unit(&g->part[part], unit);
+    struct estimate r;
+
+    if (!e->is_exact && t.samples > 0) {
+        r = estimate_bytes(&t, e->interval);
+        add_error(ret, &r);
+    }
+}
+
+static double in_part(const struct group *g, unsigned part, enum unit unit)
+{
+    return unit == BYTES ? g->part[part].bytes.value : g->part[part].blocks.value;
+}
+
+/*
+ * What is kept of what was live has its share of the counter, and what is not is freed. What
+ * came has no counter: it counts for what its samples say.
+ */
+static void add_since(struct mp_estimates *e, const struct members *m,
+    const struct tally *whole, uint32_t number, enum unit unit)
+{
+    struct group *g = &e->groups[number];
+    struct slots live = slots_of(e, number, LIVE, unit);
+    struct slots freed = slots_of(e, number, FREED, unit);
+    struct slots brief = slots_of(e, number, SHORT, unit);
+    struct errors live_errors = errors_of(live);
+    struct errors freed_errors = errors_of(freed);
+    struct errors brief_errors = errors_of(brief);
+    double had = in_part(g, LIVE, unit);
+    double kept = in_part(g, SITE_KEPT, unit);
+    uint64_t stays = *live.value;
+
+    if (kept < had) {
+        struct counter counter = counter_of(m->cell, LIVE, unit);
+        struct tally part = in_unit(&g->part[SITE_KEPT], unit);
+        struct estimate r = judge(e, &part, whole,
+            counter.is_known ? (double)counter.value : NAN, m->interval[unit]);
+
+        live_errors = (struct errors){0};
+        add_error(&live_errors, &r);
+        stays = round_down((double)*live.value * (kept / had) + 0.5);
+    }
+    add_plain_error(e, g, SITE_FRESH, unit, &live_errors);
+    add_plain_error(e, g, SITE_FREED_SINCE, unit, &freed_errors);
+    add_plain_error(e, g, SITE_SHORT_SINCE, unit, &brief_errors);
+    put_estimate(freed,
+        *freed.value + (*live.value - stays)
+            + round_down(in_part(g, SITE_GONE, unit) + 0.5),
+        &freed_errors);
+    put_estimate(
+        live, stays + round_down(in_part(g, SITE_COME, unit) + 0.5), &live_errors);
+    put_estimate(brief,
+        *brief.value + round_down(in_part(g, SITE_SHORT_SINCE, unit) + 0.5),
+        &brief_errors);
+}
+
+static bool has_since(const struct group *g)
+{
+    return g->part[SITE_FREED_SINCE].samples != 0 || g->part[SITE_FRESH].samples != 0
+           || g->part[SITE_COME].bytes.value > 0
+           || g->part[SITE_KEPT].bytes.value < g->part[LIVE].bytes.value;
+}
+
+/* ---- figures that follow from others ---- */
+
 /* Of live and freed, which were estimated apart. */
 static void add_allocated(struct mp_figures *f, const struct group *g, enum unit unit)
 {
     unsigned live = MP_LIVE_BLOCKS + (unsigned)unit;
     unsigned figure = MP_ALLOCATED_BLOCKS + (unsigned)unit;
-    uint64_t value = f->value[live] + g->freed[unit];
-    double below = hypot((double)(f->value[live] - f->low[live]),
-        (double)(g->freed[unit] - g->freed_low[unit]));
-    double above = hypot((double)(f->high[live] - f->value[live]),
-        (double)(g->freed_high[unit] - g->freed[unit]));
+    struct slots to = {&f->value[figure], &f->low[figure], &f->high[figure]};
+    struct errors r = {hypot((double)(f->value[live] - f->low[live]),
+                           (double)(g->freed[unit] - g->freed_low[unit])),
+        hypot((double)(f->high[live] - f->value[live]),
+            (double)(g->freed_high[unit] - g->freed[unit]))};
 
-    f->value[figure] = value;
-    f->low[figure] = round_down((double)value - below);
-    f->low[figure] = f->low[figure] < value && below > 0 ? f->low[figure] : value;
-    f->high[figure] = value + round_up(above);
+    put_estimate(to, f->value[live] + g->freed[unit], &r);
 }
 
 static void limit(uint64_t *value, uint64_t most)
@@ -394,6 +419,7 @@ static void finish_group(struct mp_estimates *e, uint32_t number)
 {
     const struct group *g = &e->groups[number];
     struct mp_figures *f = &e->figures[number];
+    double freed = in_part(g, FREED, BLOCKS) + in_part(g, SITE_FREED_SINCE, BLOCKS);
 
     for (unsigned unit = 0; unit < UNITS; unit++) {
         unsigned figure = MP_SHORT_BLOCKS + unit;
@@ -407,13 +433,12 @@ static void finish_group(struct mp_estimates *e, uint32_t number)
     }
     f->requested = requested_of(
         f->value[MP_ALLOCATED_BYTES], g->allocated_requested, g->allocated_bytes);
-    f->live_requested = requested_of(
-        f->value[MP_LIVE_BYTES], g->live_requested, g->part[LIVE].bytes.value);
+    f->live_requested = requested_of(f->value[MP_LIVE_BYTES], g->live_requested,
+        g->part[SITE_KEPT].bytes.value + g->part[SITE_COME].bytes.value);
     f->peak_requested = requested_of(
         f->value[MP_PEAK_BYTES], g->peak_requested, g->part[PEAK].bytes.value);
-    if (g->part[FREED].blocks.value > 0) {
-        f->lifetime_s = g->lifetime_ns / 1e9 * (double)g->freed[BLOCKS]
-                        / g->part[FREED].blocks.value;
+    if (freed > 0) {
+        f->lifetime_s = g->lifetime_ns / 1e9 * (double)g->freed[BLOCKS] / freed;
     }
 }
 
@@ -437,8 +462,8 @@ static void add_rest(struct mp_estimates *e, const struct members *m, uint32_t c
             low += *from.low;
             high += (double)*from.high;
         }
-        /* Never below 0: the values were rounded so that their sum fits. */
-        r->value[part][unit] = exact - value;
+        /* Recorded exactly there may be more than counters, read a moment before, knew. */
+        r->value[part][unit] = exact > value ? exact - value : 0;
         r->low[part][unit] =
             r->value[part][unit] == 0 ? 0 : round_down((double)exact - high);
         r->high[part][unit] = r->value[part][unit] == 0 ? 0 : exact - low;
@@ -446,13 +471,21 @@ static void add_rest(struct mp_estimates *e, const struct members *m, uint32_t c
     }
 }
 
-/* What (overflow) holds is left to the rests of all cells, so that nothing counts twice. */
-static void forget_counted(struct mp_figures *f)
+/* What counters know of (overflow) is left to the rests of all cells: nothing counts twice. */
+static void forget_counted(struct mp_estimates *e, uint32_t group)
 {
-    for (unsigned i = MP_ALLOCATED_BLOCKS; i <= MP_LIVE_BYTES; i++) {
-        f->value[i] = f->low[i] = f->high[i] = 0;
+    struct group *g = &e->groups[group];
+
+    for (unsigned unit = 0; unit < UNITS; unit++) {
+        for (unsigned part = 0; part < PARTS; part++) {
+            struct slots to = slots_of(e, group, (enum part)part, (enum unit)unit);
+
+            if (part != PEAK) {
+                *to.value = *to.low = *to.high = 0;
+            }
+        }
     }
-    f->requested = f->live_requested = 0;
+    g->part[LIVE] = g->part[SITE_KEPT] = (struct tally){0};
 }
 
 static void estimate_cell(struct mp_estimates *e, const uint32_t *group, size_t count)
@@ -461,18 +494,30 @@ static void estimate_cell(struct mp_estimates *e, const uint32_t *group, size_t 
     struct members m = {group, count,
         cell == NO_CELL ? NULL
                         : mp_image_cell(e->image, cell / MP_REGION_CLASSES,
-                            cell % MP_REGION_CLASSES)};
+                            cell % MP_REGION_CLASSES),
+        {0}};
 
+    find_intervals(e, &m);
     for (unsigned i = 0; i < PARTS * UNITS; i++) {
         estimate_part(e, &m, (enum part)(i / UNITS), (enum unit)(i % UNITS));
-    }
-    for (size_t i = 0; i < count; i++) {
-        finish_group(e, group[i]);
     }
     if (m.cell != NULL) {
         add_rest(e, &m, cell);
     } else if (cell == NO_CELL) {
-        forget_counted(&e->figures[group[0]]);
+        forget_counted(e, group[0]);
+    }
+    for (unsigned unit = 0; unit < UNITS; unit++) {
+        struct tally whole;
+
+        find_whole(e, &m, LIVE, (enum unit)unit, &whole);
+        for (size_t i = 0; i < count; i++) {
+            if (has_since(&e->groups[group[i]])) {
+                add_since(e, &m, &whole, group[i], (enum unit)unit);
+            }
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        finish_group(e, group[i]);
     }
 }
 

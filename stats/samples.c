@@ -129,6 +129,37 @@ static void clean_pair(double *allocated, double *freed, double most)
     *freed = fmin(*freed, *allocated);
 }
 
+/* What sums were before they were what they are. */
+static void clean_counted(
+    double *allocated, double *freed, double most_allocated, double most_freed)
+{
+    clean_pair(allocated, freed, most_allocated);
+    *freed = fmin(*freed, most_freed);
+}
+
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void clean_counted_sums(struct mp_region_site *t)
+{
+    t->counted_allocated_samples =
+        lesser(t->counted_allocated_samples, t->allocated_samples);
+    t->counted_freed_samples = lesser(t->counted_freed_samples,
+        lesser(t->freed_samples, t->counted_allocated_samples));
+    clean_counted(&t->counted_allocated_blocks, &t->counted_freed_blocks,
+        t->allocated_blocks, t->freed_blocks);
+    clean_counted(&t->counted_allocated_bytes, &t->counted_freed_bytes,
+        t->allocated_bytes, t->freed_bytes);
+    clean_counted(&t->counted_allocated_blocks_variance,
+        &t->counted_freed_blocks_variance, t->allocated_blocks_variance,
+        t->freed_blocks_variance);
+    clean_counted(&t->counted_allocated_bytes_variance,
+        &t->counted_freed_bytes_variance, t->allocated_bytes_variance,
+        t->freed_bytes_variance);
+}
+
 static void clean_sums(struct mp_region_site *t)
 {
     if (t->freed_samples > t->allocated_samples) {
@@ -146,6 +177,7 @@ static void clean_sums(struct mp_region_site *t)
     clean(&t->peak_bytes, SUM_MAX);
     clean(&t->peak_bytes_variance, VARIANCE_MAX);
     clean(&t->peak_requested, SUM_MAX);
+    clean_counted_sums(t);
 }
 
 /* Frames and names that sites point to were counted before: they are read after them. */

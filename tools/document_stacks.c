@@ -14,6 +14,19 @@ static void append(json_t *array, json_t *value)
 
 #define SET(o, record, field) document_set_bytes((o), #field, (record)->field)
 
+static json_t *since_counters(const mp_image_t *image)
+{
+    json_t *o = must(json_object());
+    struct mp_since since;
+
+    mp_image_since(image, &since);
+    document_set_bytes(o, "samples", since.allocated_samples);
+    SET(o, &since, freed_samples);
+    SET(o, &since, allocated_bytes);
+    SET(o, &since, freed_bytes);
+    return o;
+}
+
 void document_add_sampling(json_t *d, const mp_image_t *image)
 {
     const struct mp_region_sampling *g = mp_image_sampling(image);
@@ -45,6 +58,7 @@ void document_add_sampling(json_t *d, const mp_image_t *image)
     document_set(o, "peak_time",
         g->peak_ns == 0 ? json_null() : json_string(format_rfc3339(g->peak_ns).text));
     document_set_bytes(o, "peak_bytes", (uint64_t)g->peak_bytes); /* samples.c: fits */
+    document_set(o, "since_counters", since_counters(image));
     document_set(d, "sampling", o);
 }
 

@@ -241,12 +241,23 @@ static void put_peak(struct report *r)
 
 /* ---- waste and churn ---- */
 
+/* That of the counters, with what is newer. */
+static double sum_of(const struct stacks *stacks, enum profile_value i)
+{
+    double sum = 0;
+
+    for (size_t n = 0; n < stacks->count; n++) {
+        sum += (double)stacks->stack[n].value[i];
+    }
+    return sum;
+}
+
 static void put_waste(struct report *r)
 {
     bool is_first = true;
 
     stacks_sort_by_waste(r->stacks);
-    r->whole = (double)mp_image_totals(r->image)->live_bytes;
+    r->whole = sum_of(r->stacks, PROFILE_LIVE_BYTES);
     for (size_t i = 0; i < r->stacks->count && i < TOP_WASTE; i++) {
         const struct stack *s = &r->stacks->stack[i];
         double waste = (double)stack_waste(s);
@@ -268,7 +279,7 @@ static void put_waste(struct report *r)
 static void put_churn(struct report *r)
 {
     stacks_sort(r->stacks, PROFILE_ALLOCATED_BYTES);
-    r->whole = (double)mp_image_totals(r->image)->allocated_bytes_total;
+    r->whole = sum_of(r->stacks, PROFILE_ALLOCATED_BYTES);
     heading(r, "Churn: most bytes allocated, and how many of the blocks lived for 8 ms "
                "or less");
     fprintf(r->out, "  %11s         %7s  %7s  %-*s  %s\n", "allocated", "share",
@@ -320,6 +331,21 @@ static void put_losses(const struct report *r)
     }
 }
 
+static void put_since(const struct report *r)
+{
+    struct mp_since since;
+
+    mp_image_since(r->image, &since);
+    if (view_is_stale(r->image)) {
+        fprintf(r->out,
+            "  newer than the counters: %s samples, %s allocated; %s freed, %s\n",
+            format_count((double)since.allocated_samples).text,
+            format_bytes((double)since.allocated_bytes).text,
+            format_count((double)since.freed_samples).text,
+            format_bytes((double)since.freed_bytes).text);
+    }
+}
+
 static void put_sampling(const struct report *r)
 {
     const struct mp_region_sampling *g = mp_image_sampling(r->image);
@@ -339,6 +365,7 @@ static void put_sampling(const struct report *r)
     fprintf(r->out, "; %s of memory, at most %s\n",
         format_bytes((double)g->memory_bytes).text,
         format_bytes((double)g->memory_max_bytes).text);
+    put_since(r);
     put_losses(r);
 }
 
@@ -363,18 +390,15 @@ void render_stacks(FILE *out, const mp_image_t *image, bool all)
 {
     struct profile *profile = profile_create(image);
     double peak = mp_image_sampling(image)->peak_bytes;
-    struct report r = {.out = out,
-        .image = image,
-        .profile = profile,
-        .by = PROFILE_LIVE_BYTES,
-        .whole = (double)mp_image_totals(image)->live_bytes};
+    struct report r = {
+        .out = out, .image = image, .profile = profile, .by = PROFILE_LIVE_BYTES};
 
     if (view_is_ended(image) && peak > 0) {
         r.by = PROFILE_PEAK_BYTES;
-        r.whole = peak;
     }
     if (profile->has_stacks) {
         r.stacks = stacks_create(profile);
+        r.whole = r.by == PROFILE_PEAK_BYTES ? peak : sum_of(r.stacks, r.by);
         put_all(&r, all);
         stacks_destroy(r.stacks);
     }

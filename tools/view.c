@@ -36,6 +36,18 @@ double view_ran_seconds(const mp_image_t *image)
     return seconds_between(p->started_ns, end);
 }
 
+bool view_is_stale(const mp_image_t *image)
+{
+    struct mp_since since;
+    uint64_t live = mp_image_totals(image)->live_bytes;
+    bool is_resting =
+        mp_image_life(image) != MP_LIFE_RUNNING || view_age_seconds(image) > 1;
+
+    mp_image_since(image, &since);
+    return is_resting && since.allocated_samples + since.freed_samples > 0
+           && since.allocated_bytes + since.freed_bytes >= live / 100;
+}
+
 const char *view_warning(const mp_image_t *image, unsigned number)
 {
     static const struct {
@@ -83,6 +95,10 @@ const char *view_warning(const mp_image_t *image, unsigned number)
                    ? "figures come with allocations that take the slow path: these are "
                      "of then"
                    : "";
+    case 5:
+        return view_is_stale(image) ? "stacks are newer than the counters, and know of "
+                                      "more: see Sampling"
+                                    : "";
     default:
         return NULL;
     }

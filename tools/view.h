@@ -20,6 +20,12 @@ double view_age_seconds(const mp_image_t *image);
 /* From the start to now, to the end, or to the last publication of one that died. */
 double view_ran_seconds(const mp_image_t *image);
 
+/*
+ * Whether stacks know of 1 % of live bytes, or more, that the counters do not; in a process that
+ * allocates that is so, and passes.
+ */
+bool view_is_stale(const mp_image_t *image);
+
 /* What a reader should know about the figures; "" when `number` does not apply, NULL at the end. */
 const char *view_warning(const mp_image_t *image, unsigned number);
 

@@ -312,6 +312,10 @@ enum mp_region_site_flag {
  * The peak: what was live when estimated live bytes of the process were at their highest (to
  * 1 %). The peak_ figures hold if peak_number is that of mp_region_sampling; otherwise nothing
  * was allocated or freed here since the peak, and what is live now was live then.
+ *
+ * The counters are older than this. If counted_number is the published_total of the totals, or
+ * more, the counted_ figures are the sums of when they were published; otherwise nothing was
+ * allocated or freed here since.
  */
 struct mp_region_site {
     uint64_t seq;
@@ -346,6 +350,17 @@ struct mp_region_site {
     double peak_requested;
     /* Freed samples by lifetime: [i] from 2^i microseconds on, [0] also what is less. */
     uint32_t lifetimes[MP_REGION_LIFETIMES];
+    uint64_t counted_number;
+    uint64_t counted_allocated_samples;
+    uint64_t counted_freed_samples;
+    double counted_allocated_blocks;
+    double counted_freed_blocks;
+    double counted_allocated_bytes;
+    double counted_freed_bytes;
+    double counted_allocated_blocks_variance;
+    double counted_freed_blocks_variance;
+    double counted_allocated_bytes_variance;
+    double counted_freed_bytes_variance;
 };
 
 /* A live sample. A sequence lock. */

@@ -22,7 +22,7 @@ Sample = collections.namedtuple(
     "Sample", "seq is_live site bytes requested interval born_ns thread_id")
 Totals = collections.namedtuple("Totals", (
     "allocated_blocks freed_blocks allocated_bytes freed_bytes live_blocks live_bytes "
-    "live_peak").split())
+    "live_peak published").split())
 
 
 class Region:
@@ -35,7 +35,9 @@ class Region:
             ident, _, *rest = struct.unpack_from("<IIQQQ", head, 32 + 32 * i)
             self.sections[ident] = rest
         self.sampling = Sampling(*struct.unpack("<22Qd1Q", self.bytes(SAMPLING, 0, 1, 192)))
-        self.totals = Totals(*struct.unpack_from("<7Q", self.bytes(TOTALS, 0, 1), 32))
+        totals = self.bytes(TOTALS, 0, 1)
+        self.totals = Totals(*struct.unpack_from("<7Q", totals, 32),
+                             *struct.unpack_from("<Q", totals, 24))
 
     def close(self):
         self.file.close()

@@ -209,6 +209,110 @@ class Killed(Base):
             self.assertEqual(stack[-1], chain[2], "malloc itself is no frame of it")
 
 
+class Newer(Base):
+    """Stacks are brought up to date at once, counters by ticks: what came since is in the stacks."""
+    KEEP = ("keep", line_of("keep"))
+
+    def held(self, target):
+        """Of all samples, with what no stack explains: bytes live, bytes allocated; of keep()."""
+        samples = self.profile(target)["samples"]
+        kept = sum(s["live_bytes"]["value"] for s, stack in self.stacks(target)
+                   if stack[-1] == self.KEEP)
+        return (sum(s["live_bytes"]["value"] for s in samples),
+                sum(s["allocated_bytes_total"]["value"] for s in samples), kept)
+
+    def kill(self, worker):
+        path = worker.path()
+        worker.process.send_signal(signal.SIGKILL)
+        worker.process.wait()
+        return path
+
+    def test_exact_stacks_of_a_killed_process(self):
+        worker = Worker(self, MPALLOC_SAMPLE="exact")
+        worker.tell("alloc", 100, 100)
+        worker.tell("alloc", 2, 100000)
+        start = worker.counters()
+        worker.tell("alloc", 1000, 100)  # 112 with the rest of the block
+        worker.tell("alloc", 3, 100000)  # 102,400
+        worker.tell("alloc", 1, 40 * MIB)
+        worker.tell("free", 2)
+        worker.tell("alloc", 50, 5000)  # 5,120
+        path = self.kill(worker)
+        come = 1000 * 112 + 3 * 102400 + 40 * MIB + 50 * 5120
+        gone = 40 * MIB + 102400
+        live, allocated, kept = self.held(path)
+        self.assertEqual(live, start["live"] + come - gone)
+        self.assertEqual(allocated, start["allocated"] + come)
+        self.assertEqual(kept, 1100 * 112 + 4 * 102400 + 50 * 5120)
+        self.said(path, live, allocated)
+
+    def said(self, path, live, allocated):
+        snapshot = json.loads(self.command("snapshot", "--json", path))
+        since = snapshot["sampling"]["since_counters"]
+        self.assertGreater(since["samples"], 0)  # all of them, if no tick was in between
+        self.assertEqual(snapshot["allocated_bytes_total"] + since["allocated_bytes"], allocated)
+        self.assertEqual(snapshot["live_bytes"] + since["allocated_bytes"] - since["freed_bytes"],
+                         live)
+        self.assertGreater(snapshot["process"]["age_seconds"], 0)
+        self.assertTrue(any("newer than the counters" in w for w in snapshot["warnings"]))
+        report = self.command("report", path)
+        self.assertIn("newer than the counters", report)
+        self.assertIn("last heard", report)
+
+    def test_nothing_is_said_of_what_is_counted(self):
+        worker = Worker(self, MPALLOC_SAMPLE="exact")
+        worker.tell("alloc", 100, 100)
+        worker.dump()
+        path = self.kill(worker)
+        snapshot = json.loads(self.command("snapshot", "--json", path))
+        since = snapshot["sampling"]["since_counters"]
+        self.assertEqual((since["samples"], since["freed_samples"]), (0, 0))
+        self.assertFalse(any("newer" in w for w in snapshot["warnings"]))
+
+    def test_a_publication_in_the_middle_of_an_allocation_counts_nothing_twice(self):
+        """All of these look at the clock, and find that it is time to publish."""
+        worker = Worker(self, MPALLOC_SAMPLE="exact")
+        worker.tell("alloc", 1, 100)
+        start = worker.counters()
+        live = allocated = 0
+        huge, large, small = 40 * MIB, 300 * KIB, 112
+        for words, come, gone in (
+                (("alloc", 1, huge), huge, 0), (("free", 1), 0, huge),
+                (("alloc", 1, large), large, 0), (("free", 1), 0, large),
+                (("alloc", 1, 100), small, 0), (("alloc", 1, huge), huge, 0),
+                (("grow", 2 * huge), 2 * huge, huge), (("free", 1), 0, 2 * huge),
+                (("alloc", 1, large), large, 0), (("grow", 2 * large), 2 * large, large),
+                (("free", 1), 0, 2 * large), (("calloc", 1, 100 * KIB), 100 * KIB, 0),
+                (("free", 1), 0, 100 * KIB)):
+            time.sleep(0.45)
+            published = worker.region().totals.published
+            worker.tell(*words)
+            live, allocated = live + come - gone, allocated + come
+            with self.subTest(words):
+                self.assertEqual(self.held(worker.pid)[:2],
+                                 (start["live"] + live, start["allocated"] + allocated))
+                if words[1:] not in ((1, 100), (2 * large,)):  # their clock may rest
+                    self.assertGreater(worker.region().totals.published, published)
+
+    def test_sampled_stacks_of_a_killed_process(self):
+        worker = Worker(self, MPALLOC_SAMPLE="64k", MPALLOC_SAMPLE_GOVERNOR="0")
+        worker.tell("alloc", 2000, 1000)
+        start = worker.counters()
+        worker.tell("alloc", 20000, 1000)  # 1,008; some 310 samples
+        worker.tell("pairs", 20000, 2000)
+        worker.tell("free", 2000)
+        path = self.kill(worker)
+        live, allocated, kept = self.held(path)
+        self.assertGreater(live, start["live"], "what was counted is the least")
+        self.assertLess(abs(kept / (20000 * 1008) - 1), 0.3)
+        self.assertLess(abs(live / (start["live"] + 18000 * 1008) - 1), 0.3)
+        self.assertLess(abs(allocated / (start["allocated"] + 20000 * (1008 + 2048)) - 1), 0.3)
+        for sample, _ in self.stacks(path):
+            for figure in ("live_bytes", "allocated_bytes_total"):
+                e = sample[figure]
+                self.assertTrue(e["low"] <= e["value"] <= e["high"], sample)
+
+
 class Tags(Base):
     def test_components_operations_and_threads(self):
         worker = Worker(self, MPALLOC_SAMPLE="exact")
