@@ -6,11 +6,11 @@
 #include "huge.h"
 #include "large.h"
 #include "malloc_hard.h"
+#include "malloc_large.h"
 #include "misuse.h"
 #include "os.h"
 #include "probe.h"
 #include "sample.h"
-#include "sample_large.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,73 +22,6 @@ static NOINLINE void *alloc_without_heap(struct mp_component *c, unsigned cls)
     void *p = heap_alloc_shared(c, cls);
 
     return p != NULL ? p : malloc_fail();
-}
-
-/* As large_alloc, not hardened. c is not NULL. */
-static void *obtain_large(struct mp_component *c, size_t size, size_t spare,
-    size_t alignment, bool *ret_zeroed)
-{
-    const struct thread_local_state *tls = &thread_local_state;
-    void *p = NULL;
-
-    if (c == tls->heap->component && alignment <= SPAN_BYTES) {
-        p = large_cache_try_alloc(
-            &tls->thread->large_cache, c, tls->heap->large, size, spare);
-    }
-    if (p != NULL && ret_zeroed != NULL) {
-        *ret_zeroed = false;
-    }
-    if (p == NULL) {
-        p = large_alloc(c, size, spare, alignment, ret_zeroed);
-    }
-    if (UNLIKELY(p == NULL) && large_cache_reclaim()) {
-        p = large_alloc(c, size, spare, alignment, ret_zeroed);
-    }
-    return p;
-}
-
-/* The bytes that a block of this request has: those of its pages. */
-static size_t large_bytes(size_t size)
-{
-    return bits_round_up(bits_max(size, 1), os_page_bytes());
-}
-
-/*
- * A new block of `size` bytes outside of slabs: it may be one to sample. The thread gets a heap
- * so that it is known, ticks, and has a cache for such blocks.
- */
-static ALWAYS_INLINE void note_grown(
-    struct mp_component *c, void *p, size_t more, size_t size)
-{
-    if (UNLIKELY(thread_local_state.heap == &heap_empty)
-        && thread_install_heap() == NULL) {
-        return;
-    }
-    if (CONFIG_PROFILE) {
-        sample_large(c, p, more, large_bytes(size), size);
-    }
-    probe_run();
-}
-
-static ALWAYS_INLINE void note_large(struct mp_component *c, void *p, size_t size)
-{
-    note_grown(c, p, large_bytes(size), size);
-}
-
-static NOINLINE void *alloc_large(struct mp_component *c, size_t size, size_t alignment)
-{
-    void *p;
-
-    if (aside_is_on()) {
-        return alignment > BLOCK_ALIGN ? aside.memalign(alignment, size)
-                                       : aside.malloc(size);
-    }
-    p = obtain_large(c, size, 0, alignment, NULL);
-    if (UNLIKELY(p == NULL)) {
-        return malloc_fail();
-    }
-    note_large(c, p, size);
-    return p;
 }
 
 /* From a heap whose list of the class is empty. */
@@ -142,7 +75,7 @@ static NOINLINE void *medium_slow(size_t size)
         return malloc_hard(size);
     }
     if (size > SLAB_MAX) {
-        return alloc_large(thread_component(), size, BLOCK_ALIGN);
+        return malloc_large(thread_component(), size, BLOCK_ALIGN);
     }
     return refill(sizeclass_of_medium(size), size);
 }
@@ -185,7 +118,7 @@ void *malloc_alloc(struct mp_component *c, size_t size)
     if (size <= SLAB_MAX) {
         return alloc_class(c, sizeclass_of(size), size);
     }
-    return alloc_large(c != NULL ? c : thread_component(), size, BLOCK_ALIGN);
+    return malloc_large(c != NULL ? c : thread_component(), size, BLOCK_ALIGN);
 }
 
 /* ---- calloc ---- */
@@ -233,7 +166,6 @@ void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
 {
     struct span *s;
     size_t bytes;
-    bool zeroed;
     void *p;
 
     if (__builtin_mul_overflow(count, size, &bytes)) {
@@ -261,27 +193,14 @@ void *malloc_zeroed(struct mp_component *c, size_t count, size_t size)
     if (aside_is_on()) {
         return aside.calloc(count, size);
     }
-    p = obtain_large(
-        c != NULL ? c : thread_component(), bytes, 0, BLOCK_ALIGN, &zeroed);
-    if (p == NULL) {
-        return malloc_fail();
-    }
-    if (!zeroed) {
-        memset(p, 0, bytes);
-    }
-    note_large(c != NULL ? c : thread_component(), p, bytes);
-    return p;
+    return malloc_large_zeroed(c != NULL ? c : thread_component(), bytes);
 }
 
 /* ---- free ---- */
 
 static NOINLINE void free_outside(void *p)
 {
-    uint32_t record = CONFIG_PROFILE ? sample_take_huge(p) : 0;
-
-    if (huge_try_free(p)) {
-        sample_drop(record);
-        probe_run();
+    if (malloc_large_try_free_huge(p)) {
         return;
     }
     if (aside_is_on()) {
@@ -289,21 +208,6 @@ static NOINLINE void free_outside(void *p)
     } else {
         misuse_outside(p, "invalid free");
     }
-}
-
-static void free_large(struct span *s, void *p)
-{
-    const struct thread_local_state *tls = &thread_local_state;
-
-    if (UNLIKELY(s->sample != 0)) {
-        sample_drop_large(s);
-    }
-    if (tls->heap == &heap_empty
-        || !large_cache_try_free(
-            &tls->thread->large_cache, tls->heap->component, tls->heap->large, s)) {
-        large_free(s, p);
-    }
-    probe_run();
 }
 
 /* A slab of ours in a chained range or a wide slab, or the same block once more. */
@@ -387,7 +291,7 @@ void malloc_free_careful(void *p, size_t size)
     } else if (kind == SPAN_SAMPLED && sample_try_free(s, p)) {
         return;
     } else if (large_is_block(s, p)) {
-        harden_is_on() ? harden_free_large(s, p, size) : free_large(s, p);
+        harden_is_on() ? harden_free_large(s, p, size) : malloc_large_free(s, p);
     } else {
         misuse_in_span(s, p, "invalid free");
     }
@@ -408,7 +312,7 @@ static ALWAYS_INLINE bool try_free_in_slab(void *p)
     }
     s = pagemap_entry_fast(index);
     if (load_relaxed(&s->kind) == SPAN_LARGE && offset == 0) {
-        free_large(s, p);
+        malloc_large_free(s, p);
         return true;
     }
     if (load_relaxed(&s->kind) == SPAN_SLAB_PART) {
@@ -527,14 +431,7 @@ static void *resize_by_copy(struct mp_component *c, void *p, size_t bytes, size_
     void *q;
 
     if (size > SLAB_MAX && size > bytes && !harden_is_on()) {
-        /* A block that grows once grows again: leave room behind it to grow in place. */
-        q = obtain_large(
-            c != NULL ? c : thread_component(), size, size / 8, BLOCK_ALIGN, NULL);
-        if (q == NULL) {
-            malloc_fail();
-        } else {
-            note_large(c != NULL ? c : thread_component(), q, size);
-        }
+        q = malloc_large_growing(c != NULL ? c : thread_component(), size);
     } else if (size > SLAB_MAX || harden_is_on()) {
         q = malloc_alloc(c, size);
     } else {
@@ -570,40 +467,6 @@ void *malloc_realloc(void *p, size_t size)
         return p;
     }
     return malloc_resize(NULL, p, size);
-}
-
-/*
- * To the sums of samples a block that is resized in place is freed and another one is allocated,
- * as it is to the counters. It stays in the sample, or comes into it by what it grew by.
- */
-static void note_resized(struct span *s, void *p, size_t old_bytes, size_t size)
-{
-    size_t bytes = s->large_bytes;
-
-    if (s->sample != 0) {
-        sample_resized_large(s, bytes, size);
-    } else if (bytes > old_bytes) {
-        note_grown(s->component, p, bytes - old_bytes, size);
-    }
-}
-
-static void *resize_huge(struct mp_component *c, void *p, size_t old_bytes, size_t size)
-{
-    uint32_t record = CONFIG_PROFILE ? sample_take_huge(p) : 0;
-    void *q = huge_try_resize(c, p, size);
-    size_t bytes = large_bytes(size);
-
-    if (q == NULL) {
-        sample_put_huge(p, record);
-        return NULL;
-    }
-    if (record != 0) {
-        sample_resized_huge(q, record, bytes, size);
-    } else if (bytes > old_bytes) { /* as huge_try_resize counts */
-        note_grown(q == p ? huge_component(q) : c, q, bytes - old_bytes, size);
-    }
-    probe_run();
-    return q;
 }
 
 void *malloc_resize(struct mp_component *c, void *p, size_t size)
@@ -661,12 +524,12 @@ void *malloc_resize(struct mp_component *c, void *p, size_t size)
             return p;
         }
     } else if (s == NULL) {
-        q = resize_huge(c != NULL ? c : thread_component(), p, bytes, size);
+        q = malloc_large_try_resize_huge(
+            c != NULL ? c : thread_component(), p, bytes, size);
         if (q != NULL) {
             return q;
         }
-    } else if (large_try_resize(s, size)) {
-        note_resized(s, p, bytes, size);
+    } else if (malloc_large_try_resize(s, p, bytes, size)) {
         return p;
     }
     return resize_by_copy(c, p, bytes, size);
@@ -705,7 +568,7 @@ void *malloc_aligned(struct mp_component *c, size_t alignment, size_t size)
     if (cls < CLASS_SLAB_COUNT) {
         return alloc_class(c, cls, size);
     }
-    return alloc_large(c != NULL ? c : thread_component(), size, alignment);
+    return malloc_large(c != NULL ? c : thread_component(), size, alignment);
 }
 
 /* ---- trim ---- */

@@ -45,6 +45,7 @@ LADDER = [
     "thread report",
     "malloc_hard sample_note",
     "sample sample_large",
+    "malloc_large",
     "malloc housekeeper",
     "publish",
     "fork libc api cxx exit sandbox",

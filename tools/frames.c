@@ -182,13 +182,13 @@ static const char *const entries[] = {"malloc", "calloc", "realloc", "reallocarr
 /* What those call, where no file is known; a name may be the beginning of several. */
 static const char *const inner[] = {"malloc_slow", "malloc_medium", "malloc_refill",
     "malloc_pop", "malloc_alloc", "malloc_zeroed", "malloc_calloc", "malloc_resize",
-    "malloc_realloc", "malloc_aligned", "medium_slow", "refill", "alloc_class",
-    "alloc_large", "new_slow", "resize_by_copy", "sample_", "sampler_", NULL};
+    "malloc_realloc", "malloc_aligned", "malloc_large", "medium_slow", "refill",
+    "alloc_class", "new_slow", "resize_by_copy", "sample_", "sampler_", NULL};
 
 /* Where they are. */
 static const char *const files[] = {"api.c", "cxx.c", "heap.c", "heap_hard.c", "huge.c",
-    "large.c", "libc.c", "malloc.c", "malloc.h", "malloc_hard.c", "slab.c", "thread.c",
-    "trace.c", "unwind.c", NULL};
+    "large.c", "libc.c", "malloc.c", "malloc.h", "malloc_hard.c", "malloc_large.c",
+    "slab.c", "thread.c", "trace.c", "unwind.c", NULL};
 
 static bool is_entry(const char *name)
 {
