@@ -8,6 +8,7 @@
 #include "hole.h"
 #include "huge.h"
 #include "large.h"
+#include "locks.h"
 #include "malloc.h"
 #include "modules.h"
 #include "options.h"
@@ -483,11 +484,6 @@ void publish_now_locked(void)
     write_region(os_coarse_ms());
     publish.cost_ns += os_monotonic_ns() - start_ns;
 }
-
-static struct lock *const locks[] = {&counters_lock, &threads_lock, &component_lock,
-    &confined_lock, &track_lock, &hole_lock, &huge_lock, &profile_lock, &span_lock,
-    &arena_lock, &guard_lock};
-enum { LOCKS = sizeof(locks) / sizeof(locks[0]) };
 
 static bool locks_are_free(void)
 {

@@ -46,7 +46,7 @@ LADDER = [
     "malloc_hard sample_note",
     "sample sample_large",
     "malloc_large",
-    "malloc housekeeper",
+    "malloc housekeeper locks",
     "publish",
     "fork libc api cxx exit sandbox",
     "loader libc_info cxx_nocatch",

@@ -1,0 +1,15 @@
+/*
+ * locks - all locks that are one of a kind
+ *
+ * Owns: the list of them, by rank. Those of heaps come after the first LOCKS_BEFORE_HEAPS.
+ */
+#ifndef LOCKS_H
+#define LOCKS_H
+
+#include "lock.h"
+
+enum { LOCKS_BEFORE_HEAPS = 3, LOCKS = 11 };
+
+extern struct lock *const locks[LOCKS];
+
+#endif
