@@ -17,6 +17,7 @@ enum {
 struct recent {
     uint64_t hash;
     uint32_t number;
+    bool is_cut; /* for want of room */
 };
 
 static struct mp_region_frame *chunks[MP_REGION_FRAMES_MAX / CHUNK];
@@ -137,7 +138,8 @@ static uint64_t hash_of(const struct stack *s)
     return hash | 1;
 }
 
-static uint32_t intern_frames(const struct stack *s)
+/* *ret_is_cut: there was no room for all of them. */
+static uint32_t intern_frames(const struct stack *s, bool *ret_is_cut)
 {
     uint32_t number = 0;
 
@@ -148,8 +150,8 @@ static uint32_t intern_frames(const struct stack *s)
         f.module =
             modules_find_locked(s->pcs[i] - !unwind_is_exact(&s->info, i), &f.offset);
         deeper = intern_frame(&f);
+        *ret_is_cut = deeper == 0;
         if (deeper == 0) {
-            refused++;
             break;
         }
         number = deeper;
@@ -173,21 +175,23 @@ static void grow_recent(void)
 uint32_t stacks_intern_locked(const struct stack *s)
 {
     uint64_t hash = hash_of(s);
-    struct recent *r;
+    struct recent none = {0};
+    struct recent *r = &none;
 
     if (recent_count == 0
         || (recent_misses >= 4 * recent_count && recent_count < RECENT_MOST)) {
         grow_recent();
     }
-    if (recent_count == 0) {
-        return intern_frames(s);
+    if (recent_count != 0) {
+        r = &recent[hash >> 40 & (recent_count - 1)];
     }
-    r = &recent[hash >> 40 & (recent_count - 1)];
     if (r->hash != hash) {
         recent_misses++;
-        r->number = intern_frames(s);
+        r->is_cut = false;
+        r->number = intern_frames(s, &r->is_cut);
         r->hash = hash;
     }
+    refused += r->is_cut;
     return r->number;
 }
 

@@ -25,8 +25,8 @@ struct stack {
  */
 uint32_t stacks_intern_locked(const struct stack *s);
 
-size_t stacks_count_locked(void); /* frames; number 0 included */
-uint64_t stacks_refused_locked(void);
+size_t stacks_count_locked(void);     /* frames; number 0 included */
+uint64_t stacks_refused_locked(void); /* stacks that found no room, each time */
 
 /* To a region that is new. */
 void stacks_write_all_locked(void);

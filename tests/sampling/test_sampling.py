@@ -600,8 +600,12 @@ class Environments(Base):
             most = max(most, s.memory)
         self.assertGreater(most, 0.8 * MIB, "it is used")
         self.assertGreater(s.frames_refused + s.sites_refused + s.samples_refused, 0)
+        refused = worker.dump().sampling.frames_refused
+        worker.tell("pairs", 100, 64)
+        self.assertGreaterEqual(worker.dump().sampling.frames_refused - refused, 100,
+                                "a new stack, each time that it comes")
         after = worker.counters()
-        self.assertEqual(after["blocks"] - before["blocks"], 40000)
+        self.assertEqual(after["blocks"] - before["blocks"], 40100)
         self.assertEqual(after["live"] - before["live"], 40000 * 32)
         text = self.command("report", worker.pid)
         self.assertRegex(text, r"(?i)refused|no room|missing|found no")
