@@ -10,6 +10,7 @@
  */
 #include "estimate.h"
 #include "image.h"
+#include "rests.h"
 #include "site_sums.h"
 
 #include <errno.h>
@@ -17,8 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COUNTER_MOST (1ull << 62) /* more than any process had: sums do not overflow */
-#define NO_CELL      UINT32_MAX   /* of all components and classes: without a counter */
+#define NO_CELL UINT32_MAX /* of all components and classes: without a counter */
 
 enum part {
     LIVE = SITE_LIVE,
@@ -27,7 +27,6 @@ enum part {
     SHORT = SITE_SHORT
 };
 enum { PARTS = SHORT + 1 }; /* that are estimated at the counters */
-enum unit { BLOCKS, BYTES, UNITS };
 
 struct group {
     uint32_t cell; /* component * MP_REGION_CLASSES + class */
@@ -42,14 +41,6 @@ struct group {
     uint64_t freed[UNITS]; /* its value, rounded */
     uint64_t freed_low[UNITS];
     uint64_t freed_high[UNITS];
-};
-
-/* What no group explains of a cell that has groups. */
-struct rest {
-    uint32_t cell;
-    uint64_t value[PARTS][UNITS]; /* live and freed */
-    uint64_t low[PARTS][UNITS];
-    uint64_t high[PARTS][UNITS];
 };
 
 struct mp_estimates {
@@ -224,17 +215,11 @@ struct counter {
 static struct counter counter_of(
     const struct mp_region_cell *c, enum part part, enum unit unit)
 {
-    uint64_t allocated;
-    uint64_t freed;
-
     if (c == NULL || part == PEAK) {
         return (struct counter){false, UINT64_MAX};
     }
-    allocated = unit == BYTES ? c->allocated_bytes_total : c->allocated_blocks_total;
-    freed = unit == BYTES ? c->freed_bytes_total : c->freed_blocks_total;
-    allocated = allocated < COUNTER_MOST ? allocated : COUNTER_MOST;
-    freed = freed < allocated ? freed : allocated;
-    return (struct counter){true, part == LIVE ? allocated - freed : freed};
+    return (struct counter){
+        true, rests_counter(c, part == LIVE ? COUNTED_LIVE : COUNTED_FREED, unit)};
 }
 
 /* What the samples of a cell say, with those in (overflow): what its counter is known by. */
@@ -447,10 +432,11 @@ static void add_rest(struct mp_estimates *e, const struct members *m, uint32_t c
     struct rest *r = &e->rests[e->rest_count++];
 
     r->cell = cell;
-    for (unsigned i = 0; i < 2 * UNITS; i++) {
-        enum part part = i / UNITS == 0 ? LIVE : FREED;
-        enum unit unit = i % UNITS == 0 ? BLOCKS : BYTES;
-        uint64_t exact = counter_of(m->cell, part, unit).value;
+    for (unsigned i = 0; i < COUNTED * UNITS; i++) {
+        enum counted what = (enum counted)(i / UNITS);
+        enum part part = what == COUNTED_LIVE ? LIVE : FREED;
+        enum unit unit = (enum unit)(i % UNITS);
+        uint64_t exact = rests_counter(m->cell, what, unit);
         uint64_t value = 0;
         uint64_t low = 0;
         double high = 0;
@@ -463,11 +449,11 @@ static void add_rest(struct mp_estimates *e, const struct members *m, uint32_t c
             high += (double)*from.high;
         }
         /* Recorded exactly there may be more than counters, read a moment before, knew. */
-        r->value[part][unit] = exact > value ? exact - value : 0;
-        r->low[part][unit] =
-            r->value[part][unit] == 0 ? 0 : round_down((double)exact - high);
-        r->high[part][unit] = r->value[part][unit] == 0 ? 0 : exact - low;
-        limit(&r->low[part][unit], r->value[part][unit]);
+        r->value[what][unit] = exact > value ? exact - value : 0;
+        r->low[what][unit] =
+            r->value[what][unit] == 0 ? 0 : round_down((double)exact - high);
+        r->high[what][unit] = r->value[what][unit] == 0 ? 0 : exact - low;
+        limit(&r->low[what][unit], r->value[what][unit]);
     }
 }
 
@@ -657,54 +643,14 @@ const struct mp_figures *mp_estimates_group(const mp_estimates_t *e, size_t numb
     return number < e->group_count ? &e->figures[number] : NULL;
 }
 
-static int compare_rest(const void *cell, const void *rest)
-{
-    uint32_t a = *(const uint32_t *)cell;
-    uint32_t b = ((const struct rest *)rest)->cell;
-
-    return a < b ? -1 : a > b;
-}
-
-static struct rest rest_without_groups(const struct mp_region_cell *c)
-{
-    struct rest r = {0};
-
-    for (unsigned i = 0; i < 2 * UNITS; i++) {
-        enum part part = i / UNITS == 0 ? LIVE : FREED;
-        enum unit unit = i % UNITS == 0 ? BLOCKS : BYTES;
-
-        r.value[part][unit] = counter_of(c, part, unit).value;
-    }
-    memcpy(r.low, r.value, sizeof(r.low));
-    memcpy(r.high, r.value, sizeof(r.high));
-    return r;
-}
-
 void mp_estimates_rest(
     const mp_estimates_t *e, size_t row, size_t number, struct mp_figures *ret)
 {
     const struct mp_region_cell *c = mp_image_cell(e->image, row, number);
     uint32_t cell = (uint32_t)(row * MP_REGION_CLASSES + number);
-    const struct rest *found;
-    struct rest r;
 
     memset(ret, 0, sizeof(*ret));
-    if (c == NULL) {
-        return;
-    }
-    found = e->rest_count > 0 ? bsearch(
-                &cell, e->rests, e->rest_count, sizeof(*e->rests), compare_rest)
-                              : NULL;
-    r = found != NULL ? *found : rest_without_groups(c);
-    for (unsigned unit = 0; unit < UNITS; unit++) {
-        unsigned live = MP_LIVE_BLOCKS + unit;
-        unsigned allocated = MP_ALLOCATED_BLOCKS + unit;
-
-        ret->value[live] = r.value[LIVE][unit];
-        ret->low[live] = r.low[LIVE][unit];
-        ret->high[live] = r.high[LIVE][unit];
-        ret->value[allocated] = r.value[LIVE][unit] + r.value[FREED][unit];
-        ret->low[allocated] = r.low[LIVE][unit] + r.low[FREED][unit];
-        ret->high[allocated] = r.high[LIVE][unit] + r.high[FREED][unit];
+    if (c != NULL) {
+        rests_get(e->rests, e->rest_count, cell, c, ret);
     }
 }
