@@ -23,6 +23,12 @@ int cli_fail(const char *verb, enum exit_code code, const char *format, ...)
     return code;
 }
 
+enum exit_code cli_fail_as(const char *verb, int code, const struct mp_error *error)
+{
+    return cli_fail(verb, cli_code(code), "%s",
+        error->text[0] != '\0' ? error->text : strerror(-code));
+}
+
 enum exit_code cli_code(int error)
 {
     switch (-error) {
@@ -152,6 +158,23 @@ unsigned cli_milliseconds(const char *verb, const char *option, const char *text
     return (unsigned)(value * scale);
 }
 
+unsigned cli_request_options(
+    const char *verb, int argc, char **argv, struct common *common)
+{
+    enum { TIMEOUT = 1 };
+    static const struct option options[] = {
+        COMMON_OPTIONS, {"timeout", required_argument, NULL, TIMEOUT}, {0}};
+    unsigned timeout_ms = 2000;
+    int code;
+
+    while ((code = cli_next_option(verb, argc, argv, options, false, common)) != -1) {
+        if (code == TIMEOUT) {
+            timeout_ms = cli_milliseconds(verb, "--timeout", optarg, 1, 3600000);
+        }
+    }
+    return timeout_ms;
+}
+
 uint64_t cli_interval(const char *verb, const char *option, const char *text)
 {
     static const char units[] = "kmgt";
@@ -237,8 +260,7 @@ int cli_find_target(
     }
     code = find(common, words[0], ret, &error);
     if (code != 0) {
-        return cli_fail(verb, cli_code(code), "%s",
-            error.text[0] != '\0' ? error.text : strerror(-code));
+        return cli_fail_as(verb, code, &error);
     }
     return EXIT_FINE;
 }
@@ -254,8 +276,7 @@ int cli_open_target(
     }
     code = mp_image_open(ret->path, &ret->image, &error);
     if (code != 0) {
-        return cli_fail(verb, cli_code(code), "%s",
-            error.text[0] != '\0' ? error.text : strerror(-code));
+        return cli_fail_as(verb, code, &error);
     }
     return EXIT_FINE;
 }

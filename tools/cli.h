@@ -69,6 +69,9 @@ __attribute__((format(printf, 3, 4))) int cli_fail(
 /* The exit code for a negative errno of libmpstats. */
 enum exit_code cli_code(int error);
 
+/* The same with a line that says what libmpstats says. */
+enum exit_code cli_fail_as(const char *verb, int code, const struct mp_error *error);
+
 /* A whole number, "1500", or a number of seconds, "0.5" or "500ms": usage error if not. */
 uint64_t cli_number(const char *verb, const char *option, const char *text,
     uint64_t least, uint64_t most);
@@ -80,6 +83,10 @@ unsigned cli_milliseconds(const char *verb, const char *option, const char *text
  * and MP_SAMPLING_OFF for these. Exits with a line for anything else.
  */
 uint64_t cli_interval(const char *verb, const char *option, const char *text);
+
+/* The options of verbs that ask a process for something: returns how long they wait. */
+unsigned cli_request_options(
+    const char *verb, int argc, char **argv, struct common *common);
 
 struct target {
     char path[PATH_MAX];

@@ -5,9 +5,7 @@
 #include "document.h"
 #include "format.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 const char help_sample[] =
     "RATE is the mean number of bytes between two samples, such as 64k, or `exact` "
@@ -51,26 +49,19 @@ static int print_json(const char *path, uint64_t interval)
 
 int verb_sample(int argc, char **argv)
 {
-    enum { TIMEOUT = 1 };
-    static const struct option options[] = {
-        COMMON_OPTIONS, {"timeout", required_argument, NULL, TIMEOUT}, {0}};
     struct common common = {false, NULL};
     struct mp_error error = {""};
     struct target target;
-    unsigned timeout_ms = 2000;
+    unsigned timeout_ms = cli_request_options("sample", argc, argv, &common);
+    int words =
+        common.name != NULL ? 1 : 2; /* a target, unless it is named, and RATE */
     char text[80];
     uint64_t wanted;
     uint64_t interval = 0;
     int code;
 
-    while (
-        (code = cli_next_option("sample", argc, argv, options, false, &common)) != -1) {
-        if (code == TIMEOUT) {
-            timeout_ms = cli_milliseconds("sample", "--timeout", optarg, 1, 3600000);
-        }
-    }
-    cli_expect_words("sample", argc, common.name != NULL ? 1 : 2);
-    if (argc - optind < (common.name != NULL ? 1 : 2)) {
+    cli_expect_words("sample", argc, words);
+    if (argc - optind < words) {
         return cli_fail(
             "sample", EXIT_USAGE, "needs a target and a rate: mpalloc sample 4711 64k");
     }
@@ -82,8 +73,7 @@ int verb_sample(int argc, char **argv)
     }
     code = mp_sample_request(target.path, wanted, timeout_ms, &interval, &error);
     if (code != 0) {
-        return cli_fail("sample", cli_code(code), "%s",
-            error.text[0] != '\0' ? error.text : strerror(-code));
+        return cli_fail_as("sample", code, &error);
     }
     if (interval != wanted) {
         return cli_fail("sample", EXIT_FAILED,

@@ -5,9 +5,7 @@
 #include "document.h"
 #include "format.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 const char help_trim[] =
     "The process does it in its next slow path; its other threads follow in theirs. "
@@ -25,22 +23,13 @@ const char help_trim[] =
 
 int verb_trim(int argc, char **argv)
 {
-    enum { TIMEOUT = 1 };
-    static const struct option options[] = {
-        COMMON_OPTIONS, {"timeout", required_argument, NULL, TIMEOUT}, {0}};
     struct common common = {false, NULL};
     struct mp_error error = {""};
     struct target target;
-    unsigned timeout_ms = 2000;
+    unsigned timeout_ms = cli_request_options("trim", argc, argv, &common);
     uint64_t bytes = 0;
     int code;
 
-    while (
-        (code = cli_next_option("trim", argc, argv, options, false, &common)) != -1) {
-        if (code == TIMEOUT) {
-            timeout_ms = cli_milliseconds("trim", "--timeout", optarg, 1, 3600000);
-        }
-    }
     cli_expect_words("trim", argc, 1);
     code = cli_find_target("trim", &common, argv + optind, &target);
     if (code != EXIT_FINE) {
@@ -48,8 +37,7 @@ int verb_trim(int argc, char **argv)
     }
     code = mp_trim_request(target.path, timeout_ms, &bytes, &error);
     if (code != 0) {
-        return cli_fail("trim", cli_code(code), "%s",
-            error.text[0] != '\0' ? error.text : strerror(-code));
+        return cli_fail_as("trim", code, &error);
     }
     if (common.json) {
         json_t *d = document_new("trim");
