@@ -377,12 +377,7 @@ int export_heaptrack(FILE *out, const struct profile *p, enum profile_value valu
     if (!w.has_failed) {
         put_history(&w);
     }
-    while (w.strings != NULL) {
-        struct string *s = *(struct string **)w.strings;
-
-        tdelete(s, &w.strings, compare_strings);
-        free(s);
-    }
+    tdestroy(w.strings, free);
     if (has_places) {
         places_fini(&w.places, p);
     }

@@ -84,12 +84,7 @@ static void tell_problems(const struct frames *f)
 void frames_destroy(struct frames *f)
 {
     tell_problems(f);
-    while (f->known != NULL) {
-        struct known *k = *(struct known **)f->known;
-
-        tdelete(k, &f->known, compare_known);
-        free(k);
-    }
+    tdestroy(f->known, free);
     symbols_destroy(f->symbols);
     free(f->is_own);
     free(f);
