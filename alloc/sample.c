@@ -42,6 +42,7 @@ static NOINLINE void *sample_small(
     struct sample_capture here;
     void *p = NULL;
 
+    sites_expect();
     sample_take(&here);
     sample_enter();
     if (sample_is_on_locked()) {
@@ -95,10 +96,12 @@ NOINLINE void *sample_alloc_slow(struct heap *h, unsigned cls, size_t size)
 
 bool sample_try_free(struct span *s, void *p)
 {
-    uint64_t start_ns = os_monotonic_ns();
+    uint64_t start_ns;
     uint32_t record = 0;
     unsigned cls;
 
+    pool_expect(s, p);
+    start_ns = os_monotonic_ns();
     sample_enter();
     if (load_relaxed(&s->kind) == SPAN_SAMPLED) {
         record = pool_find_locked(s, p, &cls);
