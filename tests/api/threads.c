@@ -297,15 +297,19 @@ static void d56_a_bounded_queue_stays_small(void)
     free(queue.slots);
 }
 
+/*
+ * As much is alive as the list says, in the short run too: the 1,400 slabs that 16 heaps are
+ * filling, one of each class, are the same however much it is.
+ */
 static void d57_one_consumer_of_sixteen_producers_keeps_up(void)
 {
     enum { PRODUCERS = 16 };
-    size_t live = scaled(200, 370) * MIB;
+    size_t live = (size_t)370 * MIB;
     size_t most = 0;
     size_t before;
     pthread_t producer[PRODUCERS], consumer;
 
-    queue_begin(live / 400, live, scaled(250000, 15000000));
+    queue_begin(live / 400, live, scaled(430000, 15000000));
     malloc_trim(0);
     before = test_statm(1);
     consumer = start(consume, &most);
@@ -317,7 +321,7 @@ static void d57_one_consumer_of_sixteen_producers_keeps_up(void)
     }
     join(consumer);
     CHECK(most > before + live / 2);
-    CHECK(most <= before + live / 10 * 13 + 4 * MIB);
+    expect_most("16 producers, 370 MiB live", before, most, live / 10 * 13 + 4 * MIB);
     free(queue.slots);
 }
 
