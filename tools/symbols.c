@@ -3,6 +3,7 @@
 #include "debuginfo.h"
 #include "must.h"
 #include "names.h"
+#include "servers.h"
 #include "symcache.h"
 #include "symtab.h"
 
@@ -148,6 +149,7 @@ static bool is_program(const struct symbols *s, const struct module *m)
 static void open_module(struct symbols *s, struct module *m)
 {
     char problem[SYMFILE_PROBLEM_BYTES];
+    const char *of_servers;
 
     if (m->is_opened) {
         return;
@@ -156,7 +158,12 @@ static void open_module(struct symbols *s, struct module *m)
     m->has_file = symfile_open(&m->file, m->region, m->pid, is_program(s, m), problem);
     if (m->has_file) {
         debuginfo_init(&m->debug, &m->file, &s->texts);
-    } else if (problem[0] != '\0') {
+    }
+    of_servers = servers_problem();
+    if (of_servers != NULL) {
+        add_problem(s, of_servers);
+    }
+    if (problem[0] != '\0') {
         add_problem(s, problem);
     }
 }

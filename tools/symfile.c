@@ -1,11 +1,14 @@
 #include "symfile.h"
 
+#include "servers.h"
+
 #include <elfutils/libdwelf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,7 +24,7 @@ struct places {
 
 static const Dwfl_Callbacks callbacks = {
     .find_elf = dwfl_build_id_find_elf,
-    .find_debuginfo = dwfl_standard_find_debuginfo,
+    .find_debuginfo = servers_find_debuginfo,
     .section_address = dwfl_offline_section_address,
 };
 
@@ -166,6 +169,16 @@ static int open_place(
     return 0;
 }
 
+/* What a server has of it: on another machine, and when the file was replaced. */
+static bool open_fetched(struct symfile *f, const struct mp_region_module *m)
+{
+    char *path = servers_fetch(m->build_id, m->build_id_bytes);
+    bool is_open = path != NULL && open_place(f, m, path) == 0;
+
+    free(path);
+    return is_open;
+}
+
 static void explain(const struct mp_region_module *m, int code, char *ret)
 {
     char path[SYMFILE_PROBLEM_BYTES - 128];
@@ -215,6 +228,9 @@ bool symfile_open(struct symfile *f, const struct mp_region_module *m, uint64_t 
         if (code == -ESTALE || (i == places.own && why != -ESTALE)) {
             why = code;
         }
+    }
+    if (open_fetched(f, m)) {
+        return true;
     }
     explain(m, why, ret_problem);
     return false;

@@ -3,7 +3,7 @@
  *
  * Owns: the choice of the file, its check, and the libdwfl session that reads it. Files of
  * debug information that go with it are found by libdwfl: by build id, by .gnu_debuglink, and
- * from servers when DEBUGINFOD_URLS says so.
+ * from servers when DEBUGINFOD_URLS says so (servers.h).
  */
 #ifndef SYMFILE_H
 #define SYMFILE_H
