@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PLACES = 4, PLACE_BYTES = PATH_MAX + 64 };
+enum { PLACES = 4, PLACE_BYTES = PATH_MAX + 64, NO_FILE = 1 };
 
 /* Where the file may be, the likeliest first. */
 struct places {
@@ -169,6 +169,41 @@ static int open_place(
     return 0;
 }
 
+/* What a process still has mapped, though it lost its name: root may open that. */
+static bool open_deleted(
+    struct symfile *f, const struct mp_region_module *m, uint64_t pid)
+{
+    static const char mark[] = " (deleted)\n";
+    char place[128];
+    char *line = NULL;
+    size_t room = 0;
+    size_t bytes = strlen(m->path);
+    bool is_open = false;
+    FILE *maps;
+
+    snprintf(place, sizeof(place), "/proc/%llu/maps", (unsigned long long)pid);
+    maps = pid != 0 ? fopen(place, "re") : NULL;
+    while (maps != NULL && !is_open && getline(&line, &room, maps) > 0) {
+        char *path = strchr(line, '/');
+        int range = (int)strcspn(line, " ");
+
+        if (path != NULL && strncmp(path, m->path, bytes) == 0
+            && strcmp(path + bytes, mark) == 0 && range < 64) {
+            snprintf(place, sizeof(place), "/proc/%llu/map_files/%.*s",
+                (unsigned long long)pid, range, line);
+            if (open_place(f, m, place) != 0) {
+                break; /* others of it would be the same */
+            }
+            is_open = true;
+        }
+    }
+    free(line);
+    if (maps != NULL) {
+        fclose(maps);
+    }
+    return is_open;
+}
+
 /* What a server has of it: on another machine, and when the file was replaced. */
 static bool open_fetched(struct symfile *f, const struct mp_region_module *m)
 {
@@ -181,8 +216,9 @@ static bool open_fetched(struct symfile *f, const struct mp_region_module *m)
 
 static void explain(const struct mp_region_module *m, int code, char *ret)
 {
-    char path[SYMFILE_PROBLEM_BYTES - 128];
+    char path[SYMFILE_PROBLEM_BYTES - 192];
     const char *why;
+    bool can_fetch;
 
     mp_text_escape(path, sizeof(path), m->path, sizeof(m->path));
     switch (code) {
@@ -198,11 +234,16 @@ static void explain(const struct mp_region_module *m, int code, char *ret)
     case -ENOEXEC:
         why = "is no program or library";
         break;
+    case NO_FILE:
+        why = "is of the kernel, not of a file";
+        break;
     default:
         why = strerror(-code);
     }
-    snprintf(
-        ret, SYMFILE_PROBLEM_BYTES, "%s: %s: its functions have no names", path, why);
+    can_fetch = m->build_id_bytes > 0 && (code == -ESTALE || code == -ENOENT)
+                && getenv("DEBUGINFOD_URLS") == NULL;
+    snprintf(ret, SYMFILE_PROBLEM_BYTES, "%s: %s: its functions have no names%s", path,
+        why, can_fetch ? " (servers of DEBUGINFOD_URLS may have them)" : "");
 }
 
 bool symfile_open(struct symfile *f, const struct mp_region_module *m, uint64_t pid,
@@ -214,7 +255,8 @@ bool symfile_open(struct symfile *f, const struct mp_region_module *m, uint64_t 
     *f = (struct symfile){0};
     ret_problem[0] = '\0';
     if (strchr(m->path, '/') == NULL) {
-        return false; /* the vdso */
+        explain(m, NO_FILE, ret_problem); /* the vdso */
+        return false;
     }
     elf_version(EV_CURRENT);
     find_places(&places, m, pid, is_program);
@@ -229,10 +271,25 @@ bool symfile_open(struct symfile *f, const struct mp_region_module *m, uint64_t 
             why = code;
         }
     }
-    if (open_fetched(f, m)) {
+    if (open_deleted(f, m, pid) || open_fetched(f, m)) {
         return true;
     }
     explain(m, why, ret_problem);
+    return false;
+}
+
+bool symfile_has_symbols(const struct symfile *f)
+{
+    GElf_Addr bias;
+    Elf *elf = dwfl_module_getelf(f->module, &bias);
+    Elf_Scn *section = NULL;
+    GElf_Shdr header;
+
+    while (elf != NULL && (section = elf_nextscn(elf, section)) != NULL) {
+        if (gelf_getshdr(section, &header) != NULL && header.sh_type == SHT_SYMTAB) {
+            return true;
+        }
+    }
     return false;
 }
 
