@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- what is known already ---- */
 
@@ -72,12 +73,17 @@ static void tell_problems(const struct frames *f)
 {
     enum { FEW = 5 };
     size_t count = symbols_problem_count(f->symbols);
+    const char *rest;
 
     for (size_t i = 0; i < count && i < FEW; i++) {
         fprintf(stderr, "mpalloc: %s\n", symbols_problem(f->symbols, i));
     }
     if (count > FEW) {
         fprintf(stderr, "mpalloc: and %zu more modules are not named\n", count - FEW);
+    }
+    rest = isatty(STDERR_FILENO) ? symbols_rest(f->symbols) : NULL; /* but a hint */
+    if (rest != NULL) {
+        fprintf(stderr, "mpalloc: %s\n", rest);
     }
 }
 

@@ -435,7 +435,8 @@ class Cli(unittest.TestCase):
         self.addCleanup(p.kill)
         end = time.monotonic() + 20
         while time.monotonic() < end:
-            found = [x for x in self.document("ps")["processes"] if x["name"] == "program"]
+            found = [x for x in self.document("ps")["processes"]
+                     if x.get("name") == "program"]
             if found:
                 break
             time.sleep(0.05)
