@@ -19,6 +19,9 @@
 #define LIKELY(x)   __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+/* Any address will do; nothing comes of a bad one. */
+#define prefetch_for_write(p) __builtin_prefetch((p), 1)
+
 #if defined(__SANITIZE_THREAD__)
 #    define UNDER_TSAN 1
 #elif defined(__has_feature)

@@ -215,7 +215,9 @@ void heap_return_waiting(struct heap *h, unsigned cls)
     }
     /* They were no allocations: those that were not to be sampled are still to come. */
     if (h->gap[cls] != 0) {
-        h->gap[cls] = (h->gap[cls] & ~HEAP_GAP_PROMISED) + n;
+        bool is_old = h->gap_interval[cls] != h->sample_interval;
+
+        h->gap[cls] = is_old ? 0 : (h->gap[cls] & ~HEAP_GAP_PROMISED) + n;
     }
     /* release: a sweep that sees them returned sees the list empty. */
     store_release(&h->returned[cls], h->returned[cls] + n);

@@ -46,7 +46,7 @@ struct heap {
     uint64_t refills;               /* owner; sweeps read */
     uint64_t random;                /* owner: which block of a hand is next; gaps */
     uint32_t sample_epoch;          /* owner: of the gaps, sample.h */
-    uint64_t sample_interval;       /* owner: that they were drawn with */
+    uint64_t sample_interval;       /* owner: that they are drawn with */
     size_t unreported_bytes;        /* owner: handed out, not yet in probe_handed */
     uintptr_t owner;                /* thread pointer, 0: orphan; owner */
     uintptr_t pending;              /* atomic: slabs with remote frees, HEAP_ORPHAN */
@@ -54,6 +54,7 @@ struct heap {
     struct mp_component *component; /* set while attached */
     struct heap *next_all;          /* const once visible: registry */
     struct heap *next_free;         /* component_lock: orphans, unused heaps */
+    uint64_t gap_interval[CLASS_SLAB_COUNT]; /* owner: that each gap was drawn with */
     struct lock lock;
 };
 
@@ -63,7 +64,7 @@ struct heap {
  * A gap is the number of blocks before the next sample and one more; 0 is one that was not
  * drawn yet. Too long ones are cut: then it is not a sample that comes, but another draw. One
  * that is promised made a list shorter: its sample is for all blocks that the list would have
- * had, and is not to be drawn anew.
+ * had, and is not to be drawn anew, though the interval may change.
  */
 enum { HEAP_GAP_MOST = INT32_MAX / 2 };
 #define HEAP_GAP_CUT      (UINT32_C(1) << 31)

@@ -9,11 +9,17 @@ enum {
 };
 static_assert(SLAB_MAX == (size_t)1 << (SMALLEST + BINS - 1), "the last bin holds all");
 
-/* What is known of each block of a span; as many as there are. */
+/*
+ * What is known of each block of a span; as many as there are. Blocks themselves are not touched:
+ * what a program writes to a freed one harms nobody, and one line less comes from memory.
+ */
 struct tag {
     uint32_t record; /* 0: free */
     uint16_t row;
-    uint16_t cls;
+    union {
+        uint16_t cls;
+        uint16_t next; /* free: number of the next free one and 1; 0: none */
+    };
 };
 
 static struct span *open_spans[BINS]; /* with free blocks, linked by next and prev */
@@ -44,7 +50,10 @@ static unsigned capacity(unsigned bin)
     return (unsigned)(SPAN_BYTES >> (bin + SMALLEST));
 }
 
-/* ---- spans of a bin: s->cls is the bin, s->left_base how many blocks are live ---- */
+/*
+ * ---- spans of a bin: s->cls is the bin, s->left_base how many blocks are live, s->row the
+ * first free one's number and 1 ----
+ */
 
 static void open_span(struct span *s)
 {
@@ -115,7 +124,7 @@ static struct span *make_span(unsigned bin)
         return NULL;
     }
     s->owner = 0;
-    s->local = NULL;
+    s->row = 0;
     s->touched_before = (uint8_t)bits_min(s->touched, SLAB_TOUCHED);
     s->left_base = 0;
     s->carved = 0;
@@ -158,20 +167,20 @@ const struct pool_counts *pool_counts_of(const struct mp_component *c)
     return load_acquire(&counts[c->row]); /* pairs with obtain_counts */
 }
 
-static struct block *take_block(struct span *s)
+static size_t take_block(struct span *s)
 {
-    struct block *b = s->local;
+    size_t index = s->carved;
 
-    if (b != NULL) {
-        s->local = b->next;
+    if (s->row != 0) {
+        index = s->row - 1u;
+        s->row = s->tags[index].next;
     } else {
-        b = (struct block *)(span_address(s) + s->carved * block_bytes(s->cls));
         store_relaxed(&s->carved, (uint16_t)(s->carved + 1));
     }
     if (++s->left_base == capacity(s->cls)) {
         close_span(s);
     }
-    return b;
+    return index;
 }
 
 void *pool_alloc_locked(struct mp_component *c, unsigned cls, uint32_t record)
@@ -179,7 +188,7 @@ void *pool_alloc_locked(struct mp_component *c, unsigned cls, uint32_t record)
     unsigned bin = bin_of(sizeclass_bytes(cls));
     struct pool_counts *n = obtain_counts(c);
     struct span *s = open_spans[bin];
-    struct block *b;
+    size_t index;
 
     if (n != NULL && s == NULL) {
         s = take_empty(bin);
@@ -192,12 +201,12 @@ void *pool_alloc_locked(struct mp_component *c, unsigned cls, uint32_t record)
     if (n == NULL || s == NULL) {
         return NULL;
     }
-    b = take_block(s);
-    s->tags[index_of(s, b)] =
+    index = take_block(s);
+    s->tags[index] =
         (struct tag){.record = record, .row = c->row, .cls = (uint16_t)cls};
     /* release: a sweep that sees it freed sees it allocated. */
     store_release(&n->allocated[cls], n->allocated[cls] + 1);
-    return b;
+    return span_address(s) + index * block_bytes(bin);
 }
 
 uint32_t pool_find_locked(const struct span *s, const void *p, unsigned *ret_cls)
@@ -212,16 +221,20 @@ uint32_t pool_find_locked(const struct span *s, const void *p, unsigned *ret_cls
     return tag->record;
 }
 
+void pool_expect(const struct span *s, const void *p)
+{
+    prefetch_for_write(&s->tags[index_of(s, p)]);
+}
+
 void pool_free_locked(struct span *s, void *p)
 {
-    struct tag *tag = &s->tags[index_of(s, p)];
+    size_t index = index_of(s, p);
+    struct tag *tag = &s->tags[index];
     struct pool_counts *n = counts[tag->row];
-    struct block *b = p;
 
     store_release(&n->freed[tag->cls], n->freed[tag->cls] + 1);
-    *tag = (struct tag){0};
-    b->next = s->local;
-    s->local = b;
+    *tag = (struct tag){.next = s->row};
+    s->row = (uint16_t)(index + 1);
     if (s->left_base-- == capacity(s->cls)) {
         open_span(s);
     }

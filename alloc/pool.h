@@ -24,6 +24,9 @@ void *pool_alloc_locked(struct mp_component *c, unsigned cls, uint32_t record);
 /* The record of the live block that starts at p, in span s of kind SPAN_SAMPLED; 0: none. */
 uint32_t pool_find_locked(const struct span *s, const void *p, unsigned *ret_cls);
 
+/* That it will be looked for, soon. Without the lock; s may be of any kind by now. */
+void pool_expect(const struct span *s, const void *p);
+
 /* Free that block: pool_find_locked found it. */
 void pool_free_locked(struct span *s, void *p);
 

@@ -598,23 +598,6 @@ struct mp_region_name *region_name(size_t i)
     return record(MP_SECTION_NAMES, i, 1);
 }
 
-void region_publish_with(uint64_t *out, const uint64_t *from, size_t bytes, size_t word)
-{
-    uint64_t seq = *from;
-    size_t words = bytes / sizeof(*out);
-
-    store_relaxed(out, seq + 1);
-    fence_release(); /* readers that see any of the rest see that it is being written */
-#pragma GCC unroll 8
-    for (size_t i = 1; i < words; i++) {
-        store_relaxed(&out[i], from[i]);
-    }
-    if (word != 0) {
-        store_relaxed(&out[word], from[word]);
-    }
-    store_release(out, seq + 2);
-}
-
 size_t region_room(enum mp_region_section_id id)
 {
     return region.base != NULL ? part_count(part_of(id)) : 0;

@@ -15,6 +15,7 @@
 #ifndef REGION_H
 #define REGION_H
 
+#include "atomic.h"
 #include "lock.h"
 
 #include <mpalloc/region.h>
@@ -57,17 +58,37 @@ struct mp_region_frame *region_frame(size_t i);
 struct mp_region_site *region_site(size_t i);
 struct mp_region_sample *region_sample(size_t i);
 struct mp_region_name *region_name(size_t i);
-/*
- * Write a record that is a sequence lock: the first word of both is its number, which was even
- * in the last one written; it is two more in `out` afterwards. Behind the first `bytes` the
- * word of that number alone, 0: none.
- */
-void region_publish_with(
-    uint64_t *out, const uint64_t *from, size_t bytes, size_t word);
 
+/*
+ * To write parts of a record that is a sequence lock, between begin and end: words of it, as
+ * they are in `from`. seq, the first word, is even; afterwards it is two more.
+ */
+static ALWAYS_INLINE void region_write_begin(uint64_t *out, uint64_t seq)
+{
+    store_relaxed(out, seq + 1);
+    fence_release(); /* readers that see any of the rest see that it is being written */
+}
+
+static ALWAYS_INLINE void region_write_words(
+    uint64_t *out, const uint64_t *from, size_t first, size_t end)
+{
+#pragma GCC unroll 8
+    for (size_t i = first; i < end; i++) {
+        store_relaxed(&out[i], from[i]);
+    }
+}
+
+static ALWAYS_INLINE void region_write_end(uint64_t *out, uint64_t seq)
+{
+    store_release(out, seq + 2);
+}
+
+/* All of such a record, whose first word in `from` is as seq above. */
 static inline void region_publish(uint64_t *out, const uint64_t *from, size_t bytes)
 {
-    region_publish_with(out, from, bytes, 0);
+    region_write_begin(out, *from);
+    region_write_words(out, from, 1, bytes / sizeof(*out));
+    region_write_end(out, *from);
 }
 
 /* Records that a section has room for; 0 without a region. */

@@ -6,8 +6,6 @@
 #include "sample_note.h"
 #include "usdt.h"
 
-#include <string.h>
-
 static uint32_t cut_gap(uint64_t blocks)
 {
     return blocks >= HEAP_GAP_MOST ? HEAP_GAP_CUT | HEAP_GAP_MOST
@@ -21,8 +19,13 @@ static void draw(struct heap *h, unsigned cls)
     h->gap[cls] = r == MP_SAMPLING_OFF
                       ? HEAP_GAP_CUT | HEAP_GAP_MOST
                       : cut_gap(poisson_gap(&h->random, sizeclass_bytes(cls), r));
+    h->gap_interval[cls] = r;
 }
 
+/*
+ * A sample that was promised is taken with the interval that it was drawn with, also if another
+ * one holds by now: it stands for those before it in its list, too.
+ */
 static void follow_epoch(struct heap *h)
 {
     if (h->sample_epoch == load_relaxed(&sample_epoch)) {
@@ -30,7 +33,9 @@ static void follow_epoch(struct heap *h)
     }
     h->sample_epoch = load_acquire(&sample_epoch); /* pairs with set_interval */
     h->sample_interval = sample_interval();
-    memset(h->gap, 0, sizeof(h->gap));
+    for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
+        h->gap[cls] = (h->gap[cls] & HEAP_GAP_PROMISED) != 0 ? h->gap[cls] : 0;
+    }
     os_random(&h->random, sizeof(h->random));
     h->random |= 1;
 }
@@ -42,6 +47,7 @@ static NOINLINE void *sample_small(
     struct sample_capture here;
     void *p = NULL;
 
+    sites_expect();
     sample_take(&here);
     sample_enter();
     if (sample_is_on_locked()) {
@@ -69,10 +75,6 @@ NOINLINE void *sample_alloc_slow(struct heap *h, unsigned cls, size_t size)
 {
     void *p;
 
-    /*
-     * A sample that was promised is taken with the interval that it was drawn with, also if
-     * another one holds by now: it stands for those before it in its list, too.
-     */
     if ((h->gap[cls] & HEAP_GAP_PROMISED) == 0) {
         follow_epoch(h);
         if (h->gap[cls] == 0 || h->gap[cls] == (HEAP_GAP_CUT | 1)) {
@@ -82,7 +84,7 @@ NOINLINE void *sample_alloc_slow(struct heap *h, unsigned cls, size_t size)
             return NULL;
         }
     }
-    p = sample_small(h->component, cls, size, h->sample_interval);
+    p = sample_small(h->component, cls, size, h->gap_interval[cls]);
     follow_epoch(h);
     draw(h, cls);
     if (p != NULL) {
@@ -95,10 +97,12 @@ NOINLINE void *sample_alloc_slow(struct heap *h, unsigned cls, size_t size)
 
 bool sample_try_free(struct span *s, void *p)
 {
-    uint64_t start_ns = os_monotonic_ns();
+    uint64_t start_ns;
     uint32_t record = 0;
     unsigned cls;
 
+    pool_expect(s, p);
+    start_ns = os_monotonic_ns();
     sample_enter();
     if (load_relaxed(&s->kind) == SPAN_SAMPLED) {
         record = pool_find_locked(s, p, &cls);

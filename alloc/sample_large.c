@@ -164,11 +164,13 @@ static bool stays(size_t from, size_t to, uint64_t r)
 /* False: it is not in the sample any more, and the record is free. */
 static bool resize_large_locked(uint32_t record, size_t bytes, size_t size)
 {
-    size_t was = sites_bytes_locked(record);
+    size_t was = sites_bytes(record);
     unsigned cls = sizeclass_of_large(bytes);
 
     if (bytes == was) {
-        sample_resize_locked(record, size);
+        if (!sites_defer_locked(record, bytes, size)) {
+            sample_resize_locked(record, size);
+        }
     } else if (bytes < was
                && !stays(was, bytes, sites_record_locked(record)->interval)) {
         sites_freed_locked(record, os_monotonic_ns());
@@ -184,6 +186,12 @@ static bool resize_large_locked(uint32_t record, size_t bytes, size_t size)
 
 void sample_resized_large(struct span *s, size_t bytes, size_t size)
 {
+    size_t was = s->sample != 0 ? sites_bytes((uint32_t)s->sample) : 0;
+
+    if (was != 0 && sizeclass_of_large(bytes) == sizeclass_of_large(was)
+        && sites_try_defer((uint32_t)s->sample, bytes, size)) {
+        return;
+    }
     sample_enter();
     if (sites_is_live_locked(s->sample)
         && !resize_large_locked((uint32_t)s->sample, bytes, size)) {

@@ -22,7 +22,8 @@ enum {
     LOOK_NS = 1000000,     /* spent since the last look: look at once */
     STEPS_MOST = 6,        /* doublings at a time */
     COST_MOST_NS = 100000, /* of one sample: what is more, another thread had */
-    COST_TURN = 31,        /* odd: malloc and free alternate */
+    TURN_EXACT = 31,       /* one in so many is timed; odd: malloc and free alternate */
+    TURN_SAMPLED = 7,
 };
 
 #if USDT
@@ -108,21 +109,37 @@ static void describe_locked(void)
     region_publish(&out->seq, &s.seq, sizeof(s));
 }
 
-/* What is not news can wait for the next tick. */
-static void tell_locked(void)
+/* How many samples there are, and what they cost: the first line of the record. */
+static void describe_totals_locked(void)
 {
-    if (news_locked() != told) {
-        describe_locked();
+    struct mp_region_sampling *out = region_sampling();
+    uint64_t seq;
+
+    if (out != NULL) {
+        seq = load_relaxed(&out->seq) & ~(uint64_t)1;
+        region_write_begin(&out->seq, seq);
+        store_relaxed(&out->allocated_total, sites_total.allocated);
+        store_relaxed(&out->freed_total, sites_total.freed);
+        store_relaxed(&out->cost_ns_total, load_relaxed(&cost_ns));
+        region_write_end(&out->seq, seq);
     }
+}
+
+/* What is not news can wait for the next tick. False: there is none. */
+static bool tell_news_locked(void)
+{
+    if (news_locked() == told) {
+        return false;
+    }
+    describe_locked();
+    return true;
 }
 
 /* Where all is sampled, sums that are not news are left to ticks. */
 void sample_tell_locked(void)
 {
-    if (interval == MP_SAMPLING_EXACT) {
-        tell_locked();
-    } else {
-        describe_locked();
+    if (!tell_news_locked() && interval != MP_SAMPLING_EXACT) {
+        describe_totals_locked();
     }
 }
 
@@ -167,7 +184,7 @@ uint32_t sample_find_site_locked(const struct site_key *key)
 {
     uint32_t site = sites_find_locked(key);
 
-    tell_locked();
+    tell_news_locked();
     return site;
 }
 
@@ -204,22 +221,19 @@ static bool is_dear(void)
 }
 
 /*
- * At the end, without locks: where all is sampled no other slow path may be passed, and the
- * clock is a good part of the cost; there nothing is governed, and one in COST_TURN stands for
- * all.
+ * At the end, without locks: where all is sampled no other slow path may be passed. The clock is
+ * a good part of the cost: one of a turn is timed, and stands for all.
  */
 void sample_spent(uint64_t start_ns)
 {
-    static uint32_t turn; /* relaxed atomic; some may be lost */
-    uint64_t times = 1;
+    static uint32_t count; /* relaxed atomic; some may be lost */
+    uint32_t turn =
+        load_relaxed(&interval) == MP_SAMPLING_EXACT ? TURN_EXACT : TURN_SAMPLED;
 
-    if (load_relaxed(&interval) == MP_SAMPLING_EXACT) {
-        store_relaxed(&turn, load_relaxed(&turn) + 1);
-        times = load_relaxed(&turn) % COST_TURN == 0 ? COST_TURN : 0;
-    }
-    if (times != 0) {
+    store_relaxed(&count, load_relaxed(&count) + 1);
+    if (load_relaxed(&count) % turn == 0) {
         add_relaxed(
-            &cost_ns, times * bits_min(os_monotonic_ns() - start_ns, COST_MOST_NS));
+            &cost_ns, turn * bits_min(os_monotonic_ns() - start_ns, COST_MOST_NS));
     }
 }
 

@@ -1,5 +1,6 @@
 #include "sites.h"
 
+#include "arch.h"
 #include "atomic.h"
 #include "bits.h"
 #include "own_memory.h"
@@ -25,19 +26,26 @@ enum {
     FREE = UINT32_MAX, /* site of a record that is not in use */
 };
 
+/*
+ * While it is live it belongs to whoever owns the block, as the block does: in sizes that it
+ * has, nobody else looks. A line of the processor's cache, so that a free fetches one.
+ */
 struct record {
     struct sampled sampled;
+    double blocks; /* that it stands for */
+    double blocks_variance;
     uint32_t site;
     uint32_t link; /* free: the next; live: number of what is late of it, 0: nothing */
 };
+static_assert(sizeof(struct record) == CACHE_LINE, "one line");
 
 /* Sizes that a block had, one after the other, and that its site was not told of. */
 struct late {
     uint64_t bytes; /* sums of them */
     uint64_t requested;
     uint64_t last_bytes; /* the last of them; link of free ones */
+    uint64_t last_requested;
     uint32_t count;
-    uint32_t record; /* 0: free */
 };
 
 static struct mp_region_site *site_chunks[MP_REGION_SITES_MAX / SITES];
@@ -47,7 +55,7 @@ static size_t slot_count;
 
 static struct record **record_pages[PAGES];
 static size_t record_count = 1; /* number 0 is none */
-static uint32_t first_free;     /* 0: none */
+static uint32_t first_free;     /* atomic; 0: none */
 static struct late *lates;  /* LATES of them, made when they are needed; [0] is none */
 static uint32_t first_late; /* free ones */
 
@@ -56,15 +64,8 @@ static double peak_bytes;
 static uint64_t peak_number;
 static uint64_t peak_ns;
 static uint64_t counted_number; /* of the publication of counters that was last */
-static bool is_counted_new;     /* counted_ figures of the site that is written next */
 static uint64_t realtime_less_monotonic;
-static struct {
-    uint64_t allocated;
-    uint64_t freed;
-    uint64_t sites_refused;
-    uint64_t refused;
-    uint64_t unlisted;
-} total;
+struct sites_total sites_total;
 
 /* ---- records in the region ---- */
 
@@ -73,47 +74,89 @@ static struct mp_region_site *site_of(size_t number)
     return &site_chunks[number >> SITE_SHIFT][number & (SITES - 1)];
 }
 
-/* Of what lies behind the first `bytes`, only that word changed; 0: nothing. */
-static void write_site_part(size_t number, size_t bytes, size_t word)
+/*
+ * A site is some lines of the processor's cache, for what changes together. Samples are rare:
+ * each line is likely to come from memory, here and in the region.
+ */
+enum {
+    WORDS = CACHE_LINE / sizeof(uint64_t), /* of a line */
+    ALLOCATED = offsetof(struct mp_region_site, last_ns) / sizeof(uint64_t),
+    FREED = offsetof(struct mp_region_site, freed_samples) / sizeof(uint64_t),
+    PEAK = offsetof(struct mp_region_site, peak_samples) / sizeof(uint64_t),
+    COUNTED =
+        offsetof(struct mp_region_site, counted_allocated_samples) / sizeof(uint64_t),
+    COUNTED_END = offsetof(struct mp_region_site, reserved_end) / sizeof(uint64_t),
+    LIFETIMES = offsetof(struct mp_region_site, lifetimes) / sizeof(uint64_t),
+    SITE_WORDS = sizeof(struct mp_region_site) / sizeof(uint64_t),
+};
+static_assert(ALLOCATED == WORDS && FREED == 2 * WORDS && PEAK == 3 * WORDS
+                  && LIFETIMES == 4 * WORDS && SITE_WORDS % WORDS == 0,
+    "lines");
+
+enum { IS_ALLOCATED = 1, IS_FREED = 2, IS_OF_PEAK = 4, IS_COUNTED = 8 };
+
+static void write_words(
+    struct mp_region_site *to, const struct mp_region_site *s, size_t first, size_t end)
+{
+    region_write_words(&to->seq, &s->seq, first, end);
+}
+
+/* All of it. seq is 0 until the region has something of it. */
+static void write_site(size_t number)
 {
     struct mp_region_site *s = site_of(number);
     struct mp_region_site *out = region_site(number);
 
-    if (out != NULL) {
-        region_publish_with(&out->seq, &s->seq, bytes, word);
-        s->seq += 2;
+    if (out == NULL) {
+        s->seq = 0;
+        return;
     }
+    region_publish(&out->seq, &s->seq, sizeof(*s));
+    s->seq += 2;
 }
 
-static void write_site(size_t number)
+/* The head, and the lines of what changed; of lifetimes that one word, 0: none. */
+static void write_changes(size_t number, unsigned changes, size_t word)
 {
-    write_site_part(number, sizeof(struct mp_region_site), 0);
-}
+    struct mp_region_site *s = site_of(number);
+    struct mp_region_site *out = region_site(number);
 
-enum { SUMS_BYTES = offsetof(struct mp_region_site, lifetimes) };
-static_assert(SUMS_BYTES % sizeof(uint64_t) == 0, "lifetimes start a word");
-
-/* Sums, and what they were when counters were published if that is new. */
-static void write_changed(size_t number, size_t lifetime)
-{
-    if (is_counted_new) {
-        is_counted_new = false;
+    if (out == NULL || s->seq == 0) {
         write_site(number);
-    } else {
-        write_site_part(number, SUMS_BYTES, lifetime);
+        return;
     }
+    region_write_begin(&out->seq, s->seq);
+    write_words(out, s, 1, ALLOCATED);
+    if ((changes & IS_ALLOCATED) != 0) {
+        write_words(out, s, ALLOCATED, ALLOCATED + WORDS);
+    }
+    if ((changes & IS_FREED) != 0) {
+        write_words(out, s, FREED, FREED + WORDS);
+    }
+    if ((changes & IS_OF_PEAK) != 0) {
+        write_words(out, s, PEAK, PEAK + WORDS);
+    }
+    if ((changes & IS_COUNTED) != 0) {
+        write_words(out, s, COUNTED, COUNTED_END);
+    }
+    if (word != 0) {
+        write_words(out, s, word, word + 1);
+    }
+    region_write_end(&out->seq, s->seq);
+    s->seq += 2;
 }
 
-static void write_sums(size_t number)
+/* Both are written soon. */
+static void expect_change(size_t number, size_t word)
 {
-    write_changed(number, 0);
-}
+    struct mp_region_site *s = site_of(number);
+    struct mp_region_site *out = region_site(number);
 
-/* And one of its lifetimes. */
-static void write_freed(size_t number, unsigned bucket)
-{
-    write_changed(number,
-        SUMS_BYTES / sizeof(uint64_t) + bucket * sizeof(uint32_t) / sizeof(uint64_t));
+    prefetch_for_write((uint64_t *)s + word);
+    if (out != NULL) {
+        prefetch_for_write(out);
+        prefetch_for_write((uint64_t *)out + word);
+    }
 }
 
 static struct record *record_of(size_t number)
@@ -229,7 +272,7 @@ uint32_t sites_find_locked(const struct site_key *key)
         return slots[at];
     }
     if (!has_room()) {
-        total.sites_refused++;
+        sites_total.sites_refused++;
         return OVERFLOW;
     }
     at = slot_for(key);
@@ -243,16 +286,18 @@ uint32_t sites_find_locked(const struct site_key *key)
         .thread = key->thread,
         .flags = key->flags,
         .peak_number = peak_number, /* nothing was here then */
-        .counted_number =
-            counted_number - 1, /* nor at the last count: told by the first */
+        .counted_number = counted_number,
     };
     return (uint32_t)site_count++;
 }
 
-/* Before a site changes: as it is, it was at the peak. */
-static void remember_peak(struct mp_region_site *s)
+/* Before a site changes: as it is, it was at the peak. Returns what changed. */
+static unsigned remember_peak(struct mp_region_site *s)
 {
+    unsigned changes = 0;
+
     if (s->peak_number != peak_number) {
+        changes = IS_OF_PEAK;
         s->peak_number = peak_number;
         s->peak_samples = s->allocated_samples - s->freed_samples;
         s->peak_blocks = s->allocated_blocks - s->freed_blocks;
@@ -260,108 +305,119 @@ static void remember_peak(struct mp_region_site *s)
         s->peak_bytes_variance = s->allocated_bytes_variance - s->freed_bytes_variance;
         s->peak_requested = s->allocated_requested - s->freed_requested;
     }
+    return changes;
 }
 
 /* The same for the last publication of counters. */
-static void remember_counted(struct mp_region_site *s)
+static unsigned remember_counted(struct mp_region_site *s)
+{
+    if (s->counted_number == counted_number) {
+        return 0;
+    }
+    s->counted_number = counted_number;
+    s->counted_allocated_samples = s->allocated_samples;
+    s->counted_freed_samples = s->freed_samples;
+    s->counted_allocated_blocks = s->allocated_blocks;
+    s->counted_freed_blocks = s->freed_blocks;
+    s->counted_allocated_bytes = s->allocated_bytes;
+    s->counted_freed_bytes = s->freed_bytes;
+    s->counted_allocated_blocks_variance = s->allocated_blocks_variance;
+    s->counted_freed_blocks_variance = s->freed_blocks_variance;
+    s->counted_allocated_bytes_variance = s->allocated_bytes_variance;
+    s->counted_freed_bytes_variance = s->freed_bytes_variance;
+    return IS_COUNTED;
+}
+
+/* What the sums are more than they were was counted at the last publication. */
+static unsigned add_counted(struct mp_region_site *s, const struct mp_region_site *was)
 {
     if (s->counted_number != counted_number) {
-        s->counted_number = counted_number;
-        s->counted_allocated_samples = s->allocated_samples;
-        s->counted_freed_samples = s->freed_samples;
-        s->counted_allocated_blocks = s->allocated_blocks;
-        s->counted_freed_blocks = s->freed_blocks;
-        s->counted_allocated_bytes = s->allocated_bytes;
-        s->counted_freed_bytes = s->freed_bytes;
-        s->counted_allocated_blocks_variance = s->allocated_blocks_variance;
-        s->counted_freed_blocks_variance = s->freed_blocks_variance;
-        s->counted_allocated_bytes_variance = s->allocated_bytes_variance;
-        s->counted_freed_bytes_variance = s->freed_bytes_variance;
-        is_counted_new = true;
+        return 0; /* all of it was */
     }
+    s->counted_allocated_samples += s->allocated_samples - was->allocated_samples;
+    s->counted_freed_samples += s->freed_samples - was->freed_samples;
+    s->counted_allocated_blocks += s->allocated_blocks - was->allocated_blocks;
+    s->counted_freed_blocks += s->freed_blocks - was->freed_blocks;
+    s->counted_allocated_bytes += s->allocated_bytes - was->allocated_bytes;
+    s->counted_freed_bytes += s->freed_bytes - was->freed_bytes;
+    s->counted_allocated_blocks_variance +=
+        s->allocated_blocks_variance - was->allocated_blocks_variance;
+    s->counted_freed_blocks_variance +=
+        s->freed_blocks_variance - was->freed_blocks_variance;
+    s->counted_allocated_bytes_variance +=
+        s->allocated_bytes_variance - was->allocated_bytes_variance;
+    s->counted_freed_bytes_variance +=
+        s->freed_bytes_variance - was->freed_bytes_variance;
+    return IS_COUNTED;
 }
 
-struct weight {
-    double blocks;
-    double bytes;
-    double requested;
-    double blocks_variance;
-    double bytes_variance;
-};
-
-static struct weight weight_of(const struct sampled *s)
+static void set_weight(struct record *r)
 {
-    double bytes = (double)s->bytes;
     double chance;
-    double variance;
 
-    if (s->interval == MP_SAMPLING_EXACT) { /* divisions take long, and it has many */
-        return (struct weight){1, bytes, (double)s->requested, 0, 0};
+    r->blocks = 1; /* divisions take long, and where all is recorded there are many */
+    r->blocks_variance = 0;
+    if (r->sampled.interval != MP_SAMPLING_EXACT) {
+        chance = poisson_chance((double)r->sampled.bytes, (double)r->sampled.interval);
+        r->blocks = 1 / chance;
+        r->blocks_variance = (1 - chance) / (chance * chance);
     }
-    chance = poisson_chance(bytes, (double)s->interval);
-    variance = (1 - chance) / (chance * chance);
-    return (struct weight){
-        .blocks = 1 / chance,
-        .bytes = bytes / chance,
-        .requested = (double)s->requested / chance,
-        .blocks_variance = variance,
-        .bytes_variance = bytes * bytes * variance,
-    };
 }
 
-static void add_allocated(struct mp_region_site *s, const struct sampled *sampled)
-{
-    struct weight w = weight_of(sampled);
-    uint64_t now_ns = sampled->born_ns + realtime_less_monotonic;
+/* The functions that follow return what changed. */
 
-    remember_peak(s);
-    remember_counted(s);
+static unsigned add_allocated(const struct record *r)
+{
+    struct mp_region_site *s = site_of(r->site);
+    unsigned changes = remember_peak(s) | remember_counted(s) | IS_ALLOCATED;
+    double bytes = (double)r->sampled.bytes;
+    uint64_t now_ns = r->sampled.born_ns + realtime_less_monotonic;
+
     s->first_ns = s->first_ns == 0 ? now_ns : s->first_ns;
     s->last_ns = now_ns;
     s->allocated_samples++;
-    s->allocated_blocks += w.blocks;
-    s->allocated_bytes += w.bytes;
-    s->allocated_requested += w.requested;
-    s->allocated_blocks_variance += w.blocks_variance;
-    s->allocated_bytes_variance += w.bytes_variance;
-    s->heaviest_bytes = w.bytes > s->heaviest_bytes ? w.bytes : s->heaviest_bytes;
-    s->heaviest_blocks = w.blocks > s->heaviest_blocks ? w.blocks : s->heaviest_blocks;
-    live_bytes += w.bytes;
+    s->allocated_blocks += r->blocks;
+    s->allocated_bytes += r->blocks * bytes;
+    s->allocated_requested += r->blocks * (double)r->sampled.requested;
+    s->allocated_blocks_variance += r->blocks_variance;
+    s->allocated_bytes_variance += bytes * bytes * r->blocks_variance;
+    if (r->blocks * bytes > s->heaviest_bytes) {
+        s->heaviest_bytes = r->blocks * bytes;
+    }
+    if (r->blocks > s->heaviest_blocks) {
+        s->heaviest_blocks = r->blocks;
+    }
+    live_bytes += r->blocks * bytes;
     if (live_bytes > peak_bytes) {
         peak_bytes = live_bytes;
         peak_ns = now_ns;
         peak_number++;
     }
+    return changes;
 }
 
-/* Returns how many blocks it stands for. */
-static double subtract(struct mp_region_site *s, const struct sampled *sampled)
+static unsigned subtract(const struct record *r)
 {
-    struct weight w = weight_of(sampled);
+    struct mp_region_site *s = site_of(r->site);
+    unsigned changes = remember_peak(s) | remember_counted(s) | IS_FREED;
+    double bytes = (double)r->sampled.bytes;
 
-    remember_peak(s);
-    remember_counted(s);
     s->freed_samples++;
-    s->freed_blocks += w.blocks;
-    s->freed_bytes += w.bytes;
-    s->freed_requested += w.requested;
-    s->freed_blocks_variance += w.blocks_variance;
-    s->freed_bytes_variance += w.bytes_variance;
-    live_bytes -= w.bytes;
-    return w.blocks;
+    s->freed_blocks += r->blocks;
+    s->freed_bytes += r->blocks * bytes;
+    s->freed_requested += r->blocks * (double)r->sampled.requested;
+    s->freed_blocks_variance += r->blocks_variance;
+    s->freed_bytes_variance += bytes * bytes * r->blocks_variance;
+    live_bytes -= r->blocks * bytes;
+    return changes;
 }
 
-/* Returns the number of its lifetime. */
-static unsigned add_freed(
-    struct mp_region_site *s, const struct sampled *sampled, uint64_t lifetime_ns)
+static unsigned bucket_of(uint64_t lifetime_ns)
 {
     uint64_t us = lifetime_ns / 1000;
     unsigned bucket = us < 2 ? 0 : bits_log2(us);
 
-    bucket = bucket < MP_REGION_LIFETIMES ? bucket : MP_REGION_LIFETIMES - 1;
-    s->freed_lifetime_ns += subtract(s, sampled) * (double)lifetime_ns;
-    s->lifetimes[bucket]++;
-    return bucket;
+    return bucket < MP_REGION_LIFETIMES ? bucket : MP_REGION_LIFETIMES - 1;
 }
 
 /* ---- sizes that are told of later ---- */
@@ -376,85 +432,115 @@ static bool make_lates(void)
     return lates != NULL;
 }
 
-static struct late *obtain_late(uint32_t number)
+static void obtain_late(struct record *r)
 {
-    struct record *r = record_of(number);
-    struct late *l;
-
     if (r->link == 0 && (lates != NULL || make_lates()) && first_late != 0) {
+        struct late *l = &lates[first_late];
+
         r->link = first_late;
-        l = &lates[first_late];
         first_late = (uint32_t)l->last_bytes;
-        *l = (struct late){.record = number};
+        *l = (struct late){
+            .last_bytes = r->sampled.bytes, .last_requested = r->sampled.requested};
     }
-    return r->link != 0 ? &lates[r->link] : NULL;
 }
 
-/* The site hears of all of them at once; each counts as one of the last one's weight. */
-static NOINLINE void tell_late_of(struct record *r)
+/* NULL: nothing is late. Of a record that is free the link is any number. */
+static struct late *late_of(const struct record *r)
 {
-    struct late *l = &lates[r->link];
-    struct mp_region_site *s = site_of(r->site);
-    struct sampled last = r->sampled;
-    struct weight w;
-    double bytes_before;
+    return r->link != 0 && r->link < LATES && lates != NULL ? &lates[r->link] : NULL;
+}
 
-    last.bytes = l->last_bytes;
-    w = weight_of(&last);
-    bytes_before = (double)l->bytes + (double)r->sampled.bytes;
-    remember_peak(s);
-    remember_counted(s);
-    s->allocated_samples += l->count;
-    s->freed_samples += l->count;
-    s->allocated_blocks += w.blocks * l->count;
-    s->freed_blocks += w.blocks * l->count;
-    s->allocated_bytes += w.blocks * (double)l->bytes;
-    s->freed_bytes += w.blocks * (bytes_before - (double)last.bytes);
-    s->allocated_requested += w.blocks * (double)l->requested;
-    s->freed_requested += w.blocks * (double)l->requested;
-    s->allocated_blocks_variance += w.blocks_variance * l->count;
-    s->freed_blocks_variance += w.blocks_variance * l->count;
-    s->allocated_bytes_variance += w.bytes_variance * l->count;
-    s->freed_bytes_variance += w.bytes_variance * l->count;
-    live_bytes += w.blocks * ((double)last.bytes - (double)r->sampled.bytes);
-    total.allocated += l->count;
-    total.freed += l->count;
-    r->sampled.bytes = last.bytes;
+/*
+ * The site hears of all of them at once: what the block was counts as freed, and so does each
+ * size but the last; each has the last one's weight. To the counters it is no news: nearly all of
+ * it they knew when they were published last.
+ */
+static NOINLINE unsigned tell_late_of(struct record *r, struct late *l)
+{
+    struct mp_region_site *s = site_of(r->site);
+    const struct record was = *r;
+    double bytes = (double)was.sampled.bytes;
+    double now = (double)l->last_bytes;
+    double more = (double)l->last_requested - (double)was.sampled.requested;
+    double requested = more > (double)l->requested ? more : (double)l->requested;
+    const struct mp_region_site before = *s;
+    unsigned changes = remember_peak(s) | IS_ALLOCATED | IS_FREED;
+
+    r->sampled.bytes = l->last_bytes;
+    r->sampled.requested = l->last_requested;
+    set_weight(r);
+    s->allocated_requested += r->blocks * requested;
+    s->freed_requested += r->blocks * (requested - more)
+                          + (was.blocks - r->blocks) * (double)was.sampled.requested;
+    if (l->count > 0) {
+        double again = l->count - 1;
+
+        s->allocated_samples += l->count;
+        s->freed_samples += l->count;
+        s->allocated_blocks += r->blocks * l->count;
+        s->freed_blocks += was.blocks + r->blocks * again;
+        s->allocated_bytes += r->blocks * (double)l->bytes;
+        s->freed_bytes += was.blocks * bytes + r->blocks * ((double)l->bytes - now);
+        s->allocated_blocks_variance += r->blocks_variance * l->count;
+        s->freed_blocks_variance += was.blocks_variance + r->blocks_variance * again;
+        s->allocated_bytes_variance += r->blocks_variance * now * now * l->count;
+        s->freed_bytes_variance += was.blocks_variance * bytes * bytes
+                                   + r->blocks_variance * now * now * again;
+        live_bytes += r->blocks * now - was.blocks * bytes;
+        sites_total.allocated += l->count;
+        sites_total.freed += l->count;
+    }
+    changes |= add_counted(s, &before);
     l->last_bytes = first_late;
-    l->record = 0;
     first_late = r->link;
     r->link = 0;
+    return changes;
 }
 
-static void tell_late(struct record *r)
+/* Returns what changed. */
+static unsigned tell_late(struct record *r)
 {
-    if (UNLIKELY(r->link != 0)) {
-        tell_late_of(r);
-    }
+    struct late *l = late_of(r);
+
+    return UNLIKELY(l != NULL) ? tell_late_of(r, l) : 0;
 }
 
-uint64_t sites_bytes_locked(uint32_t number)
+uint64_t sites_bytes(uint32_t number)
 {
     const struct record *r = record_of(number);
+    const struct late *l = late_of(r);
 
-    return r->link != 0 ? lates[r->link].last_bytes : r->sampled.bytes;
+    return l != NULL ? l->last_bytes : r->sampled.bytes;
+}
+
+bool sites_try_defer(uint32_t number, uint64_t bytes, uint64_t requested)
+{
+    struct record *r = record_of(number);
+    uint64_t told = r->sampled.bytes;
+    struct late *l = late_of(r);
+
+    if (l == NULL || bytes - told > told / LATE_PART || bytes < l->last_bytes
+        || l->count == LATE_MOST) {
+        return false;
+    }
+    if (bytes > l->last_bytes) {
+        l->count++;
+        l->bytes += bytes;
+        l->requested += requested;
+    }
+    l->last_bytes = bytes;
+    l->last_requested = requested;
+    return true;
 }
 
 bool sites_defer_locked(uint32_t number, uint64_t bytes, uint64_t requested)
 {
     struct record *r = record_of(number);
-    uint64_t told = r->sampled.bytes;
-    struct late *l;
 
-    if (r->sampled.interval == MP_SAMPLING_EXACT || bytes - told > told / LATE_PART
-        || (l = obtain_late(number)) == NULL || l->count == LATE_MOST) {
-        return false;
+    if (r->sampled.interval != MP_SAMPLING_EXACT) {
+        obtain_late(r);
     }
-    l->count++;
-    l->bytes += bytes;
-    l->requested += requested;
-    l->last_bytes = bytes;
-    return true;
+    return sites_try_defer(number, bytes, requested);
 }
 
 /* ---- samples ---- */
@@ -487,7 +573,7 @@ static uint32_t take_record(void)
     uint32_t number = first_free;
 
     if (number != 0) {
-        first_free = record_of(number)->link;
+        store_relaxed(&first_free, record_of(number)->link);
         return number;
     }
     return has_record() ? (uint32_t)record_count++ : 0;
@@ -503,14 +589,28 @@ static bool has_overflow(void)
     return site_chunks[0] != NULL;
 }
 
+void sites_expect(void)
+{
+    uint32_t number = load_relaxed(&first_free);
+
+    if (number != 0) {
+        prefetch_for_write(record_of(number));
+    }
+}
+
 uint32_t sites_reserve_locked(void)
 {
     uint32_t number = has_overflow() ? take_record() : 0;
 
     if (number == 0) {
-        total.refused++;
+        sites_total.refused++;
     } else {
+        struct mp_region_sample *out = region_sample(number - 1);
+
         record_of(number)->site = FREE;
+        if (out != NULL) {
+            prefetch_for_write(out);
+        }
     }
     return number;
 }
@@ -521,12 +621,12 @@ static void put_record(uint32_t number)
 
     r->site = FREE;
     r->link = first_free;
-    first_free = number;
+    store_relaxed(&first_free, number);
 }
 
 void sites_unreserve_locked(uint32_t number)
 {
-    total.refused++;
+    sites_total.refused++;
     put_record(number);
 }
 
@@ -534,14 +634,15 @@ void sites_allocated_locked(uint32_t number, uint32_t site, const struct sampled
 {
     struct record *r = record_of(number);
 
+    expect_change(site, ALLOCATED);
     r->sampled = *s;
     r->site = site;
     r->link = 0;
-    total.allocated++;
-    add_allocated(site_of(site), s);
-    write_sums(site);
+    set_weight(r);
+    sites_total.allocated++;
+    write_changes(site, add_allocated(r), 0);
     write_record(number, true);
-    total.unlisted += region_is_open() && region_sample(number - 1) == NULL;
+    sites_total.unlisted += region_is_open() && region_sample(number - 1) == NULL;
 }
 
 bool sites_is_live_locked(size_t number)
@@ -553,13 +654,19 @@ void sites_freed_locked(uint32_t number, uint64_t now_ns)
 {
     struct record *r = record_of(number);
     uint64_t born_ns = r->sampled.born_ns;
-    unsigned bucket;
+    uint64_t lifetime_ns = now_ns > born_ns ? now_ns - born_ns : 0;
+    unsigned bucket = bucket_of(lifetime_ns);
+    size_t word = LIFETIMES + bucket * sizeof(uint32_t) / sizeof(uint64_t);
+    struct mp_region_site *s = site_of(r->site);
+    unsigned changes;
 
-    tell_late(r);
-    bucket = add_freed(
-        site_of(r->site), &r->sampled, now_ns > born_ns ? now_ns - born_ns : 0);
-    total.freed++;
-    write_freed(r->site, bucket);
+    expect_change(r->site, FREED);
+    expect_change(r->site, word);
+    changes = tell_late(r) | subtract(r);
+    s->freed_lifetime_ns += r->blocks * (double)lifetime_ns;
+    s->lifetimes[bucket]++;
+    sites_total.freed++;
+    write_changes(r->site, changes, word);
     write_record(number, false);
     put_record(number);
 }
@@ -580,21 +687,20 @@ void sites_regrown_locked(
     uint32_t number, uint32_t site, uint64_t bytes, uint64_t requested, uint64_t now_ns)
 {
     struct record *r = record_of(number);
-    struct sampled now;
+    uint64_t born_ns = r->sampled.born_ns;
+    unsigned changes = tell_late(r);
 
-    tell_late(r);
-    now = r->sampled;
-    subtract(site_of(r->site), &r->sampled);
-    write_sums(r->site);
-    now.bytes = bytes;
-    now.requested = requested;
+    changes |= subtract(r);
+    write_changes(r->site, changes, 0);
     r->site = site;
-    r->sampled = now;
-    now.born_ns = now_ns; /* to the site it is a new one */
-    add_allocated(site_of(site), &now);
-    write_sums(site);
-    total.freed++;
-    total.allocated++;
+    r->sampled.bytes = bytes;
+    r->sampled.requested = requested;
+    r->sampled.born_ns = now_ns; /* to the site it is a new one */
+    set_weight(r);
+    write_changes(site, add_allocated(r), 0);
+    r->sampled.born_ns = born_ns;
+    sites_total.freed++;
+    sites_total.allocated++;
     write_record(number, true);
 }
 
@@ -602,18 +708,16 @@ void sites_resized_locked(uint32_t number, uint64_t requested)
 {
     struct record *r = record_of(number);
     struct mp_region_site *s = site_of(r->site);
-    double weight =
-        1 / poisson_chance((double)r->sampled.bytes, (double)r->sampled.interval);
     double more = (double)requested - (double)r->sampled.requested;
+    unsigned changes = remember_peak(s);
 
-    remember_peak(s);
     if (more > 0) {
-        s->allocated_requested += weight * more;
+        s->allocated_requested += r->blocks * more;
     } else {
-        s->freed_requested -= weight * more;
+        s->freed_requested -= r->blocks * more;
     }
     r->sampled.requested = requested;
-    write_sums(r->site);
+    write_changes(r->site, changes | IS_ALLOCATED | IS_FREED, 0);
     write_record(number, true);
 }
 
@@ -634,13 +738,13 @@ void sites_set_clock_locked(uint64_t realtime_ns, uint64_t monotonic_ns)
 
 void sites_describe_locked(struct mp_region_sampling *ret)
 {
-    ret->allocated_total = total.allocated;
-    ret->freed_total = total.freed;
+    ret->allocated_total = sites_total.allocated;
+    ret->freed_total = sites_total.freed;
     ret->site_count = site_count;
     ret->sample_count = bits_min(record_count - 1, MP_REGION_SAMPLES_MAX);
-    ret->sites_refused_total = total.sites_refused;
-    ret->samples_refused_total = total.refused;
-    ret->samples_unlisted_total = total.unlisted;
+    ret->sites_refused_total = sites_total.sites_refused;
+    ret->samples_refused_total = sites_total.refused;
+    ret->samples_unlisted_total = sites_total.unlisted;
     ret->peak_number = peak_number;
     ret->peak_ns = peak_ns;
     ret->peak_bytes = peak_bytes;
@@ -648,14 +752,6 @@ void sites_describe_locked(struct mp_region_sampling *ret)
 
 void sites_counted_locked(uint64_t number)
 {
-    for (unsigned i = 1; lates != NULL && i < LATES; i++) {
-        uint32_t record = lates[i].record;
-
-        if (record != 0) { /* it is counted by now */
-            tell_late_of(record_of(record));
-            write_sums(record_of(record)->site);
-        }
-    }
     counted_number = number;
 }
 

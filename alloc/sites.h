@@ -5,10 +5,12 @@
  * with their sums (region.h says what each is); records of live samples; the peak. All of it
  * in private memory, and as a copy in the region.
  *
- * All with profile_lock held.
+ * With profile_lock held, where nothing else is said.
  */
 #ifndef SITES_H
 #define SITES_H
+
+#include "attr.h"
 
 #include <mpalloc/region.h>
 
@@ -34,8 +36,20 @@ struct sampled {
     uint64_t thread_id;
 };
 
+/* How many, ever. */
+extern HIDDEN struct sites_total {
+    uint64_t allocated;
+    uint64_t freed;
+    uint64_t sites_refused;
+    uint64_t refused;
+    uint64_t unlisted; /* in the sums, but not in the region's list */
+} sites_total;
+
 /* The site of that key, made if need be; when there is no room, (overflow), which is 0. */
 uint32_t sites_find_locked(const struct site_key *key);
+
+/* That there will be a sample, soon. Without the lock. */
+void sites_expect(void);
 
 /* A record for a sample, never 0; 0: no room, which is counted. */
 uint32_t sites_reserve_locked(void);
@@ -55,12 +69,15 @@ void sites_freed_locked(uint32_t record, uint64_t now_ns);
  */
 void sites_regrown_locked(uint32_t record, uint32_t site, uint64_t bytes,
     uint64_t requested, uint64_t now_ns);
+
 /*
- * The same, where it grew by little: its site and the region hear of it later, with more of its
- * kind. False: it has to be told now.
+ * The same, where it grew by little or is used otherwise: its site and the region hear of it
+ * later, with more of its kind. False: it has to be told now. The first time takes the lock.
+ * These two without it are for the thread that owns the block.
  */
 bool sites_defer_locked(uint32_t record, uint64_t bytes, uint64_t requested);
-uint64_t sites_bytes_locked(uint32_t record); /* that it has now */
+bool sites_try_defer(uint32_t record, uint64_t bytes, uint64_t requested);
+uint64_t sites_bytes(uint32_t record); /* that it has now */
 
 /* That site. */
 uint32_t sites_of_class_locked(uint32_t record, unsigned class_number);

@@ -31,6 +31,8 @@ INSTALLED = {
 VARIANTS = {
     "mpalloc": {},
     "mpalloc-off": {"MPALLOC_REGION": "off"},
+    "mpalloc-unsampled": {"MPALLOC_SAMPLE": "off"},
+    "mpalloc-exact": {"MPALLOC_SAMPLE": "exact"},
 }
 NO_PROFILE = "mpalloc-noprofile"  # from a build folder of its own
 # What would make a run differ from what its command says.

@@ -106,7 +106,8 @@ int capture_write(const struct capture *c, const mp_image_t *image, uint64_t *re
         code = cli_fail(c->verb, EXIT_FAILED, "no memory for the document");
     } else if (c->path != NULL) {
         code = write_file(c, profile, ret_bytes);
-    } else if (c->format->write(stdout, profile, value_of(c, profile)) != 0) {
+    } else if (c->format->write(stdout, profile, value_of(c, profile)) != 0
+               && !ferror(stdout)) { /* else main says why */
         code = cli_fail(c->verb, EXIT_FAILED, "no memory for the document");
     }
     profile_destroy(profile);

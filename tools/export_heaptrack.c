@@ -36,6 +36,8 @@ struct part {
 
 enum fate { BRIEF, KEPT, GONE, LATE, FATES };
 
+enum { KINDS = 4 /* of events of one stack and fate: info_of */ };
+
 struct writer {
     FILE *out;
     const struct profile *profile;
@@ -47,8 +49,10 @@ struct writer {
     uint32_t traces;
     uint64_t together; /* blocks in an event */
     uint64_t largest;  /* bytes of an event of BRIEF, lest it be the peak */
-    uint32_t *first;   /* of each sample: its first event of each fate */
+    uint32_t *trace;   /* of each sample */
+    uint32_t *info;    /* of each sample, fate and kind: its number, 0: none yet */
     uint32_t infos;
+    size_t first; /* what number 0 is of: sample and fate, of these the first event */
     bool has_failed; /* no memory */
 };
 
@@ -196,21 +200,7 @@ static uint64_t count_events(
     return count == 0 && p->bytes > 0 ? 1 : count;
 }
 
-/*
- * Events of a part differ by a byte at most: (bytes % count) are of one more. Those of BRIEF
- * come in two kinds that take turns, so that none is freed right after its like came.
- */
-static void put_infos(
-    struct writer *w, const struct part *p, uint64_t count, uint32_t trace)
-{
-    for (unsigned i = 0; i < 2 * 2; i++) {
-        fprintf(w->out, "a %llx %x\n", (unsigned long long)(p->bytes / count + i % 2),
-            trace);
-    }
-    w->infos += 4;
-}
-
-/* All that events refer to. */
+/* All that events refer to, but for what says their size and stack. */
 static void put_tables(struct writer *w, const size_t *order)
 {
     size_t deepest = 1;
@@ -223,22 +213,7 @@ static void put_tables(struct writer *w, const size_t *order)
     trace = calloc(deepest, sizeof(*trace));
     w->has_failed = w->has_failed || trace == NULL;
     for (size_t i = 0; i < w->profile->sample_count && !w->has_failed; i++) {
-        uint32_t number = trace_of(w, order[i], before, trace);
-        struct part part[FATES];
-
-        if (i == 0) {
-            fprintf(w->out, "a 0 %x\n", number); /* readers take 0 for none */
-            w->infos = 1;
-        }
-        find_fates(&w->profile->samples[order[i]], part);
-        for (unsigned f = 0; f < FATES; f++) {
-            uint64_t count = count_events(w, &part[f], (enum fate)f);
-
-            if (count > 0) {
-                w->first[order[i] * FATES + f] = w->infos;
-                put_infos(w, &part[f], count, number);
-            }
-        }
+        w->trace[order[i]] = trace_of(w, order[i], before, trace);
         before = order[i];
     }
     free(trace);
@@ -246,20 +221,52 @@ static void put_tables(struct writer *w, const size_t *order)
 
 /* ---- events ---- */
 
+/*
+ * The number of what says size and stack of an event, the n-th of `count`. heaptrack_gui
+ * wants these to come in the order of their numbers, each before its first event; and readers
+ * take 0 for none when they look for temporary allocations, so 0 is the very first event's
+ * alone.
+ *
+ * Events of a part differ by a byte at most: (bytes % count) are of one more. Those of BRIEF
+ * come in two kinds that take turns, so that none is freed right after its like came.
+ */
+static uint32_t info_of(struct writer *w, size_t sample, enum fate fate,
+    const struct part *p, uint64_t count, uint64_t n)
+{
+    size_t part = sample * FATES + fate;
+    bool is_longer = n < p->bytes % count;
+    unsigned kind = 2 * (fate == BRIEF && n % 2 == 1) + is_longer;
+    uint32_t *known = &w->info[part * KINDS + kind];
+    uint32_t number = *known;
+
+    if (w->infos == 0) {
+        w->first = part;
+    }
+    if (n == 0 && part == w->first && w->infos > 0) {
+        return 0;
+    }
+    if (number == 0) {
+        fprintf(w->out, "a %llx %x\n",
+            (unsigned long long)(p->bytes / count + is_longer), w->trace[sample]);
+        number = *known = w->infos++;
+    }
+    return number;
+}
+
 /* What is in the air of BRIEF: each is freed when the next one was allocated. */
 static void put_brief(const struct writer *w, uint32_t info, uint32_t *pending)
 {
     fprintf(w->out, "+ %x\n", info);
-    if (*pending != 0) {
+    if (*pending != UINT32_MAX) {
         fprintf(w->out, "- %x\n", *pending);
     }
     *pending = info;
 }
 
 /* All events of one fate: sign is '+', '-', or for BRIEF both. */
-static void put_events(const struct writer *w, enum fate fate, char sign)
+static void put_events(struct writer *w, enum fate fate, char sign)
 {
-    uint32_t pending = 0;
+    uint32_t pending = UINT32_MAX;
 
     for (size_t i = 0; i < w->profile->sample_count; i++) {
         struct part part[FATES];
@@ -268,16 +275,16 @@ static void put_events(const struct writer *w, enum fate fate, char sign)
         find_fates(&w->profile->samples[i], part);
         count = count_events(w, &part[fate], fate);
         for (uint64_t n = 0; n < count; n++) {
-            uint32_t info = w->first[i * FATES + fate] + (n < part[fate].bytes % count);
+            uint32_t info = info_of(w, i, fate, &part[fate], count, n);
 
             if (fate == BRIEF) {
-                put_brief(w, info + 2 * (n % 2), &pending);
+                put_brief(w, info, &pending);
             } else {
                 fprintf(w->out, "%c %x\n", sign, info);
             }
         }
     }
-    if (pending != 0) {
+    if (pending != UINT32_MAX) {
         fprintf(w->out, "- %x\n", pending);
     }
 }
@@ -294,7 +301,7 @@ static uint64_t page_bytes(const struct profile *p)
     return bytes > 0 ? bytes : 4096;
 }
 
-static void put_history(const struct writer *w)
+static void put_history(struct writer *w)
 {
     const struct mp_region_totals *t = mp_image_totals(w->profile->image);
     uint64_t peak_ms = milliseconds(w->profile, t->live_peak_ns);
@@ -367,8 +374,10 @@ int export_heaptrack(FILE *out, const struct profile *p, enum profile_value valu
 
     (void)value; /* the reader chooses */
     w.known = calloc(has_places ? w.places.count + 1 : 1, sizeof(*w.known));
-    w.first = calloc(p->sample_count + 1, FATES * sizeof(*w.first));
-    w.has_failed = order == NULL || !has_places || w.known == NULL || w.first == NULL;
+    w.trace = calloc(p->sample_count + 1, sizeof(*w.trace));
+    w.info = calloc(p->sample_count + 1, FATES * KINDS * sizeof(*w.info));
+    w.has_failed = order == NULL || !has_places || w.known == NULL || w.trace == NULL
+                   || w.info == NULL;
     if (!w.has_failed) {
         plan(&w);
         put_head(&w);
@@ -377,17 +386,13 @@ int export_heaptrack(FILE *out, const struct profile *p, enum profile_value valu
     if (!w.has_failed) {
         put_history(&w);
     }
-    while (w.strings != NULL) {
-        struct string *s = *(struct string **)w.strings;
-
-        tdelete(s, &w.strings, compare_strings);
-        free(s);
-    }
+    tdestroy(w.strings, free);
     if (has_places) {
         places_fini(&w.places, p);
     }
     free(w.known);
-    free(w.first);
+    free(w.trace);
+    free(w.info);
     free(order);
     return w.has_failed ? -ENOMEM : 0;
 }

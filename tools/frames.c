@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- what is known already ---- */
 
@@ -72,6 +73,7 @@ static void tell_problems(const struct frames *f)
 {
     enum { FEW = 5 };
     size_t count = symbols_problem_count(f->symbols);
+    const char *rest;
 
     for (size_t i = 0; i < count && i < FEW; i++) {
         fprintf(stderr, "mpalloc: %s\n", symbols_problem(f->symbols, i));
@@ -79,17 +81,16 @@ static void tell_problems(const struct frames *f)
     if (count > FEW) {
         fprintf(stderr, "mpalloc: and %zu more modules are not named\n", count - FEW);
     }
+    rest = isatty(STDERR_FILENO) ? symbols_rest(f->symbols) : NULL; /* but a hint */
+    if (rest != NULL) {
+        fprintf(stderr, "mpalloc: %s\n", rest);
+    }
 }
 
 void frames_destroy(struct frames *f)
 {
     tell_problems(f);
-    while (f->known != NULL) {
-        struct known *k = *(struct known **)f->known;
-
-        tdelete(k, &f->known, compare_known);
-        free(k);
-    }
+    tdestroy(f->known, free);
     symbols_destroy(f->symbols);
     free(f->is_own);
     free(f);

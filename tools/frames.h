@@ -13,6 +13,8 @@ struct frames;
 
 /* For the frames of p, which outlives it. */
 struct frames *frames_create(struct profile *p);
+
+/* Says first, on standard error, of which modules there are no names, and why. */
 void frames_destroy(struct frames *f);
 
 /* The number of a frame that is no code, such as a component, fit to print. */

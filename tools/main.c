@@ -2,6 +2,7 @@
  * main - the mpalloc command: finds the verb and runs it
  */
 #include "cli.h"
+#include "outfile.h"
 
 #include <locale.h>
 #include <stdio.h>
@@ -110,8 +111,11 @@ static int verb_version(int argc, char **argv)
 /* What was printed must have arrived, or scripts would believe half a list. */
 static int finish(int code)
 {
-    if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_FINE) {
-        fputs("mpalloc: standard output cannot be written\n", stderr);
+    int lost = outfile_flush(stdout);
+
+    if (lost != 0 && code == EXIT_FINE) {
+        fprintf(stderr, "mpalloc: standard output cannot be written: %s\n",
+            strerror(-lost));
         return EXIT_FAILED;
     }
     return code;

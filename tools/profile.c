@@ -404,12 +404,7 @@ struct profile *profile_create(const mp_image_t *image)
     } else {
         add_cells(&b);
     }
-    while (b.known != NULL) {
-        struct known *k = *(struct known **)b.known;
-
-        tdelete(k, &b.known, compare_known);
-        free(k);
-    }
+    tdestroy(b.known, free);
     frames_destroy(b.frames);
     free(b.component_names);
     free(b.stack);

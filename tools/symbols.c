@@ -3,12 +3,15 @@
 #include "debuginfo.h"
 #include "must.h"
 #include "names.h"
+#include "servers.h"
 #include "symcache.h"
 #include "symtab.h"
 
 #include <search.h>
 #include <string.h>
 #include <sys/resource.h>
+
+enum { FEW = 10 /* one in so many places without a name is not worth a line */ };
 
 struct module {
     const struct mp_region_module *region;
@@ -18,6 +21,8 @@ struct module {
     bool is_cache_read;
     bool is_changed; /* there is something to write */
     bool is_opened;  /* or was tried */
+    bool is_stripped;
+    size_t unnamed; /* places, if it is */
     bool has_file;
     bool has_table;
     struct symfile file;
@@ -34,6 +39,7 @@ struct symbols {
     size_t problem_room;
     struct texts texts;
     struct symbols_stats stats;
+    size_t asked; /* places */
     struct symbol_line unknown;
 };
 
@@ -138,6 +144,34 @@ static void add_problem(struct symbols *s, const char *text)
     s->problems[s->problem_count++] = texts_keep(&s->texts, text);
 }
 
+const char *symbols_rest(struct symbols *s)
+{
+    const struct module *most = NULL;
+    char path[sizeof(most->region->path) * 4 + 1];
+    char text[SYMBOLS_TEXT_BYTES];
+    size_t modules = 0;
+    size_t places = 0;
+
+    for (size_t i = 0; i < s->count; i++) {
+        const struct module *m = s->modules[i];
+
+        modules += m->unnamed > 0;
+        places += m->unnamed;
+        most =
+            m->unnamed > 0 && (most == NULL || m->unnamed > most->unnamed) ? m : most;
+    }
+    if (most == NULL || places < s->asked / FEW) {
+        return NULL;
+    }
+    mp_text_escape(path, sizeof(path), most->region->path, sizeof(most->region->path));
+    snprintf(text, sizeof(text),
+        "%zu of %zu places in the code have no names: %.600s %s stripped (install its "
+        "debug information%s)",
+        places, s->asked, path, modules == 1 ? "is" : "and others are",
+        getenv("DEBUGINFOD_URLS") == NULL ? ", or set DEBUGINFOD_URLS" : "");
+    return texts_keep(&s->texts, text);
+}
+
 /* ---- finding ---- */
 
 static bool is_program(const struct symbols *s, const struct module *m)
@@ -148,6 +182,7 @@ static bool is_program(const struct symbols *s, const struct module *m)
 static void open_module(struct symbols *s, struct module *m)
 {
     char problem[SYMFILE_PROBLEM_BYTES];
+    const char *of_servers;
 
     if (m->is_opened) {
         return;
@@ -156,7 +191,14 @@ static void open_module(struct symbols *s, struct module *m)
     m->has_file = symfile_open(&m->file, m->region, m->pid, is_program(s, m), problem);
     if (m->has_file) {
         debuginfo_init(&m->debug, &m->file, &s->texts);
-    } else if (problem[0] != '\0') {
+        m->is_stripped =
+            debuginfo_is_empty(&m->debug) && !symfile_has_symbols(&m->file);
+    }
+    of_servers = servers_problem();
+    if (of_servers != NULL) {
+        add_problem(s, of_servers);
+    }
+    if (problem[0] != '\0') {
         add_problem(s, problem);
     }
 }
@@ -169,17 +211,18 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Takes it, unless there is one of that offset. */
-static void add_entry(struct module *m, struct symcache_entry *e)
+/* Takes it, unless there is one of that offset; returns the one that there is. */
+static struct symcache_entry *add_entry(struct module *m, struct symcache_entry *e)
 {
     struct symcache_entry **found = must(tsearch(e, &m->by_offset, compare));
 
     if (*found != e) {
         free(e);
-        return;
+        return *found;
     }
     e->next = m->entries;
     m->entries = e;
+    return e;
 }
 
 /*
@@ -282,6 +325,7 @@ static struct symcache_entry *find(struct symbols *s, struct module *m, uint64_t
     } else {
         e->lines[0].function = name_of_nothing(s, m, offset);
         s->stats.none++;
+        m->unnamed += m->is_stripped;
     }
     return e;
 }
@@ -304,13 +348,13 @@ size_t symbols_find(
     }
     found = tfind(&wanted, &m->by_offset, compare);
     if (found == NULL) {
-        e = find(s, m, offset);
-        add_entry(m, e);
+        e = add_entry(m, find(s, m, offset));
     } else {
         e = *found;
         s->stats.memory += e->is_used;
         s->stats.disk += !e->is_used;
     }
+    s->asked += !e->is_used;
     e->is_used = true;
     *ret = e->lines;
     return e->count;

@@ -55,6 +55,9 @@ size_t symbols_find(struct symbols *s, uint32_t module, uint64_t offset,
 size_t symbols_problem_count(const struct symbols *s);
 const char *symbols_problem(const struct symbols *s, size_t number);
 
+/* A line on places without names in modules that are stripped; NULL: none, or few. */
+const char *symbols_rest(struct symbols *s);
+
 /* How often each way was gone; for tests, and for the curious. */
 struct symbols_stats {
     uint64_t memory; /* asked for before */

@@ -1,16 +1,19 @@
 #include "symfile.h"
 
+#include "servers.h"
+
 #include <elfutils/libdwelf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PLACES = 4, PLACE_BYTES = PATH_MAX + 64 };
+enum { PLACES = 4, PLACE_BYTES = PATH_MAX + 64, NO_FILE = 1 };
 
 /* Where the file may be, the likeliest first. */
 struct places {
@@ -21,7 +24,7 @@ struct places {
 
 static const Dwfl_Callbacks callbacks = {
     .find_elf = dwfl_build_id_find_elf,
-    .find_debuginfo = dwfl_standard_find_debuginfo,
+    .find_debuginfo = servers_find_debuginfo,
     .section_address = dwfl_offline_section_address,
 };
 
@@ -166,10 +169,56 @@ static int open_place(
     return 0;
 }
 
+/* What a process still has mapped, though it lost its name: root may open that. */
+static bool open_deleted(
+    struct symfile *f, const struct mp_region_module *m, uint64_t pid)
+{
+    static const char mark[] = " (deleted)\n";
+    char place[128];
+    char *line = NULL;
+    size_t room = 0;
+    size_t bytes = strlen(m->path);
+    bool is_open = false;
+    FILE *maps;
+
+    snprintf(place, sizeof(place), "/proc/%llu/maps", (unsigned long long)pid);
+    maps = pid != 0 ? fopen(place, "re") : NULL;
+    while (maps != NULL && !is_open && getline(&line, &room, maps) > 0) {
+        char *path = strchr(line, '/');
+        int range = (int)strcspn(line, " ");
+
+        if (path != NULL && strncmp(path, m->path, bytes) == 0
+            && strcmp(path + bytes, mark) == 0 && range < 64) {
+            snprintf(place, sizeof(place), "/proc/%llu/map_files/%.*s",
+                (unsigned long long)pid, range, line);
+            if (open_place(f, m, place) != 0) {
+                break; /* others of it would be the same */
+            }
+            is_open = true;
+        }
+    }
+    free(line);
+    if (maps != NULL) {
+        fclose(maps);
+    }
+    return is_open;
+}
+
+/* What a server has of it: on another machine, and when the file was replaced. */
+static bool open_fetched(struct symfile *f, const struct mp_region_module *m)
+{
+    char *path = servers_fetch(m->build_id, m->build_id_bytes);
+    bool is_open = path != NULL && open_place(f, m, path) == 0;
+
+    free(path);
+    return is_open;
+}
+
 static void explain(const struct mp_region_module *m, int code, char *ret)
 {
-    char path[SYMFILE_PROBLEM_BYTES - 128];
+    char path[SYMFILE_PROBLEM_BYTES - 192];
     const char *why;
+    bool can_fetch;
 
     mp_text_escape(path, sizeof(path), m->path, sizeof(m->path));
     switch (code) {
@@ -185,11 +234,16 @@ static void explain(const struct mp_region_module *m, int code, char *ret)
     case -ENOEXEC:
         why = "is no program or library";
         break;
+    case NO_FILE:
+        why = "is of the kernel, not of a file";
+        break;
     default:
         why = strerror(-code);
     }
-    snprintf(
-        ret, SYMFILE_PROBLEM_BYTES, "%s: %s: its functions have no names", path, why);
+    can_fetch = m->build_id_bytes > 0 && (code == -ESTALE || code == -ENOENT)
+                && getenv("DEBUGINFOD_URLS") == NULL;
+    snprintf(ret, SYMFILE_PROBLEM_BYTES, "%s: %s: its functions have no names%s", path,
+        why, can_fetch ? " (servers of DEBUGINFOD_URLS may have them)" : "");
 }
 
 bool symfile_open(struct symfile *f, const struct mp_region_module *m, uint64_t pid,
@@ -201,7 +255,8 @@ bool symfile_open(struct symfile *f, const struct mp_region_module *m, uint64_t 
     *f = (struct symfile){0};
     ret_problem[0] = '\0';
     if (strchr(m->path, '/') == NULL) {
-        return false; /* the vdso */
+        explain(m, NO_FILE, ret_problem); /* the vdso */
+        return false;
     }
     elf_version(EV_CURRENT);
     find_places(&places, m, pid, is_program);
@@ -216,7 +271,25 @@ bool symfile_open(struct symfile *f, const struct mp_region_module *m, uint64_t 
             why = code;
         }
     }
+    if (open_deleted(f, m, pid) || open_fetched(f, m)) {
+        return true;
+    }
     explain(m, why, ret_problem);
+    return false;
+}
+
+bool symfile_has_symbols(const struct symfile *f)
+{
+    GElf_Addr bias;
+    Elf *elf = dwfl_module_getelf(f->module, &bias);
+    Elf_Scn *section = NULL;
+    GElf_Shdr header;
+
+    while (elf != NULL && (section = elf_nextscn(elf, section)) != NULL) {
+        if (gelf_getshdr(section, &header) != NULL && header.sh_type == SHT_SYMTAB) {
+            return true;
+        }
+    }
     return false;
 }
 

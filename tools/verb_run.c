@@ -102,14 +102,6 @@ static void set_option(const char *text)
     setenv(name, equals + 1, 1);
 }
 
-/* Before the program runs: afterwards its figures would be lost. */
-static bool can_write(const char *path)
-{
-    FILE *f = fopen(path, "ae");
-
-    return f != NULL && fclose(f) == 0;
-}
-
 /* In front of what is preloaded already: the first malloc found wins. */
 static void set_preload(const char *library)
 {
@@ -129,33 +121,30 @@ static void set_preload(const char *library)
 static int print_report(const struct plan *plan, const mp_image_t *image)
 {
     struct render_options look = {.rows = 12};
-    FILE *out = stderr;
+    struct outfile file = {.out = stderr};
+    int code = plan->path != NULL ? outfile_open(&file, plan->path) : 0;
 
-    if (plan->path != NULL) {
-        out = fopen(plan->path, "we");
-        if (out == NULL) {
-            return cli_fail("run", EXIT_FAILED,
-                "the report cannot be written to %s: %m", plan->path);
-        }
-    }
-    if (plan->json) {
+    if (code == 0 && plan->json) {
         json_t *d = document_new("report");
 
         document_add_snapshot(d, image);
         document_add_history(d, image);
         document_add_stacks(d, image, DOCUMENT_STACKS);
-        json_dumpf(d, out, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-        fputc('\n', out);
+        json_dumpf(d, file.out, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+        fputc('\n', file.out);
         json_decref(d);
-    } else {
-        if (out == stderr) {
-            fputc('\n', out);
+    } else if (code == 0) {
+        if (plan->path == NULL) {
+            fputc('\n', file.out);
         }
-        render_report(out, image, &look);
+        render_report(file.out, image, &look);
     }
-    if (out != stderr && fclose(out) != 0) {
-        return cli_fail(
-            "run", EXIT_FAILED, "the report cannot be written to %s: %m", plan->path);
+    if (code == 0 && plan->path != NULL) {
+        code = outfile_close(&file, 0);
+    }
+    if (code != 0) {
+        return cli_fail("run", EXIT_FAILED, "the report cannot be written to %s: %s",
+            plan->path, strerror(-code));
     }
     return EXIT_FINE;
 }
@@ -288,9 +277,9 @@ static int check_plan(const struct plan *plan, const char *program)
         return cli_fail("run", EXIT_USAGE,
             "--for is for a profile or a report: give --format or --report, too");
     }
-    if (plan->path != NULL && !can_write(plan->path)) {
-        return cli_fail(
-            "run", EXIT_FAILED, "the report cannot be written to %s: %m", plan->path);
+    if (plan->path != NULL && (code = outfile_check(plan->path)) != 0) {
+        return cli_fail("run", EXIT_FAILED, "the report cannot be written to %s: %s",
+            plan->path, strerror(-code));
     }
     if (has_profile) {
         name_profile(plan, program, (int)getpid(), path, sizeof(path));

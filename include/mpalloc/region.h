@@ -322,35 +322,42 @@ struct mp_region_site {
     uint32_t frame; /* the innermost; 0: no stack could be taken */
     uint32_t component;
     uint16_t class_number;
-    uint16_t operation; /* number of its name; 0: none */
-    uint16_t thread;    /* the same of the allocating thread */
-    uint16_t flags;     /* enum mp_region_site_flag */
-    uint64_t first_ns;  /* CLOCK_REALTIME of its first and its last sample */
-    uint64_t last_ns;
+    uint16_t operation;     /* number of its name; 0: none */
+    uint16_t thread;        /* the same of the allocating thread */
+    uint16_t flags;         /* enum mp_region_site_flag */
+    uint64_t first_ns;      /* CLOCK_REALTIME of its first sample */
+    double heaviest_bytes;  /* S / p of its heaviest sample, ever */
+    double heaviest_blocks; /* 1 / p */
+    uint64_t peak_number;
+    uint64_t counted_number;
+    /* Each kind of change is a line of the processor's cache. Samples allocated: */
+    uint64_t last_ns; /* CLOCK_REALTIME of its last one */
     uint64_t allocated_samples;
-    uint64_t freed_samples;
     double allocated_blocks;
-    double freed_blocks;
     double allocated_bytes;
-    double freed_bytes;
     double allocated_requested;
-    double freed_requested;
     double allocated_blocks_variance;
-    double freed_blocks_variance;
     double allocated_bytes_variance;
+    uint64_t reserved_allocated;
+    /* Those of them that were freed: */
+    uint64_t freed_samples;
+    double freed_blocks;
+    double freed_bytes;
+    double freed_requested;
+    double freed_blocks_variance;
     double freed_bytes_variance;
     double freed_lifetime_ns; /* sum of weight times lifetime */
-    double heaviest_bytes;    /* S / p of its heaviest sample, ever */
-    double heaviest_blocks;   /* 1 / p */
-    uint64_t peak_number;
+    uint64_t reserved_freed;
+    /* At the peak: */
     uint64_t peak_samples;
     double peak_blocks;
     double peak_bytes;
     double peak_bytes_variance;
     double peak_requested;
+    uint64_t reserved_peak[3];
     /* Freed samples by lifetime: [i] from 2^i microseconds on, [0] also what is less. */
     uint32_t lifetimes[MP_REGION_LIFETIMES];
-    uint64_t counted_number;
+    /* When the counters were published last: */
     uint64_t counted_allocated_samples;
     uint64_t counted_freed_samples;
     double counted_allocated_blocks;
@@ -361,6 +368,7 @@ struct mp_region_site {
     double counted_freed_blocks_variance;
     double counted_allocated_bytes_variance;
     double counted_freed_bytes_variance;
+    uint64_t reserved_end[2];
 };
 
 /* A live sample. A sequence lock. */

@@ -41,10 +41,8 @@ static void join(pthread_t thread)
     CHECK(pthread_join(thread, NULL) == 0);
 }
 
-static void expect_flat(const char *what, size_t before, size_t most)
+static void expect_most(const char *what, size_t before, size_t after, size_t most)
 {
-    size_t after = test_statm(1);
-
     if (after > before + most) {
         char text[200];
 
@@ -53,6 +51,11 @@ static void expect_flat(const char *what, size_t before, size_t most)
             (after - before) / KIB);
         test_fail(text, __FILE__, __LINE__);
     }
+}
+
+static void expect_flat(const char *what, size_t before, size_t most)
+{
+    expect_most(what, before, test_statm(1), most);
 }
 
 /* ---- D53: threads that hold a block and sleep ---- */
@@ -91,6 +94,7 @@ static void d53_idle_threads_cost_less_than_32_kib(void)
         CHECK(try_start(&thread[count], hold_one_block, NULL));
     }
     pthread_barrier_wait(&arrived);
+    malloc_trim(0); /* else what others left goes back meanwhile, and hides as much */
     before = test_statm(1);
     pthread_barrier_wait(&leaving);
     pthread_barrier_wait(&arrived);
@@ -99,7 +103,7 @@ static void d53_idle_threads_cost_less_than_32_kib(void)
     for (size_t i = 0; i < n; i++) {
         join(thread[i]);
     }
-    CHECK(with - before < n * 32 * KIB);
+    expect_most("threads that hold a block", before, with, n * 32 * KIB);
 }
 
 /* ---- D54, D55: threads that come and go ---- */
@@ -293,15 +297,19 @@ static void d56_a_bounded_queue_stays_small(void)
     free(queue.slots);
 }
 
+/*
+ * As much is alive as the list says, in the short run too: the 1,400 slabs that 16 heaps are
+ * filling, one of each class, are the same however much it is.
+ */
 static void d57_one_consumer_of_sixteen_producers_keeps_up(void)
 {
     enum { PRODUCERS = 16 };
-    size_t live = scaled(200, 370) * MIB;
+    size_t live = (size_t)370 * MIB;
     size_t most = 0;
     size_t before;
     pthread_t producer[PRODUCERS], consumer;
 
-    queue_begin(live / 400, live, scaled(250000, 15000000));
+    queue_begin(live / 400, live, scaled(430000, 15000000));
     malloc_trim(0);
     before = test_statm(1);
     consumer = start(consume, &most);
@@ -313,7 +321,7 @@ static void d57_one_consumer_of_sixteen_producers_keeps_up(void)
     }
     join(consumer);
     CHECK(most > before + live / 2);
-    CHECK(most <= before + live / 10 * 13 + 4 * MIB);
+    expect_most("16 producers, 370 MiB live", before, most, live / 10 * 13 + 4 * MIB);
     free(queue.slots);
 }
 

@@ -32,6 +32,9 @@ static void print_end(struct symbols *s)
     for (size_t i = 0; i < symbols_problem_count(s); i++) {
         printf("! %s\n", symbols_problem(s, i));
     }
+    if (symbols_rest(s) != NULL) {
+        printf("& %s\n", symbols_rest(s));
+    }
     symbols_stats(s, &stats);
     printf("= %llu %llu %llu %llu %llu\n", (unsigned long long)stats.memory,
         (unsigned long long)stats.disk, (unsigned long long)stats.debug,

@@ -137,7 +137,7 @@ class Elf:
 
 class Answer:
     def __init__(self, text):
-        self.lines, self.problems = {}, []
+        self.lines, self.problems, self.rest = {}, [], None
         for line in text.splitlines():
             if line[0] == "@":
                 lines = self.lines.setdefault(int(line[1:], 16), [])
@@ -146,6 +146,8 @@ class Answer:
             elif line.startswith("= "):
                 names = "memory disk debug table none".split()
                 self.stats = dict(zip(names, map(int, line[2:].split())))
+            elif line.startswith("& "):
+                self.rest = line[2:]
             elif line.startswith("? "):
                 self.unknown = line[2:]
             else:
@@ -312,7 +314,7 @@ class Symbols(unittest.TestCase):
         os.unlink(elf.path)
         answer = self.ask(elf, [inside])
         self.assertEqual(answer.names, [f"program+0x{inside:x}"])
-        self.assertRegex(answer.problems[0], "/program: is gone")
+        self.assertRegex(answer.problems[0], "/program: is gone: .*DEBUGINFOD_URLS may have")
         for text in b"", b"\x7fELF", b"#!/bin/sh\n" * 20:
             elf.path.write_bytes(text)
             self.assertRegex(self.ask(elf, [inside]).problems[0], "no program or library")
@@ -334,6 +336,47 @@ class Symbols(unittest.TestCase):
         at = self.build(C_PROGRAM.replace("x > 3", "x > 4"), ".c", "-g", "-O2").offset("main")
         answer = self.ask(elf, [at], pid=p.pid)
         self.assertEqual((answer.problems, answer.names), ([], ["main"]))
+
+    def test_a_library_that_a_process_still_has(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root: /proc/PID/map_files")
+        library = self.build(C_PROGRAM.replace("main", "start"), ".c", "-g", "-O2", "-shared",
+                             "-fPIC", name="library.so")
+        at = library.offset("outer")
+        text = "import ctypes, sys; ctypes.CDLL(sys.argv[1]); print('ready', flush=True); input()"
+        p = subprocess.Popen([sys.executable, "-c", text, library.path], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE)
+        self.addCleanup(p.stdout.close)
+        self.addCleanup(p.stdin.close)
+        self.addCleanup(p.wait)
+        self.addCleanup(p.kill)
+        p.stdout.readline()
+        if not os.access(f"/proc/{p.pid}/map_files", os.R_OK):
+            self.skipTest("the kernel has no /proc/PID/map_files")
+        for _ in range(2):  # without its file, then with another one in its place
+            library.path.unlink(missing_ok=True)
+            answer = self.ask(library, [at], pid=p.pid, MPALLOC_SYMBOL_CACHE="off")
+            self.assertEqual((answer.problems, answer.names), ([], ["outer"]))
+            self.assertRegex(self.ask(library, [at], MPALLOC_SYMBOL_CACHE="off").problems[0],
+                             "library.so: is gone|build id is not")
+            self.build(C_PROGRAM.replace("x > 3", "x > 4"), ".c", name="library.so")
+            library.path = self.dir / "library.so"
+
+    def test_the_vdso_is_of_no_file(self):
+        elf = self.build(C_PROGRAM, ".c", "-O2")
+        answer = self.ask(elf, [0x123], path="linux-vdso.so.1")
+        self.assertEqual(answer.names, ["linux-vdso.so.1+0x123"])
+        self.assertRegex(answer.problems[0], "linux-vdso.so.1: is of the kernel, .*no names$")
+
+    def test_stripped_programs_are_told_of(self):
+        elf = self.build(C_PROGRAM, ".c", "-O2")
+        inside = [elf.offset("outer"), elf.offset("exported")]
+        self.assertIsNone(self.ask(elf, inside).rest)
+        run("strip", elf.path)
+        for more, words in (({}, ", or set DEBUGINFOD_URLS"), ({"DEBUGINFOD_URLS": ""}, "")):
+            self.assertEqual(self.ask(elf, inside, MPALLOC_SYMBOL_CACHE="off", **more).rest,
+                             f"2 of 2 places in the code have no names: {elf.path} is stripped "
+                             f"(install its debug information{words})")
 
     def test_without_a_build_id(self):
         elf = self.build(C_PROGRAM, ".c", "-g", "-O2", "-Wl,--build-id=none")

@@ -418,6 +418,33 @@ Test(sample, interval_can_change_at_any_time)
     cr_assert_eq(sample_set_interval(SAMPLE_MOST), 0);
 }
 
+/*
+ * Samples that are promised when the interval changes are taken all the same: each stands for
+ * the rest of a list that was cut short for it.
+ */
+Test(sample, changes_of_the_interval_leave_sums_unbiased)
+{
+    enum { CHANGES = 3000, BLOCKS = 40, CLASSES = 8 };
+    double bytes = 0;
+    struct sums sums;
+
+    begin(32768);
+    for (unsigned i = 0; i < CHANGES; i++) {
+        for (unsigned b = 0; b < BLOCKS * CLASSES; b++) {
+            size_t size = 128 + 16 * (size_t)(b % CLASSES);
+
+            malloc_free(malloc_fast(size));
+            bytes += (double)size;
+        }
+        cr_assert_eq(sample_set_interval(i % 2 == 0 ? 16384 : 32768), 0);
+    }
+    sums = sum_up();
+    cr_assert_float_eq(sums.allocated_bytes, bytes, 4.5 * sqrt(sums.variance),
+        "%.0f of %.0f bytes, sd %.0f", sums.allocated_bytes, bytes,
+        sqrt(sums.variance));
+    expect_nothing_lives();
+}
+
 /* Threads that drew a long gap while nothing was sampled hear of it when that changes. */
 Test(sample, large_blocks_follow_a_change_of_the_interval)
 {

@@ -7,6 +7,7 @@ known. A tool that is not installed skips its tests, and the whole is skipped (7
 passes. MPALLOC_EXPORT_KEEP=DIRECTORY leaves the documents, and what the tools said, there.
 """
 
+import collections
 import gzip
 import json
 import os
@@ -57,6 +58,14 @@ def describe(program, named=True, **more):
     d.sample(direct, "shop", "", "worker-1", 208, **values(500, 208, 400, 300))
     d.sample(take, "shop", "", "", 1 << 20, **values(7, 1 << 20, 3, 5))
     d.sample([], "(untagged)", "", "", 16, samples=0, **values(9999, 16, 99, 99))
+    return d
+
+
+def describe_gone():
+    """All of it was live at the peak, nothing is any more."""
+    d = Description()
+    for name in "one", "two":
+        d.sample([d.frame(name)], **values(5, 100, 0, 5))
     return d
 
 
@@ -345,6 +354,32 @@ class Export(unittest.TestCase):
         shown = self.run_tool("heaptrack_print", path)
         self.assertRegex(shown, r"(?s)\binner\b.*prog\.c:13.*middle.*prog\.c:18.*outer.*"
                                 r"prog\.c:24.*main.*prog\.c:42")
+
+    def test_heaptrack_gui_finds_sizes_in_order(self):
+        # It counts events by the number of their size and stack, in an array that it
+        # extends by one: it crashes when these do not come first in order.
+        for d in describe(PIE), describe_gone():
+            events, infos, seen, live = [], 0, 0, collections.Counter()
+            for line in self.make(d, "heaptrack").read_text().splitlines():
+                if line[:2] == "a ":
+                    infos += 1
+                elif line[:2] in ("+ ", "- "):
+                    number = int(line[2:], 16)
+                    events.append((line[0], number))
+                    self.assertLess(number, infos)
+                    if line[0] == "+":
+                        self.assertLessEqual(number, seen)
+                        seen = max(seen, number + 1)
+                        live[number] += 1
+                    else:
+                        live[number] -= 1
+                        self.assertGreaterEqual(live[number], 0)
+            self.assertEqual(seen, infos)
+            # What is freed right after it came is called temporary; 0 stands for none.
+            self.assertEqual(events.count(("+", 0)), 1)
+            for before, (sign, number) in zip(events, events[1:]):
+                self.assertFalse(sign == "-" and before == ("+", number))
+                self.assertFalse(sign == "-" and number == 0 and before[0] == "-")
 
     @needs("heaptrack_print")
     def test_heaptrack_of_many_calls_is_small(self):

@@ -12,12 +12,11 @@ Sampling = collections.namedtuple("Sampling", (
     "sites samples names frames_refused sites_refused samples_refused names_refused truncated "
     "lost peak_number peak_ns peak_bytes unlisted").split())
 Site = collections.namedtuple("Site", (
-    "seq frame component class_number operation thread flags first_ns last_ns "
-    "allocated_samples freed_samples allocated_blocks freed_blocks allocated_bytes freed_bytes "
-    "allocated_requested freed_requested allocated_blocks_variance freed_blocks_variance "
-    "allocated_bytes_variance freed_bytes_variance freed_lifetime_ns heaviest_bytes "
-    "heaviest_blocks peak_number peak_samples peak_blocks peak_bytes "
-    "peak_bytes_variance").split())
+    "seq frame component class_number operation thread flags first_ns heaviest_bytes "
+    "heaviest_blocks peak_number last_ns allocated_samples allocated_blocks allocated_bytes "
+    "allocated_requested allocated_blocks_variance allocated_bytes_variance freed_samples "
+    "freed_blocks freed_bytes freed_requested freed_blocks_variance freed_bytes_variance "
+    "freed_lifetime_ns peak_samples peak_blocks peak_bytes peak_bytes_variance").split())
 Sample = collections.namedtuple(
     "Sample", "seq is_live site bytes requested interval born_ns thread_id")
 Totals = collections.namedtuple("Totals", (
@@ -54,7 +53,7 @@ class Region:
         return [kind(*struct.unpack_from(form, data, i * stride)) for i in range(count)]
 
     def sites(self):
-        return self.records(SITES, self.sampling.sites, Site, "<Q2I4H4Q13dQQ3d")
+        return self.records(SITES, self.sampling.sites, Site, "<Q2I4HQ2dQ8x2Q5d8xQ6d8xQ3d")
 
     def live(self):
         all_of_them = self.records(SAMPLES, self.sampling.samples, Sample, "<QQIxxxx5Q")
