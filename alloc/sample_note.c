@@ -157,6 +157,21 @@ void sample_ask_for_name(struct sample_capture *c, struct thread *t)
     c->has_name = os_thread_name(c->name, sizeof(c->name));
 }
 
+/* For the next one, not for the first: many threads have but one. */
+static void keep_stacks_locked(struct thread *t)
+{
+    if (LIKELY(t->kept != NULL)) {
+        return;
+    }
+    if (t->has_sampled && t->pointer == thread_pointer()) { /* else it ended */
+        t->kept = own_alloc_locked(sizeof(*t->kept));
+        if (t->kept != NULL) {
+            unwind_kept_init(t->kept);
+        }
+    }
+    t->has_sampled = true;
+}
+
 struct site_key sample_key_locked(
     const struct sample_capture *capture, const struct mp_component *c, unsigned cls)
 {
@@ -165,6 +180,7 @@ struct site_key sample_key_locked(
     if (capture->has_name) {
         t->name = names_intern_locked(capture->name);
     }
+    keep_stacks_locked(t);
     return (struct site_key){
         .frame = stacks_intern_locked(&capture->stack),
         .component = c->row,

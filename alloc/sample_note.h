@@ -64,8 +64,9 @@ static ALWAYS_INLINE void sample_take(struct sample_capture *c)
 
     c->start_ns = os_monotonic_ns();
     unwind_capture(&context);
-    c->stack.count =
-        unwind_walk_surely(&context, 1, c->stack.pcs, UNWIND_MOST, &c->stack.info);
+    c->stack.meeting.kept = t->kept;
+    c->stack.count = unwind_walk_surely(
+        &context, 1, c->stack.pcs, UNWIND_MOST, &c->stack.info, &c->stack.meeting);
     if (t->thread_id == 0 && !os_is_sandboxed()) {
         t->thread_id = os_thread_id();
     }

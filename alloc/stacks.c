@@ -120,17 +120,18 @@ static uint32_t intern_frame(const struct mp_region_frame *f)
     return (uint32_t)count++;
 }
 
-static uint64_t hash_of(const struct stack *s)
+/* Of the frames inside of those whose stack has a number. */
+static uint64_t hash_of(const struct stack *s, size_t fresh, uint32_t base)
 {
-    uint64_t hash = mix(s->count, unwind_table_generation());
+    uint64_t hash = mix(fresh, unwind_table_generation() << 32 ^ base);
     uint64_t odd = 0; /* two at a time: each waits for the product before it */
     size_t i;
 
-    for (i = 0; i + 1 < s->count; i += 2) {
+    for (i = 0; i + 1 < fresh; i += 2) {
         hash = mix(hash, s->pcs[i]);
         odd = mix(odd, s->pcs[i + 1]);
     }
-    hash = mix(hash, i < s->count ? s->pcs[i] : 0);
+    hash = mix(hash, i < fresh ? s->pcs[i] : 0);
     hash = mix(hash, odd);
     for (i = 0; i < sizeof(s->info.is_exact) / sizeof(s->info.is_exact[0]); i++) {
         hash = mix(hash, s->info.is_exact[i]);
@@ -139,11 +140,12 @@ static uint64_t hash_of(const struct stack *s)
 }
 
 /* *ret_is_cut: there was no room for all of them. */
-static uint32_t intern_frames(const struct stack *s, bool *ret_is_cut)
+static uint32_t intern_frames(
+    const struct stack *s, size_t fresh, uint32_t base, bool *ret_is_cut)
 {
-    uint32_t number = 0;
+    uint32_t number = base;
 
-    for (size_t i = s->count; i-- > 0;) {
+    for (size_t i = fresh; i-- > 0;) {
         struct mp_region_frame f = {.parent = number};
         uint32_t deeper;
 
@@ -155,8 +157,31 @@ static uint32_t intern_frames(const struct stack *s, bool *ret_is_cut)
             break;
         }
         number = deeper;
+        unwind_meeting_set(&s->meeting, s->count, i, number);
     }
     return number;
+}
+
+/*
+ * Frames that were kept before, and may well be again, without a number: as the stack was found
+ * by its hash. Their callers have numbers.
+ */
+static void number_kept(
+    const struct stack *s, size_t fresh, uint32_t base, uint32_t number)
+{
+    enum { WORTH = 4 };
+    uint32_t outer = number;
+
+    if (s->meeting.kept == NULL || fresh < s->meeting.from + WORTH || base == 0) {
+        return;
+    }
+    for (size_t i = 0; i < fresh; i++) {
+        outer = frame_of(outer)->parent;
+    }
+    for (size_t i = 0; outer == base && i < fresh; i++) { /* else some were refused */
+        unwind_meeting_set(&s->meeting, s->count, i, number);
+        number = frame_of(number)->parent;
+    }
 }
 
 /* Twice as many when they are missed often: most programs have few stacks. */
@@ -174,7 +199,9 @@ static void grow_recent(void)
 
 uint32_t stacks_intern_locked(const struct stack *s)
 {
-    uint64_t hash = hash_of(s);
+    uint32_t base;
+    size_t fresh = unwind_meeting_find(&s->meeting, s->count, &base);
+    uint64_t hash = hash_of(s, fresh, base);
     struct recent none = {0};
     struct recent *r = &none;
 
@@ -182,14 +209,19 @@ uint32_t stacks_intern_locked(const struct stack *s)
         || (recent_misses >= 4 * recent_count && recent_count < RECENT_MOST)) {
         grow_recent();
     }
+    if (fresh == 0) {
+        return base;
+    }
     if (recent_count != 0) {
         r = &recent[hash >> 40 & (recent_count - 1)];
     }
     if (r->hash != hash) {
         recent_misses++;
         r->is_cut = false;
-        r->number = intern_frames(s, &r->is_cut);
+        r->number = intern_frames(s, fresh, base, &r->is_cut);
         r->hash = hash;
+    } else {
+        number_kept(s, fresh, base, r->number);
     }
     refused += r->is_cut;
     return r->number;

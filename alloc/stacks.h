@@ -17,6 +17,7 @@ struct stack {
     uintptr_t pcs[UNWIND_MOST]; /* the innermost first */
     size_t count;
     struct unwind_info info;
+    struct unwind_meeting meeting; /* knows the numbers of its outer frames, perhaps */
 };
 
 /*

@@ -5,6 +5,7 @@
 #include "counters.h"
 #include "os.h"
 #include "probe.h"
+#include "unwind_kept.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -200,6 +201,10 @@ static struct thread *thread_start(void)
     t->flushed_ms = os_coarse_ms();
     t->thread_id = 0;
     t->name = t->operation = 0;
+    t->has_sampled = false;
+    if (t->kept != NULL) {
+        unwind_kept_init(t->kept); /* it was another's */
+    }
     large_cache_enlist(&t->large_cache);
     lock_lock(&threads_lock);
     register_locked(t);

@@ -13,6 +13,8 @@
 
 #include "heap.h"
 
+struct unwind_kept;
+
 enum { DIRECTORY_SHIFT = 6, DIRECTORY_PAGE = 1 << DIRECTORY_SHIFT };
 
 struct thread {
@@ -36,6 +38,8 @@ struct thread {
     uint16_t operation;       /* the same of what it does */
     uint64_t thread_id;       /* 0: not asked yet */
     uint64_t random;
+    struct unwind_kept *kept; /* stack of the last sample; stays with the structure */
+    bool has_sampled;
 };
 
 /* 24 bytes of static TLS, so that dlopen of the library finds room. */

@@ -5,7 +5,7 @@
 #include "bits.h"
 #include "cfi_expr.h"
 #include "os.h"
-#include "unwind_table.h"
+#include "unwind_memory.h"
 
 #include <assert.h>
 #include <string.h>
@@ -15,8 +15,7 @@ enum {
     PAGE = 4096, /* the least that kernels protect: larger pages are tested in parts */
     SLOT_BITS = 12,
     WAYS = 4,
-    OWN_STACK_MOST = 16 << 20, /* of a stack that is tested once for all */
-    GUESS_MOST = 1 << 20,      /* bytes of a frame that nothing is known of */
+    GUESS_MOST = 1 << 20, /* bytes of a frame that nothing is known of */
 };
 
 struct unwind_counts unwind_counts;
@@ -33,128 +32,9 @@ void unwind_capture_signal(struct unwind_context *c, const void *ucontext)
 
 /* ---- memory ---- */
 
-/*
- * Words at lo to lo + room may be read. The window is the thread's own stack as far as it is
- * known to be mapped, or what was tested in this walk.
- */
-struct window {
-    uintptr_t lo;
-    uintptr_t room;
-};
-
-/*
- * The stack of this thread from low to end can be read: every page was tested once, and
- * nobody takes pages out of the stack of a living thread. low is 0 until then, and is
- * written last: a signal between the two finds nothing known.
- */
-static __thread struct own_stack {
-    uintptr_t low;
-    uintptr_t end;
-} own_stack INITIAL_EXEC;
-
-/* Of the C library: where the stack of the first thread began. */
-extern void *__libc_stack_end __attribute__((weak));
-
-/*
- * A thread's control block is at the end of its stack, but for the first. (In a child that
- * another thread forked the answer is wrong, and so never fits: pages are tested then.)
- */
-static uintptr_t find_own_end(void)
-{
-    /* In a sandbox nothing is asked: of the first thread what is not known stays so. */
-    if (!os_is_sandboxed() && os_is_first_thread()) {
-        return &__libc_stack_end != NULL ? (uintptr_t)__libc_stack_end : 0;
-    }
-    return bits_round_down(thread_pointer(), WORD);
-}
-
-static bool are_readable(uintptr_t from, uintptr_t to)
-{
-    if (os_is_sandboxed()) {
-        return false; /* to ask the kernel may be forbidden, at the price of the process */
-    }
-    for (uintptr_t page = bits_round_down(from, PAGE); page < to; page += PAGE) {
-        if (!os_is_readable((const void *)page)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool find_own_stack(struct window *w, uintptr_t address)
-{
-    uintptr_t low = own_stack.low;
-    uintptr_t end = low != 0 ? own_stack.end : find_own_end();
-
-    if (address >= end || end - address > OWN_STACK_MOST) {
-        return false;
-    }
-    if (low == 0 || address < low) {
-        if (!are_readable(address, low != 0 ? low : end)) {
-            return false;
-        }
-        low = bits_round_down(address, PAGE);
-        store_relaxed(&own_stack.end, end);
-        __atomic_signal_fence(__ATOMIC_RELEASE);
-        store_relaxed(&own_stack.low, low);
-    }
-    if (end - low < WORD) {
-        return false;
-    }
-    *w = (struct window){low, end - low - WORD};
-    return true;
-}
-
-/* Make the window hold the word at an address. */
-static NOINLINE bool window_move(struct window *w, uintptr_t address)
-{
-    uintptr_t page = bits_round_down(address, PAGE);
-    uintptr_t end = bits_round_down(address + WORD - 1, PAGE) + PAGE;
-
-    if (address < PAGE || address > UINTPTR_MAX - 2 * PAGE) {
-        return false;
-    }
-    if (find_own_stack(w, address) && address - w->lo <= w->room) {
-        return true;
-    }
-    if (!are_readable(page, end)) {
-        return false;
-    }
-    if (w->lo + w->room + WORD == page) { /* goes on where it ended */
-        w->room = end - w->lo - WORD;
-    } else {
-        *w = (struct window){page, end - page - WORD};
-    }
-    return true;
-}
-
-/* Reads what may be anything, on purpose: sanitizers have nothing to say here. */
-__attribute__((no_sanitize("address", "thread"))) static inline uintptr_t word_at(
-    uintptr_t address)
-{
-    uintptr_t word;
-
-#if defined(__SANITIZE_ADDRESS__)
-    __asm__ volatile("" ::: "memory");
-    word = *(const volatile uintptr_t *)address;
-#else
-    memcpy(&word, (const void *)address, sizeof(word));
-#endif
-    return word;
-}
-
-static ALWAYS_INLINE bool load(struct window *w, uintptr_t address, uintptr_t *ret)
-{
-    if (UNLIKELY(address - w->lo > w->room) && !window_move(w, address)) {
-        return false;
-    }
-    *ret = word_at(address);
-    return true;
-}
-
 static bool load_for_expression(void *arg, uintptr_t address, uintptr_t *ret)
 {
-    return load(arg, address, ret);
+    return unwind_load(arg, address, ret);
 }
 
 /* ---- the cache ---- */
@@ -211,7 +91,7 @@ static NOINLINE uint64_t learn(uintptr_t at, uint64_t generation)
     struct slot *s = slot_of(key);
     uint64_t rule;
 
-    for (unsigned i = 1; i < WAYS; i++) {
+    for (unsigned i = 2; i < WAYS; i++) {
         rule = slot_rule(neighbour_of(s, i), key);
         if (rule != RULE_NONE) {
             return rule;
@@ -230,8 +110,13 @@ static NOINLINE uint64_t learn(uintptr_t at, uint64_t generation)
 static ALWAYS_INLINE uint64_t rule_for(uintptr_t at, uint64_t generation)
 {
     uint64_t key = key_of(at, generation);
-    uint64_t rule = slot_rule(slot_of(key), key);
+    struct slot *s = slot_of(key);
+    uint64_t rule = slot_rule(s, key);
 
+    if (UNLIKELY(
+            rule == RULE_NONE)) { /* most of what is not in its place is beside it */
+        rule = slot_rule(neighbour_of(s, 1), key);
+    }
     return LIKELY(rule != RULE_NONE) ? rule : learn(at, generation);
 }
 
@@ -240,7 +125,7 @@ static ALWAYS_INLINE uint64_t rule_for(uintptr_t at, uint64_t generation)
 static bool read_code(uintptr_t from, uint8_t *to, size_t bytes)
 {
     if (from < PAGE || from > UINTPTR_MAX - 2 * PAGE
-        || !are_readable(from, from + bytes)) {
+        || !unwind_are_readable(from, from + bytes)) {
         return false;
     }
     memcpy(to, (const void *)from, bytes);
@@ -254,25 +139,20 @@ static bool is_sigreturn(uintptr_t pc)
     return read_code(pc, code, sizeof(code)) && unwind_is_sigreturn(code);
 }
 
-struct frame {
-    uintptr_t pc;
-    uintptr_t sp;
-    uintptr_t fp;
-};
-
 /*
  * By the frame pointer, when all of this holds: it points up the stack, not far; the return
  * address there is one, right behind a call; and that is code of a module (which need not
  * keep frame pointers), or what lies there as frame pointer points up again.
  */
-static NOINLINE bool guess(struct window *w, struct frame *f)
+static NOINLINE bool guess(struct unwind_window *w, struct unwind_frame *f)
 {
     uint8_t code[UNWIND_CALL_BYTES];
     struct unwind_module m;
-    struct frame next;
+    struct unwind_frame next;
 
     if (f->fp < f->sp || f->fp - f->sp > GUESS_MOST || f->fp % WORD != 0
-        || !load(w, f->fp, &next.fp) || !load(w, f->fp + WORD, &next.pc)) {
+        || !unwind_load(w, f->fp, &next.fp)
+        || !unwind_load(w, f->fp + WORD, &next.pc)) {
         return false;
     }
     next.pc = unwind_strip(next.pc);
@@ -296,6 +176,9 @@ struct walk {
     uintptr_t
         last; /* pc, where the walk ended; 0 is none that a module says to be the end */
     struct unwind_info *info;
+    struct unwind_kept *kept; /* NULL: none */
+    size_t tail;              /* frames of it that were met, and all that follow */
+    bool is_kept;
 };
 
 /* False: no room. */
@@ -315,8 +198,8 @@ static ALWAYS_INLINE bool record(struct walk *k, uintptr_t pc, bool is_exact)
     return true;
 }
 
-static bool compute(const struct cfi_range *range, int32_t place, struct window *w,
-    const uintptr_t *reg, const uintptr_t *cfa, uintptr_t *ret)
+static bool compute(const struct cfi_range *range, int32_t place,
+    struct unwind_window *w, const uintptr_t *reg, const uintptr_t *cfa, uintptr_t *ret)
 {
     struct cfi_machine m = {
         .reg = reg, .pc = reg[UNWIND_PC], .load = load_for_expression, .arg = w};
@@ -330,14 +213,14 @@ static bool compute(const struct cfi_range *range, int32_t place, struct window 
 }
 
 static bool recover(const struct cfi_range *range, const struct cfi_row *row,
-    unsigned number, struct window *w, const uintptr_t *reg, uintptr_t cfa,
+    unsigned number, struct unwind_window *w, const uintptr_t *reg, uintptr_t cfa,
     uintptr_t *ret)
 {
     int32_t value = row->value[number];
 
     switch (row->where[number]) {
     case CFI_AT_CFA:
-        return load(w, cfa + (uintptr_t)(intptr_t)value, ret);
+        return unwind_load(w, cfa + (uintptr_t)(intptr_t)value, ret);
     case CFI_IS_CFA:
         *ret = cfa + (uintptr_t)(intptr_t)value;
         return true;
@@ -345,7 +228,7 @@ static bool recover(const struct cfi_range *range, const struct cfi_row *row,
         *ret = (unsigned)value < UNWIND_REGS ? reg[value] : 0;
         return (unsigned)value < UNWIND_REGS;
     case CFI_AT_EXPR:
-        return compute(range, value, w, reg, &cfa, ret) && load(w, *ret, ret);
+        return compute(range, value, w, reg, &cfa, ret) && unwind_load(w, *ret, ret);
     case CFI_IS_EXPR:
         return compute(range, value, w, reg, &cfa, ret);
     default: /* what is undefined is as good as any */
@@ -356,7 +239,7 @@ static bool recover(const struct cfi_range *range, const struct cfi_row *row,
 
 /* From a frame's registers to its caller's, by the row. */
 static bool apply(const struct cfi_range *range, const struct cfi_row *row,
-    struct window *w, uintptr_t *reg)
+    struct unwind_window *w, uintptr_t *reg)
 {
     uintptr_t next[UNWIND_REGS];
     uintptr_t cfa;
@@ -385,7 +268,7 @@ static bool apply(const struct cfi_range *range, const struct cfi_row *row,
 }
 
 /* Out of a handler by what the kernel left on the stack. */
-static bool leave_signal(struct window *w, uintptr_t *reg)
+static bool leave_signal(struct unwind_window *w, uintptr_t *reg)
 {
     ucontext_t u;
     uintptr_t from = reg[UNWIND_SP] + UNWIND_SIGNAL_UCONTEXT;
@@ -396,7 +279,7 @@ static bool leave_signal(struct window *w, uintptr_t *reg)
     for (size_t at = 0; at < bytes; at += WORD) {
         uintptr_t word;
 
-        if (!load(w, from + at, &word)) {
+        if (!unwind_load(w, from + at, &word)) {
             return false;
         }
         memcpy((char *)&u + at, &word, WORD);
@@ -405,9 +288,9 @@ static bool leave_signal(struct window *w, uintptr_t *reg)
     return true;
 }
 
-static bool guess_full(struct window *w, uintptr_t *reg)
+static bool guess_full(struct unwind_window *w, uintptr_t *reg)
 {
-    struct frame f = {reg[UNWIND_PC], reg[UNWIND_SP], reg[UNWIND_FP]};
+    struct unwind_frame f = {reg[UNWIND_PC], reg[UNWIND_SP], reg[UNWIND_FP]};
 
     if (!guess(w, &f)) {
         return false;
@@ -421,7 +304,8 @@ static bool guess_full(struct window *w, uintptr_t *reg)
 static NOINLINE enum unwind_end walk_full(
     const struct unwind_context *c, struct walk *k)
 {
-    struct window w = {(uintptr_t)&w, 0}; /* it always holds a word: any of ours */
+    struct unwind_window w = {
+        (uintptr_t)&w, 0}; /* it always holds a word: any of ours */
     struct unwind_context now = *c;
     bool is_exact = true;
 
@@ -465,10 +349,11 @@ static NOINLINE enum unwind_end walk_full(
 enum step { STEP_DONE, STEP_EXACT, STEP_END, STEP_LOST, STEP_FULL };
 
 /* The rarer rules. */
-static NOINLINE enum step step_slow(struct window *w, uint64_t rule, struct frame *f)
+static NOINLINE enum step step_slow(
+    struct unwind_window *w, uint64_t rule, struct unwind_frame *f)
 {
     uintptr_t base = f->sp + (uintptr_t)unwind_rule_cfa(rule);
-    struct frame next;
+    struct unwind_frame next;
 
     switch (unwind_rule_kind(rule)) {
     case RULE_END:
@@ -476,9 +361,11 @@ static NOINLINE enum step step_slow(struct window *w, uint64_t rule, struct fram
     case RULE_FULL:
         return STEP_FULL;
     case RULE_SIGNAL:
-        if (!load(w, base, &next.sp)
-            || !load(w, f->sp + (uintptr_t)(unwind_rule_fp(rule) * WORD), &next.fp)
-            || !load(w, f->sp + (uintptr_t)(unwind_rule_ra(rule) * WORD), &next.pc)) {
+        if (!unwind_load(w, base, &next.sp)
+            || !unwind_load(
+                w, f->sp + (uintptr_t)(unwind_rule_fp(rule) * WORD), &next.fp)
+            || !unwind_load(
+                w, f->sp + (uintptr_t)(unwind_rule_ra(rule) * WORD), &next.pc)) {
             return STEP_LOST;
         }
         *f = next;
@@ -491,27 +378,84 @@ static NOINLINE enum step step_slow(struct window *w, uint64_t rule, struct fram
     }
 }
 
-static enum unwind_end walk(
-    const struct unwind_context *c, struct walk *k, uint64_t generation)
+/*
+ * From frame f, which is kept at `next`: past all that follow for sure. False: not to the end; f
+ * is where to go on from.
+ */
+static NOINLINE bool follow(
+    struct unwind_keeper *keeper, struct walk *k, struct unwind_frame *f)
 {
-    struct window w = {(uintptr_t)&w, 0}; /* it always holds a word: any of ours */
-    struct frame f = {c->reg[UNWIND_PC], c->reg[UNWIND_SP], c->reg[UNWIND_FP]};
+    const struct unwind_kept_frame *frames = keeper->kept->frames;
+    size_t to = unwind_keeper_verify(keeper);
+    bool is_end = to == UNWIND_KEPT_MOST - 1;
+
+    for (size_t i = keeper->next; i < to + is_end; i++) {
+        if (!record(k, frames[i].at.pc, false)) {
+            return false; /* and there is no room for f either */
+        }
+    }
+    if (!is_end) {
+        unwind_keeper_pass(keeper, to, f);
+    }
+    return is_end;
+}
+
+static void keep(
+    struct unwind_keeper *keeper, struct walk *k, size_t tail, uint64_t generation)
+{
+    k->tail = tail;
+    k->is_kept = true;
+    unwind_keeper_finish(keeper, tail, generation);
+}
+
+static ALWAYS_INLINE enum unwind_end walk(const struct unwind_context *c,
+    struct walk *k, uint64_t generation, bool is_keeping)
+{
+    struct unwind_keeper keeper = {0};
+    struct unwind_window w = {
+        (uintptr_t)&w, 0}; /* it always holds a word: any of ours */
+    struct unwind_frame f = {c->reg[UNWIND_PC], c->reg[UNWIND_SP], c->reg[UNWIND_FP]};
     uintptr_t link = UNWIND_PC_IS_REGISTER ? 0 : c->reg[UNWIND_RA];
     struct walk begin = *k;
     bool is_exact = true;
 
+    if (is_keeping) {
+        keeper = unwind_keeper_begin(k->kept, generation);
+    }
     while (f.pc != 0) {
         uint64_t rule;
         uintptr_t cfa;
         intptr_t words;
         unsigned kind;
+        bool was_exact = is_exact;
+        struct unwind_frame left;
 
+        if (is_keeping && !is_exact && unwind_keeper_meets(&keeper, &f)) {
+            struct unwind_keeper met = keeper;
+
+            if (follow(&met, k, &f)) {
+                keep(&met, k, met.next, generation);
+                return UNWIND_COMPLETE;
+            }
+            keeper = met;
+        }
         if (UNLIKELY(!record(k, f.pc, is_exact))) {
             return UNWIND_TRUNCATED;
         }
         rule = rule_for(f.pc - !is_exact, generation);
         kind = unwind_rule_kind(rule);
         if (UNLIKELY(kind - RULE_SP > RULE_LOAD_FP - RULE_SP)) {
+            if (is_keeping && kind == RULE_END && !is_exact) {
+                struct unwind_keeper last;
+
+                unwind_keeper_add(&keeper, &f, rule);
+                last = keeper;
+                keep(&last, k, UNWIND_KEPT_MOST, generation);
+                return UNWIND_COMPLETE;
+            }
+            if (is_keeping) {
+                unwind_keeper_drop(&keeper);
+            }
             switch (step_slow(&w, rule, &f)) {
             case STEP_END:
                 return UNWIND_COMPLETE;
@@ -531,20 +475,22 @@ static enum unwind_end walk(
             }
         }
         is_exact = false;
+        left = f;
         cfa = (kind == RULE_SP ? f.sp : f.fp) + (uintptr_t)unwind_rule_cfa(rule);
-        if (UNLIKELY(kind == RULE_LOAD_FP) && !load(&w, cfa, &cfa)) {
+        if (UNLIKELY(kind == RULE_LOAD_FP) && !unwind_load(&w, cfa, &cfa)) {
             return UNWIND_LOST;
         }
         words = unwind_rule_ra(rule);
         if (!UNWIND_PC_IS_REGISTER && words == RULE_SAME_RA) {
             f.pc = link; /* of the innermost frame only */
-        } else if (!load(&w, cfa + (uintptr_t)(words * WORD), &f.pc)) {
+        } else if (!unwind_load(&w, cfa + (uintptr_t)(words * WORD), &f.pc)) {
             return UNWIND_LOST;
         }
         link = 0;
         f.pc = unwind_strip(f.pc);
         words = unwind_rule_fp(rule);
-        if (words != RULE_SAME && !load(&w, cfa + (uintptr_t)(words * WORD), &f.fp)) {
+        if (words != RULE_SAME
+            && !unwind_load(&w, cfa + (uintptr_t)(words * WORD), &f.fp)) {
             return UNWIND_LOST;
         }
         /* Up, or onto another stack; a frame that leads down or to itself is damaged. */
@@ -552,9 +498,25 @@ static enum unwind_end walk(
             return UNWIND_LOST;
         }
         f.sp = cfa;
+        if (is_keeping && !was_exact) {
+            unwind_keeper_push(&keeper, &left, rule, cfa, unwind_own_stack.low,
+                unwind_own_stack.end - unwind_own_stack.low - WORD);
+        }
     }
     k->last = 0;
     return UNWIND_COMPLETE;
+}
+
+static NOINLINE enum unwind_end walk_keeping(
+    const struct unwind_context *c, struct walk *k, uint64_t generation)
+{
+    return walk(c, k, generation, true);
+}
+
+static NOINLINE enum unwind_end walk_plainly(
+    const struct unwind_context *c, struct walk *k, uint64_t generation)
+{
+    return walk(c, k, generation, false);
 }
 
 /* Each once, as far as there are few: stacks go to and fro between modules. */
@@ -567,6 +529,9 @@ static void note_modules(const uintptr_t *pcs, size_t count)
     for (size_t i = 0; i < count; i++) {
         size_t m = 0;
 
+        if (unwind_table_is_fixed(pcs[i])) {
+            continue;
+        }
         while (m < bits_min(n, FEW)
                && pcs[i] - noted[m].start >= noted[m].end - noted[m].start) {
             m++;
@@ -593,48 +558,85 @@ static COLD void doubt(const struct walk *k)
 /* A module that was new on the way may have made what was cached for others wrong. */
 enum { TRIES = 3 };
 
+/* `k` has what it begins with, and afterwards how it ended. */
+static void walk_stack(const struct unwind_context *c, struct walk *k)
+{
+    struct walk begin = *k;
+    struct unwind_info *info = k->info;
+    uint64_t generation;
+    unsigned tries = 0;
+
+    do {
+        *k = begin;
+        memset(info->is_exact, 0, sizeof(info->is_exact));
+        generation = unwind_table_generation();
+        info->end = k->kept != NULL ? walk_keeping(c, k, generation)
+                                    : walk_plainly(c, k, generation);
+        if (UNLIKELY(info->end == UNWIND_LOST || k->last == 0)) {
+            doubt(k);
+        }
+    } while (UNLIKELY(unwind_table_generation() != generation) && ++tries < TRIES);
+    if (UNLIKELY(info->end != UNWIND_COMPLETE)) {
+        add_relaxed(
+            info->end == UNWIND_LOST ? &unwind_counts.lost : &unwind_counts.truncated,
+            1);
+    }
+}
+
+static struct walk walk_into(
+    size_t skip, uintptr_t *pcs, size_t most, struct unwind_info *info)
+{
+    return (struct walk){.skip = skip,
+        .most = bits_min(most, UNWIND_MOST),
+        .pcs = pcs,
+        .last = UINTPTR_MAX,
+        .info = info};
+}
+
 size_t unwind_walk(const struct unwind_context *c, size_t skip, uintptr_t *pcs,
     size_t most, struct unwind_info *ret)
 {
+    struct walk k = walk_into(skip, pcs, most, ret);
+
+    walk_stack(c, &k);
+    return k.count;
+}
+
+/* Of a stack that is kept, those of kept frames by what is known of them. */
+static void note_modules_of(const struct walk *k)
+{
+    size_t count = k->count;
+
+    if (k->is_kept && unwind_kept_try_note(k->kept, k->tail)) {
+        count -= bits_min(count, UNWIND_KEPT_MOST - k->kept->first);
+    }
+    note_modules(k->pcs, count);
+}
+
+size_t unwind_walk_surely(const struct unwind_context *c, size_t skip, uintptr_t *pcs,
+    size_t most, struct unwind_info *ret, struct unwind_meeting *m)
+{
+    struct walk begin = walk_into(skip, pcs, most, ret);
     struct walk k;
     uint64_t generation;
     unsigned tries = 0;
 
+    begin.kept = m->kept != NULL && unwind_kept_try_enter(m->kept) ? m->kept : NULL;
     do {
-        k = (struct walk){.skip = skip,
-            .count = 0,
-            .most = bits_min(most, UNWIND_MOST),
-            .pcs = pcs,
-            .last = UINTPTR_MAX,
-            .info = ret};
-        memset(ret->is_exact, 0, sizeof(ret->is_exact));
         generation = unwind_table_generation();
-        ret->end = walk(c, &k, generation);
-        if (UNLIKELY(ret->end == UNWIND_LOST || k.last == 0)) {
-            doubt(&k);
-        }
+        k = begin;
+        walk_stack(c, &k);
+        note_modules_of(&k);
     } while (UNLIKELY(unwind_table_generation() != generation) && ++tries < TRIES);
-    if (UNLIKELY(ret->end != UNWIND_COMPLETE)) {
-        add_relaxed(
-            ret->end == UNWIND_LOST ? &unwind_counts.lost : &unwind_counts.truncated,
-            1);
+    m->kept = k.is_kept ? k.kept : NULL;
+    if (k.is_kept) {
+        m->serial = k.kept->serial;
+        m->from = (uint32_t)(k.count - bits_min(k.count, UNWIND_KEPT_MOST - k.tail));
+    }
+    if (begin.kept != NULL) {
+        unwind_kept_leave(begin.kept);
     }
     return k.count;
-}
-
-size_t unwind_walk_surely(const struct unwind_context *c, size_t skip, uintptr_t *pcs,
-    size_t most, struct unwind_info *ret)
-{
-    uint64_t generation;
-    unsigned tries = 0;
-    size_t n;
-
-    do {
-        generation = unwind_table_generation();
-        n = unwind_walk(c, skip, pcs, most, ret);
-        note_modules(pcs, n);
-    } while (UNLIKELY(unwind_table_generation() != generation) && ++tries < TRIES);
-    return n;
 }
 
 size_t unwind_here(uintptr_t *pcs, size_t most, struct unwind_info *ret)

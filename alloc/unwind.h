@@ -23,7 +23,7 @@
 #ifndef UNWIND_H
 #define UNWIND_H
 
-#include "unwind_arch.h"
+#include "unwind_kept.h"
 
 #include <stddef.h>
 
@@ -71,9 +71,12 @@ NOINLINE size_t unwind_here(uintptr_t *pcs, size_t most, struct unwind_info *ret
  * As unwind_walk, also where one module after the other lay at the same place with the same
  * return addresses: looks at the build id of each module on the way. unwind_table_generation tells
  * from then on what is cached of the one from the other.
+ *
+ * ret_meeting->kept says before what is kept by this thread, or NULL. It makes the walk fast, and
+ * makes no difference to what it finds.
  */
 size_t unwind_walk_surely(const struct unwind_context *c, size_t skip, uintptr_t *pcs,
-    size_t most, struct unwind_info *ret);
+    size_t most, struct unwind_info *ret, struct unwind_meeting *ret_meeting);
 
 /* Modules were closed: what is cached may be wrong. Any thread, any time. */
 void unwind_forget(void);

@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -302,6 +303,40 @@ static void prove(const struct unwind_module *m)
     }
 }
 
+/* ---- modules that stay ---- */
+
+enum { FIXED_PROGRAM, FIXED_US, FIXED_LIBC };
+
+struct unwind_fixed unwind_fixed[UNWIND_FIXED];
+
+static void fix(unsigned number, const struct unwind_module *m)
+{
+    struct unwind_fixed *f = &unwind_fixed[number];
+
+    if (load_relaxed(&f->bytes) == 0) { /* whoever else writes now, writes the same */
+        store_relaxed(&f->start, m->start);
+        store_release(&f->bytes, m->end - m->start); /* as unwind_table_is_fixed */
+    }
+}
+
+/* What we were bound to when we were loaded stays as long as we do. */
+static void find_fixed(void)
+{
+    static uint32_t is_done; /* relaxed atomic; more than once is no harm */
+    struct unwind_module m;
+
+    if (LIKELY(load_relaxed(&is_done) != 0)) {
+        return;
+    }
+    if (unwind_find_module((uintptr_t)&unwind_table_note, &m)) {
+        fix(FIXED_US, &m);
+    }
+    if (unwind_find_module((uintptr_t)&abort, &m)) {
+        fix(FIXED_LIBC, &m);
+    }
+    store_relaxed(&is_done, 1);
+}
+
 /* ---- rules ---- */
 
 static uint64_t pack(enum unwind_rule_kind kind, int64_t cfa, int64_t fp, int64_t ra)
@@ -414,7 +449,12 @@ bool unwind_table_note(uintptr_t at, struct unwind_module *ret)
     if (!unwind_find_module(at, ret)) {
         return false;
     }
-    if (ret->path[0] == '\0' || is_proven(ret)) { /* the program itself stays */
+    if (ret->path[0] == '\0') { /* the program itself stays */
+        fix(FIXED_PROGRAM, ret);
+        return true;
+    }
+    find_fixed();
+    if (is_proven(ret)) {
         return true;
     }
     if (ret->hdr == NULL || !find_segment(ret, (uintptr_t)ret->hdr, &range)) {

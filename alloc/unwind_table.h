@@ -10,6 +10,8 @@
 #ifndef UNWIND_TABLE_H
 #define UNWIND_TABLE_H
 
+#include "atomic.h"
+#include "attr.h"
 #include "cfi.h"
 
 struct unwind_module {
@@ -89,6 +91,29 @@ void unwind_table_forget(void); /* raise it */
 
 /* Raise it if the module that an address lies in was not seen before. False: in none. */
 bool unwind_table_note(uintptr_t at, struct unwind_module *ret);
+
+/*
+ * The module that an address lies in never goes: it is the program, this library, or the C
+ * library, which this one needs. False: perhaps not. Such need not be noted.
+ */
+struct unwind_fixed {
+    uintptr_t start; /* atomic, both; bytes is 0 until start is known */
+    uintptr_t bytes;
+};
+enum { UNWIND_FIXED = 3 };
+extern HIDDEN struct unwind_fixed unwind_fixed[UNWIND_FIXED];
+
+static inline bool unwind_table_is_fixed(uintptr_t at)
+{
+    for (unsigned i = 0; i < UNWIND_FIXED; i++) {
+        uintptr_t bytes = load_acquire(&unwind_fixed[i].bytes); /* pairs with fix */
+
+        if (at - load_relaxed(&unwind_fixed[i].start) < bytes) {
+            return true;
+        }
+    }
+    return false;
+}
 
 /* In a forked child: whoever was noting a module is gone. */
 void unwind_table_after_fork_in_child(void);

@@ -22,6 +22,8 @@ LADDER = [
     "fault_calls",
     "os options probe cfi_expr",
     "segv unwind_table",
+    "unwind_kept",
+    "unwind_memory",
     "unwind",
     "trace",
     "lock sizeclass janitor",

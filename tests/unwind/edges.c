@@ -3,7 +3,8 @@
  *
  *     edges PLUGIN-A PLUGIN-B [CLAIM]
  *
- * Links the core beside the system's malloc. "Same" below: frame by frame as libgcc's.
+ * Links the core beside the system's malloc. Each claim is made twice: of walks, and of walks as
+ * samples make them. "Same" below: frame by frame as libgcc's.
  */
 #include "../api/test.h"
 #include "libgcc.h"
@@ -22,12 +23,32 @@ enum { PAGE = 4096 };
 static struct unwind_info info;
 static struct trace ours, theirs;
 
+/* The last stack of this thread, and whether it serves: then libgcc sees what samples see. */
+static __thread struct unwind_kept *kept;
+static bool is_sampled;
+
+static __attribute__((noinline)) size_t walk_kept(
+    uintptr_t *pcs, struct unwind_info *ret)
+{
+    struct unwind_context c;
+    struct unwind_meeting m;
+
+    if (kept == NULL) {
+        kept = calloc(1, sizeof(*kept)); /* lost with the thread */
+        unwind_kept_init(kept);
+    }
+    m.kept = kept;
+    unwind_capture(&c);
+    return unwind_walk_surely(&c, 1, pcs, UNWIND_MOST, ret, &m);
+}
+
 /* Compares from the caller of this on; what differs goes to stdout. */
 static __attribute__((noinline)) bool is_same(void)
 {
     bool same;
 
-    ours.count = unwind_here(ours.pc, UNWIND_MOST, &info);
+    ours.count = is_sampled ? walk_kept(ours.pc, &info)
+                            : unwind_here(ours.pc, UNWIND_MOST, &info);
     trace_by_libgcc(&theirs);
     same = ours.count == theirs.count && ours.count > 1;
     for (size_t i = 1; same && i < ours.count; i++) { /* 0 is here, twice */
@@ -380,6 +401,16 @@ static void what_is_told_is_forgotten(void)
     swap_modules("plugin_call", true);
 }
 
+static void samples_see_modules_in_each_others_place(void)
+{
+    bool was = is_sampled;
+
+    is_sampled = true;
+    swap_modules("plugin_outer", false);
+    swap_modules("plugin_call", false);
+    is_sampled = was;
+}
+
 static void inside_dlopen(const char *a)
 {
     plugin_hook = hook;
@@ -531,7 +562,8 @@ static void *many_walks(void *arg)
     for (unsigned i = 0; i < 3000; i++) {
         struct unwind_info own;
 
-        mine[0].count = unwind_here(mine[0].pc, UNWIND_MOST, &own);
+        mine[0].count = is_sampled ? walk_kept(mine[0].pc, &own)
+                                   : unwind_here(mine[0].pc, UNWIND_MOST, &own);
         trace_by_libgcc(&mine[1]);
         CHECK_EQ(mine[0].count, mine[1].count);
         CHECK(memcmp(mine[0].pc + 1, mine[1].pc + 1,
@@ -597,6 +629,7 @@ static const struct {
     CLAIM(threads_share_the_cache),
     CLAIM(modules_in_each_others_place_are_seen_as_themselves),
     CLAIM(what_is_told_is_forgotten),
+    CLAIM(samples_see_modules_in_each_others_place),
     CLAIM(a_constructor_inside_dlopen_sees_its_stack),
 };
 
@@ -607,6 +640,9 @@ int main(int argc, char **argv)
     plugin[1] = argv[2];
     for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++) {
         if (argc == 3 || strcmp(argv[3], claims[i].name) == 0) {
+            is_sampled = false;
+            claims[i].run();
+            is_sampled = true; /* the same by what is kept */
             claims[i].run();
             test_claim(claims[i].name);
         }
