@@ -47,19 +47,19 @@ static NOINLINE void *sample_small(
     struct sample_capture here;
     void *p = NULL;
 
-    sites_expect();
+    live_expect();
     sample_take(&here);
     sample_enter();
     if (sample_is_on_locked()) {
         struct site_key key = sample_key_locked(&here, c, cls);
         struct sampled s = sample_of(&here, sizeclass_bytes(cls), size, r);
-        uint32_t record = sites_reserve_locked();
+        uint32_t record = live_reserve_locked();
 
         p = record != 0 ? pool_alloc_locked(c, cls, record) : NULL;
         if (p != NULL) {
-            sites_allocated_locked(record, sample_find_site_locked(&key), &s);
+            live_begin_locked(record, sample_find_site_locked(&key), &s);
         } else if (record != 0) {
-            sites_unreserve_locked(record);
+            live_unreserve_locked(record);
         }
         sample_tell_locked();
     }
@@ -109,7 +109,7 @@ bool sample_try_free(struct span *s, void *p)
     }
     if (record != 0) {
         usdt_free(p); /* while nobody else can be given the block */
-        sites_freed_locked(record, start_ns);
+        live_end_locked(record, start_ns);
         pool_free_locked(s, p); /* the rest of how it goes is for the next tick */
     }
     lock_unlock(&profile_lock);

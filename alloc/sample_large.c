@@ -62,13 +62,13 @@ static NOINLINE void sample_it(
     if (sample_is_on_locked()) {
         struct site_key key = sample_key_locked(&here, c, sizeclass_of_large(bytes));
         struct sampled s = sample_of(&here, bytes, size, r);
-        uint32_t record = sites_reserve_locked();
+        uint32_t record = live_reserve_locked();
 
         is_noted = record != 0 && (span != NULL || put_huge_locked(p, record));
         if (is_noted) {
-            sites_allocated_locked(record, sample_find_site_locked(&key), &s);
+            live_begin_locked(record, sample_find_site_locked(&key), &s);
         } else if (record != 0) {
-            sites_unreserve_locked(record);
+            live_unreserve_locked(record);
         }
         if (is_noted && span != NULL) {
             span->sample = record;
@@ -112,7 +112,7 @@ void sample_drop(uint32_t record)
     }
     start_ns = os_monotonic_ns();
     sample_enter();
-    sites_freed_locked(record, start_ns);
+    live_end_locked(record, start_ns);
     sample_tell_locked();
     lock_unlock(&profile_lock);
     sample_end(start_ns);
@@ -127,9 +127,9 @@ void sample_drop_large(struct span *s)
      * Of two that free it, wrongly, one gets it. What the other finds may be another use of the
      * entry.
      */
-    if (load_relaxed(&s->kind) == SPAN_LARGE && sites_is_live_locked(s->sample)) {
+    if (load_relaxed(&s->kind) == SPAN_LARGE && live_is_locked(s->sample)) {
         usdt_free(span_address(s));
-        sites_freed_locked((uint32_t)s->sample, start_ns);
+        live_end_locked((uint32_t)s->sample, start_ns);
         s->sample = 0;
         sample_tell_locked();
     }
@@ -164,21 +164,20 @@ static bool stays(size_t from, size_t to, uint64_t r)
 /* False: it is not in the sample any more, and the record is free. */
 static bool resize_large_locked(uint32_t record, size_t bytes, size_t size)
 {
-    size_t was = sites_bytes(record);
+    size_t was = live_bytes(record);
     unsigned cls = sizeclass_of_large(bytes);
 
     if (bytes == was) {
-        if (!sites_defer_locked(record, bytes, size)) {
+        if (!live_defer_locked(record, bytes, size)) {
             sample_resize_locked(record, size);
         }
     } else if (bytes < was
-               && !stays(was, bytes, sites_record_locked(record)->interval)) {
-        sites_freed_locked(record, os_monotonic_ns());
+               && !stays(was, bytes, live_sampled_locked(record)->interval)) {
+        live_end_locked(record, os_monotonic_ns());
         return false;
     } else if (bytes < was || cls != sizeclass_of_large(was)
-               || !sites_defer_locked(record, bytes, size)) {
-        sites_regrown_locked(
-            record, sites_of_class_locked(record, cls), bytes, size, os_monotonic_ns());
+               || !live_defer_locked(record, bytes, size)) {
+        live_regrow_locked(record, cls, bytes, size, os_monotonic_ns());
         sample_tell_locked();
     }
     return true;
@@ -186,14 +185,14 @@ static bool resize_large_locked(uint32_t record, size_t bytes, size_t size)
 
 void sample_resized_large(struct span *s, size_t bytes, size_t size)
 {
-    size_t was = s->sample != 0 ? sites_bytes((uint32_t)s->sample) : 0;
+    size_t was = s->sample != 0 ? live_bytes((uint32_t)s->sample) : 0;
 
     if (was != 0 && sizeclass_of_large(bytes) == sizeclass_of_large(was)
-        && sites_try_defer((uint32_t)s->sample, bytes, size)) {
+        && live_try_defer((uint32_t)s->sample, bytes, size)) {
         return;
     }
     sample_enter();
-    if (sites_is_live_locked(s->sample)
+    if (live_is_locked(s->sample)
         && !resize_large_locked((uint32_t)s->sample, bytes, size)) {
         s->sample = 0;
         usdt_free(span_address(s));
@@ -230,12 +229,12 @@ uint32_t sample_take_huge(const void *p)
 /* Noted again after sample_take_huge, which told tracers that it went. */
 static void put_back_locked(const void *p, uint32_t record)
 {
-    const struct sampled *r = sites_record_locked(record);
+    const struct sampled *r = live_sampled_locked(record);
 
     if (put_huge_locked(p, record)) {
         sample_tell_tracer(p, r->bytes, r->interval);
     } else { /* another thread took the entry that it had */
-        sites_freed_locked(record, os_monotonic_ns());
+        live_end_locked(record, os_monotonic_ns());
     }
 }
 

@@ -74,7 +74,8 @@ void sample_enter(void)
 
 static uint64_t news_locked(void)
 {
-    return stacks_count_locked() + names_count_locked() + sites_news_locked();
+    return stacks_count_locked() + names_count_locked() + sites_news_locked()
+           + live_news_locked();
 }
 
 static void describe_locked(void)
@@ -100,6 +101,7 @@ static void describe_locked(void)
         return;
     }
     sites_describe_locked(&s);
+    live_describe_locked(&s);
     told = news_locked();
     /* Where address space is limited there are fewer rows than there may be. */
     s.frame_count = bits_min(s.frame_count, region_room(MP_SECTION_FRAMES));
@@ -118,8 +120,8 @@ static void describe_totals_locked(void)
     if (out != NULL) {
         seq = load_relaxed(&out->seq) & ~(uint64_t)1;
         region_write_begin(&out->seq, seq);
-        store_relaxed(&out->allocated_total, sites_total.allocated);
-        store_relaxed(&out->freed_total, sites_total.freed);
+        store_relaxed(&out->allocated_total, live_total.allocated);
+        store_relaxed(&out->freed_total, live_total.freed);
         store_relaxed(&out->cost_ns_total, load_relaxed(&cost_ns));
         region_write_end(&out->seq, seq);
     }
@@ -264,8 +266,8 @@ void sample_end(uint64_t start_ns)
 
 void sample_resize_locked(uint32_t record, size_t size)
 {
-    if (record != 0 && sites_record_locked(record)->requested != size) {
-        sites_resized_locked(record, size);
+    if (record != 0 && live_sampled_locked(record)->requested != size) {
+        live_resize_locked(record, size);
     }
 }
 
@@ -325,6 +327,7 @@ void sample_start_locked(void)
     names_write_all_locked();
     stacks_write_all_locked();
     sites_write_all_locked();
+    live_write_all_locked();
     describe_locked();
 }
 

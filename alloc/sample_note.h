@@ -8,9 +8,9 @@
 #ifndef SAMPLE_NOTE_H
 #define SAMPLE_NOTE_H
 
+#include "live.h"
 #include "os.h"
 #include "region.h"
-#include "sites.h"
 #include "stacks.h"
 #include "thread.h"
 

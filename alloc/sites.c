@@ -8,56 +8,18 @@
 #include "region.h"
 
 #include <assert.h>
-#include <string.h>
 
 enum {
     SITE_SHIFT = 5,
     SITES = 1 << SITE_SHIFT, /* of a chunk */
     SLOTS_FIRST = 256,
-    RECORD_SHIFT = 8,
-    RECORDS = 1 << RECORD_SHIFT, /* of a chunk */
-    CHUNK_SHIFT = 8,
-    CHUNKS = 1 << CHUNK_SHIFT, /* of a page of the directory */
-    PAGES = 1024,              /* 67 million samples */
-    LATES = 256,
-    LATE_PART = 16, /* of its size: a block that changed by so much is told of */
-    LATE_MOST = 1000,
-    OVERFLOW = 0,
-    FREE = UINT32_MAX, /* site of a record that is not in use */
-};
-
-/*
- * While it is live it belongs to whoever owns the block, as the block does: in sizes that it
- * has, nobody else looks. A line of the processor's cache, so that a free fetches one.
- */
-struct record {
-    struct sampled sampled;
-    double blocks; /* that it stands for */
-    double blocks_variance;
-    uint32_t site;
-    uint32_t link; /* free: the next; live: number of what is late of it, 0: nothing */
-};
-static_assert(sizeof(struct record) == CACHE_LINE, "one line");
-
-/* Sizes that a block had, one after the other, and that its site was not told of. */
-struct late {
-    uint64_t bytes; /* sums of them */
-    uint64_t requested;
-    uint64_t last_bytes; /* the last of them; link of free ones */
-    uint64_t last_requested;
-    uint32_t count;
 };
 
 static struct mp_region_site *site_chunks[MP_REGION_SITES_MAX / SITES];
 static size_t site_count = 1; /* with (overflow), whose chunk is made by the first */
 static uint32_t *slots;       /* open addressing, a power of two; 0: empty */
 static size_t slot_count;
-
-static struct record **record_pages[PAGES];
-static size_t record_count = 1; /* number 0 is none */
-static uint32_t first_free;     /* atomic; 0: none */
-static struct late *lates;  /* LATES of them, made when they are needed; [0] is none */
-static uint32_t first_late; /* free ones */
+static uint64_t refused;
 
 static double live_bytes; /* estimate */
 static double peak_bytes;
@@ -65,9 +27,8 @@ static uint64_t peak_number;
 static uint64_t peak_ns;
 static uint64_t counted_number; /* of the publication of counters that was last */
 static uint64_t realtime_less_monotonic;
-struct sites_total sites_total;
 
-/* ---- records in the region ---- */
+/* ---- in the region ---- */
 
 static struct mp_region_site *site_of(size_t number)
 {
@@ -144,49 +105,6 @@ static void write_changes(size_t number, unsigned changes, size_t word)
     }
     region_write_end(&out->seq, s->seq);
     s->seq += 2;
-}
-
-/* Both are written soon. */
-static void expect_change(size_t number, size_t word)
-{
-    struct mp_region_site *s = site_of(number);
-    struct mp_region_site *out = region_site(number);
-
-    prefetch_for_write((uint64_t *)s + word);
-    if (out != NULL) {
-        prefetch_for_write(out);
-        prefetch_for_write((uint64_t *)out + word);
-    }
-}
-
-static struct record *record_of(size_t number)
-{
-    size_t chunk = number >> RECORD_SHIFT;
-
-    return &record_pages[chunk >> CHUNK_SHIFT][chunk & (CHUNKS - 1)]
-                        [number & (RECORDS - 1)];
-}
-
-static void write_record(size_t number, bool is_live)
-{
-    const struct record *r = record_of(number);
-    struct mp_region_sample *out = region_sample(number - 1);
-    struct mp_region_sample sample = {
-        .is_live = is_live,
-        .site = r->site,
-        .bytes = r->sampled.bytes,
-        .requested = r->sampled.requested,
-        .interval = r->sampled.interval,
-        .born_ns = r->sampled.born_ns,
-        .thread_id = r->sampled.thread_id,
-    };
-
-    if (out == NULL) {
-        return;
-    }
-    sample.seq = load_relaxed(&out->seq) & ~(uint64_t)1; /* whatever is there will do */
-    region_publish(&out->seq, &sample.seq,
-        is_live ? sizeof(sample) : offsetof(struct mp_region_sample, site));
 }
 
 /* ---- sites ---- */
@@ -272,8 +190,8 @@ uint32_t sites_find_locked(const struct site_key *key)
         return slots[at];
     }
     if (!has_room()) {
-        sites_total.sites_refused++;
-        return OVERFLOW;
+        refused++;
+        return SITE_OVERFLOW;
     }
     at = slot_for(key);
     slots[at] = (uint32_t)site_count;
@@ -351,65 +269,95 @@ static unsigned add_counted(struct mp_region_site *s, const struct mp_region_sit
     return IS_COUNTED;
 }
 
-static void set_weight(struct record *r)
+/* ---- sums ---- */
+
+bool sites_have_overflow_locked(void)
+{
+    if (site_chunks[0] == NULL) {
+        site_chunks[0] = own_alloc_copied_locked(
+            SITES * sizeof(*site_chunks[0]), SITES * sizeof(*site_chunks[0]));
+    }
+    return site_chunks[0] != NULL;
+}
+
+void sites_weigh(struct sampled *s)
 {
     double chance;
 
-    r->blocks = 1; /* divisions take long, and where all is recorded there are many */
-    r->blocks_variance = 0;
-    if (r->sampled.interval != MP_SAMPLING_EXACT) {
-        chance = poisson_chance((double)r->sampled.bytes, (double)r->sampled.interval);
-        r->blocks = 1 / chance;
-        r->blocks_variance = (1 - chance) / (chance * chance);
+    s->blocks = 1; /* divisions take long, and where all is recorded there are many */
+    s->blocks_variance = 0;
+    if (s->interval != MP_SAMPLING_EXACT) {
+        chance = poisson_chance((double)s->bytes, (double)s->interval);
+        s->blocks = 1 / chance;
+        s->blocks_variance = (1 - chance) / (chance * chance);
     }
 }
 
-/* The functions that follow return what changed. */
-
-static unsigned add_allocated(const struct record *r)
+/* It is written soon. */
+static void expect_change(size_t number, size_t word)
 {
-    struct mp_region_site *s = site_of(r->site);
-    unsigned changes = remember_peak(s) | remember_counted(s) | IS_ALLOCATED;
-    double bytes = (double)r->sampled.bytes;
-    uint64_t now_ns = r->sampled.born_ns + realtime_less_monotonic;
+    struct mp_region_site *s = site_of(number);
+    struct mp_region_site *out = region_site(number);
 
+    prefetch_for_write((uint64_t *)s + word);
+    if (out != NULL) {
+        prefetch_for_write(out);
+        prefetch_for_write((uint64_t *)out + word);
+    }
+}
+
+void sites_add_locked(uint32_t number, const struct sampled *sampled)
+{
+    struct mp_region_site *s = site_of(number);
+    double bytes = sampled->blocks * (double)sampled->bytes;
+    uint64_t now_ns = sampled->born_ns + realtime_less_monotonic;
+    unsigned changes;
+
+    expect_change(number, ALLOCATED);
+    changes = remember_peak(s) | remember_counted(s) | IS_ALLOCATED;
     s->first_ns = s->first_ns == 0 ? now_ns : s->first_ns;
     s->last_ns = now_ns;
     s->allocated_samples++;
-    s->allocated_blocks += r->blocks;
-    s->allocated_bytes += r->blocks * bytes;
-    s->allocated_requested += r->blocks * (double)r->sampled.requested;
-    s->allocated_blocks_variance += r->blocks_variance;
-    s->allocated_bytes_variance += bytes * bytes * r->blocks_variance;
-    if (r->blocks * bytes > s->heaviest_bytes) {
-        s->heaviest_bytes = r->blocks * bytes;
+    s->allocated_blocks += sampled->blocks;
+    s->allocated_bytes += bytes;
+    s->allocated_requested += sampled->blocks * (double)sampled->requested;
+    s->allocated_blocks_variance += sampled->blocks_variance;
+    s->allocated_bytes_variance +=
+        (double)sampled->bytes * (double)sampled->bytes * sampled->blocks_variance;
+    if (bytes > s->heaviest_bytes) {
+        s->heaviest_bytes = bytes;
     }
-    if (r->blocks > s->heaviest_blocks) {
-        s->heaviest_blocks = r->blocks;
+    if (sampled->blocks > s->heaviest_blocks) {
+        s->heaviest_blocks = sampled->blocks;
     }
-    live_bytes += r->blocks * bytes;
+    live_bytes += bytes;
     if (live_bytes > peak_bytes) {
         peak_bytes = live_bytes;
         peak_ns = now_ns;
         peak_number++;
     }
+    write_changes(number, changes, 0);
+}
+
+/* Returns what changed. */
+static unsigned subtract(struct mp_region_site *s, const struct sampled *sampled)
+{
+    unsigned changes = remember_peak(s) | remember_counted(s) | IS_FREED;
+    double bytes = (double)sampled->bytes;
+
+    s->freed_samples++;
+    s->freed_blocks += sampled->blocks;
+    s->freed_bytes += sampled->blocks * bytes;
+    s->freed_requested += sampled->blocks * (double)sampled->requested;
+    s->freed_blocks_variance += sampled->blocks_variance;
+    s->freed_bytes_variance += bytes * bytes * sampled->blocks_variance;
+    live_bytes -= sampled->blocks * bytes;
     return changes;
 }
 
-static unsigned subtract(const struct record *r)
+void sites_subtract_locked(uint32_t number, const struct sampled *sampled)
 {
-    struct mp_region_site *s = site_of(r->site);
-    unsigned changes = remember_peak(s) | remember_counted(s) | IS_FREED;
-    double bytes = (double)r->sampled.bytes;
-
-    s->freed_samples++;
-    s->freed_blocks += r->blocks;
-    s->freed_bytes += r->blocks * bytes;
-    s->freed_requested += r->blocks * (double)r->sampled.requested;
-    s->freed_blocks_variance += r->blocks_variance;
-    s->freed_bytes_variance += bytes * bytes * r->blocks_variance;
-    live_bytes -= r->blocks * bytes;
-    return changes;
+    write_changes(number, subtract(site_of(number), sampled), 0);
 }
 
 static unsigned bucket_of(uint64_t lifetime_ns)
@@ -420,310 +368,79 @@ static unsigned bucket_of(uint64_t lifetime_ns)
     return bucket < MP_REGION_LIFETIMES ? bucket : MP_REGION_LIFETIMES - 1;
 }
 
-/* ---- sizes that are told of later ---- */
-
-static bool make_lates(void)
+void sites_end_locked(
+    uint32_t number, const struct sampled *sampled, uint64_t lifetime_ns)
 {
-    lates = own_alloc_locked(LATES * sizeof(*lates));
-    for (uint32_t i = 1; lates != NULL && i < LATES; i++) {
-        lates[i].last_bytes = i + 1 < LATES ? i + 1 : 0;
-    }
-    first_late = lates != NULL;
-    return lates != NULL;
-}
-
-static void obtain_late(struct record *r)
-{
-    if (r->link == 0 && (lates != NULL || make_lates()) && first_late != 0) {
-        struct late *l = &lates[first_late];
-
-        r->link = first_late;
-        first_late = (uint32_t)l->last_bytes;
-        *l = (struct late){
-            .last_bytes = r->sampled.bytes, .last_requested = r->sampled.requested};
-    }
-}
-
-/* NULL: nothing is late. Of a record that is free the link is any number. */
-static struct late *late_of(const struct record *r)
-{
-    return r->link != 0 && r->link < LATES && lates != NULL ? &lates[r->link] : NULL;
-}
-
-/*
- * The site hears of all of them at once: what the block was counts as freed, and so does each
- * size but the last; each has the last one's weight. To the counters it is no news: nearly all of
- * it they knew when they were published last.
- */
-static NOINLINE unsigned tell_late_of(struct record *r, struct late *l)
-{
-    struct mp_region_site *s = site_of(r->site);
-    const struct record was = *r;
-    double bytes = (double)was.sampled.bytes;
-    double now = (double)l->last_bytes;
-    double more = (double)l->last_requested - (double)was.sampled.requested;
-    double requested = more > (double)l->requested ? more : (double)l->requested;
-    const struct mp_region_site before = *s;
-    unsigned changes = remember_peak(s) | IS_ALLOCATED | IS_FREED;
-
-    r->sampled.bytes = l->last_bytes;
-    r->sampled.requested = l->last_requested;
-    set_weight(r);
-    s->allocated_requested += r->blocks * requested;
-    s->freed_requested += r->blocks * (requested - more)
-                          + (was.blocks - r->blocks) * (double)was.sampled.requested;
-    if (l->count > 0) {
-        double again = l->count - 1;
-
-        s->allocated_samples += l->count;
-        s->freed_samples += l->count;
-        s->allocated_blocks += r->blocks * l->count;
-        s->freed_blocks += was.blocks + r->blocks * again;
-        s->allocated_bytes += r->blocks * (double)l->bytes;
-        s->freed_bytes += was.blocks * bytes + r->blocks * ((double)l->bytes - now);
-        s->allocated_blocks_variance += r->blocks_variance * l->count;
-        s->freed_blocks_variance += was.blocks_variance + r->blocks_variance * again;
-        s->allocated_bytes_variance += r->blocks_variance * now * now * l->count;
-        s->freed_bytes_variance += was.blocks_variance * bytes * bytes
-                                   + r->blocks_variance * now * now * again;
-        live_bytes += r->blocks * now - was.blocks * bytes;
-        sites_total.allocated += l->count;
-        sites_total.freed += l->count;
-    }
-    changes |= add_counted(s, &before);
-    l->last_bytes = first_late;
-    first_late = r->link;
-    r->link = 0;
-    return changes;
-}
-
-/* Returns what changed. */
-static unsigned tell_late(struct record *r)
-{
-    struct late *l = late_of(r);
-
-    return UNLIKELY(l != NULL) ? tell_late_of(r, l) : 0;
-}
-
-uint64_t sites_bytes(uint32_t number)
-{
-    const struct record *r = record_of(number);
-    const struct late *l = late_of(r);
-
-    return l != NULL ? l->last_bytes : r->sampled.bytes;
-}
-
-bool sites_try_defer(uint32_t number, uint64_t bytes, uint64_t requested)
-{
-    struct record *r = record_of(number);
-    uint64_t told = r->sampled.bytes;
-    struct late *l = late_of(r);
-
-    if (l == NULL || bytes - told > told / LATE_PART || bytes < l->last_bytes
-        || l->count == LATE_MOST) {
-        return false;
-    }
-    if (bytes > l->last_bytes) {
-        l->count++;
-        l->bytes += bytes;
-        l->requested += requested;
-    }
-    l->last_bytes = bytes;
-    l->last_requested = requested;
-    return true;
-}
-
-bool sites_defer_locked(uint32_t number, uint64_t bytes, uint64_t requested)
-{
-    struct record *r = record_of(number);
-
-    if (r->sampled.interval != MP_SAMPLING_EXACT) {
-        obtain_late(r);
-    }
-    return sites_try_defer(number, bytes, requested);
-}
-
-/* ---- samples ---- */
-
-/* Room for one more record. */
-static bool has_record(void)
-{
-    size_t chunk = record_count >> RECORD_SHIFT;
-    struct record ***page = &record_pages[bits_min(chunk >> CHUNK_SHIFT, PAGES - 1)];
-    struct record **slot;
-
-    if (chunk >> CHUNK_SHIFT >= PAGES) {
-        return false;
-    }
-    if (*page == NULL) {
-        *page = own_alloc_locked(CHUNKS * sizeof(**page));
-    }
-    slot = *page != NULL ? &(*page)[chunk & (CHUNKS - 1)] : NULL;
-    if (slot != NULL && *slot == NULL) {
-        bool is_listed = record_count < region_room(MP_SECTION_SAMPLES);
-
-        *slot = own_alloc_copied_locked(RECORDS * sizeof(**slot),
-            is_listed ? RECORDS * sizeof(struct mp_region_sample) : 0);
-    }
-    return slot != NULL && *slot != NULL;
-}
-
-static uint32_t take_record(void)
-{
-    uint32_t number = first_free;
-
-    if (number != 0) {
-        store_relaxed(&first_free, record_of(number)->link);
-        return number;
-    }
-    return has_record() ? (uint32_t)record_count++ : 0;
-}
-
-/* (overflow) has a place from the start on. */
-static bool has_overflow(void)
-{
-    if (site_chunks[0] == NULL) {
-        site_chunks[0] = own_alloc_copied_locked(
-            SITES * sizeof(*site_chunks[0]), SITES * sizeof(*site_chunks[0]));
-    }
-    return site_chunks[0] != NULL;
-}
-
-void sites_expect(void)
-{
-    uint32_t number = load_relaxed(&first_free);
-
-    if (number != 0) {
-        prefetch_for_write(record_of(number));
-    }
-}
-
-uint32_t sites_reserve_locked(void)
-{
-    uint32_t number = has_overflow() ? take_record() : 0;
-
-    if (number == 0) {
-        sites_total.refused++;
-    } else {
-        struct mp_region_sample *out = region_sample(number - 1);
-
-        record_of(number)->site = FREE;
-        if (out != NULL) {
-            prefetch_for_write(out);
-        }
-    }
-    return number;
-}
-
-static void put_record(uint32_t number)
-{
-    struct record *r = record_of(number);
-
-    r->site = FREE;
-    r->link = first_free;
-    store_relaxed(&first_free, number);
-}
-
-void sites_unreserve_locked(uint32_t number)
-{
-    sites_total.refused++;
-    put_record(number);
-}
-
-void sites_allocated_locked(uint32_t number, uint32_t site, const struct sampled *s)
-{
-    struct record *r = record_of(number);
-
-    expect_change(site, ALLOCATED);
-    r->sampled = *s;
-    r->site = site;
-    r->link = 0;
-    set_weight(r);
-    sites_total.allocated++;
-    write_changes(site, add_allocated(r), 0);
-    write_record(number, true);
-    sites_total.unlisted += region_is_open() && region_sample(number - 1) == NULL;
-}
-
-bool sites_is_live_locked(size_t number)
-{
-    return number != 0 && number < record_count && record_of(number)->site != FREE;
-}
-
-void sites_freed_locked(uint32_t number, uint64_t now_ns)
-{
-    struct record *r = record_of(number);
-    uint64_t born_ns = r->sampled.born_ns;
-    uint64_t lifetime_ns = now_ns > born_ns ? now_ns - born_ns : 0;
+    struct mp_region_site *s = site_of(number);
     unsigned bucket = bucket_of(lifetime_ns);
     size_t word = LIFETIMES + bucket * sizeof(uint32_t) / sizeof(uint64_t);
-    struct mp_region_site *s = site_of(r->site);
     unsigned changes;
 
-    expect_change(r->site, FREED);
-    expect_change(r->site, word);
-    changes = tell_late(r) | subtract(r);
-    s->freed_lifetime_ns += r->blocks * (double)lifetime_ns;
+    expect_change(number, FREED);
+    expect_change(number, word);
+    changes = subtract(s, sampled);
+    s->freed_lifetime_ns += sampled->blocks * (double)lifetime_ns;
     s->lifetimes[bucket]++;
-    sites_total.freed++;
-    write_changes(r->site, changes, word);
-    write_record(number, false);
-    put_record(number);
+    write_changes(number, changes, word);
+}
+
+void sites_grow_locked(uint32_t number, const struct sampled *was,
+    const struct sampled *now, const struct grown *grown)
+{
+    struct mp_region_site *s = site_of(number);
+    const struct mp_region_site before = *s;
+    unsigned changes = remember_peak(s) | IS_ALLOCATED | IS_FREED;
+    double more = (double)now->requested - (double)was->requested;
+    double requested =
+        more > (double)grown->requested ? more : (double)grown->requested;
+
+    s->allocated_requested += now->blocks * requested;
+    s->freed_requested += now->blocks * (requested - more)
+                          + (was->blocks - now->blocks) * (double)was->requested;
+    if (grown->count > 0) {
+        double again = grown->count - 1;
+        double from = (double)was->bytes;
+        double to = (double)now->bytes;
+
+        s->allocated_samples += grown->count;
+        s->freed_samples += grown->count;
+        s->allocated_blocks += now->blocks * grown->count;
+        s->freed_blocks += was->blocks + now->blocks * again;
+        s->allocated_bytes += now->blocks * (double)grown->bytes;
+        s->freed_bytes +=
+            was->blocks * from + now->blocks * ((double)grown->bytes - to);
+        s->allocated_blocks_variance += now->blocks_variance * grown->count;
+        s->freed_blocks_variance += was->blocks_variance + now->blocks_variance * again;
+        s->allocated_bytes_variance += now->blocks_variance * to * to * grown->count;
+        s->freed_bytes_variance +=
+            was->blocks_variance * from * from + now->blocks_variance * to * to * again;
+        live_bytes += now->blocks * to - was->blocks * from;
+    }
+    write_changes(number, changes | add_counted(s, &before), 0);
+}
+
+void sites_resize_locked(uint32_t number, double more_requested)
+{
+    struct mp_region_site *s = site_of(number);
+    unsigned changes = remember_peak(s) | IS_ALLOCATED | IS_FREED;
+
+    if (more_requested > 0) {
+        s->allocated_requested += more_requested;
+    } else {
+        s->freed_requested -= more_requested;
+    }
+    write_changes(number, changes, 0);
 }
 
 uint32_t sites_of_class_locked(uint32_t number, unsigned class_number)
 {
-    uint32_t site = record_of(number)->site;
-    struct site_key key = key_of(site_of(site));
+    struct site_key key = key_of(site_of(number));
 
-    if (site == OVERFLOW || key.class_number == class_number) {
-        return site;
+    if (number == SITE_OVERFLOW || key.class_number == class_number) {
+        return number;
     }
     key.class_number = (uint16_t)class_number;
     return sites_find_locked(&key);
-}
-
-void sites_regrown_locked(
-    uint32_t number, uint32_t site, uint64_t bytes, uint64_t requested, uint64_t now_ns)
-{
-    struct record *r = record_of(number);
-    uint64_t born_ns = r->sampled.born_ns;
-    unsigned changes = tell_late(r);
-
-    changes |= subtract(r);
-    write_changes(r->site, changes, 0);
-    r->site = site;
-    r->sampled.bytes = bytes;
-    r->sampled.requested = requested;
-    r->sampled.born_ns = now_ns; /* to the site it is a new one */
-    set_weight(r);
-    write_changes(site, add_allocated(r), 0);
-    r->sampled.born_ns = born_ns;
-    sites_total.freed++;
-    sites_total.allocated++;
-    write_record(number, true);
-}
-
-void sites_resized_locked(uint32_t number, uint64_t requested)
-{
-    struct record *r = record_of(number);
-    struct mp_region_site *s = site_of(r->site);
-    double more = (double)requested - (double)r->sampled.requested;
-    unsigned changes = remember_peak(s);
-
-    if (more > 0) {
-        s->allocated_requested += r->blocks * more;
-    } else {
-        s->freed_requested -= r->blocks * more;
-    }
-    r->sampled.requested = requested;
-    write_changes(r->site, changes | IS_ALLOCATED | IS_FREED, 0);
-    write_record(number, true);
-}
-
-const struct sampled *sites_record_locked(uint32_t record)
-{
-    return &record_of(record)->sampled;
 }
 
 const struct mp_region_site *sites_site_locked(size_t number)
@@ -738,13 +455,8 @@ void sites_set_clock_locked(uint64_t realtime_ns, uint64_t monotonic_ns)
 
 void sites_describe_locked(struct mp_region_sampling *ret)
 {
-    ret->allocated_total = sites_total.allocated;
-    ret->freed_total = sites_total.freed;
     ret->site_count = site_count;
-    ret->sample_count = bits_min(record_count - 1, MP_REGION_SAMPLES_MAX);
-    ret->sites_refused_total = sites_total.sites_refused;
-    ret->samples_refused_total = sites_total.refused;
-    ret->samples_unlisted_total = sites_total.unlisted;
+    ret->sites_refused_total = refused;
     ret->peak_number = peak_number;
     ret->peak_ns = peak_ns;
     ret->peak_bytes = peak_bytes;
@@ -757,17 +469,12 @@ void sites_counted_locked(uint64_t number)
 
 uint64_t sites_news_locked(void)
 {
-    return site_count + record_count + peak_number;
+    return site_count + peak_number;
 }
 
 void sites_write_all_locked(void)
 {
     for (size_t i = 0; site_chunks[0] != NULL && i < site_count; i++) {
         write_site(i);
-    }
-    for (size_t i = 1; i < record_count; i++) {
-        if (record_of(i)->site != FREE) {
-            write_record(i, true);
-        }
     }
 }

@@ -30,7 +30,7 @@ LADDER = [
     "arena canary pagemap region",
     "own_memory",
     "names modules sites",
-    "stacks",
+    "live stacks",
     "thp",
     "component span",
     "track",

@@ -1,5 +1,6 @@
 #include "sample.h"
 
+#include "live.h"
 #include "malloc.h"
 #include "options.h"
 #include "own_memory.h"
@@ -7,7 +8,6 @@
 #include "pool.h"
 #include "publish.h"
 #include "region.h"
-#include "sites.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -45,6 +45,7 @@ static struct sums sum_up(void)
 
     lock_lock(&profile_lock);
     sites_describe_locked(&sums.sampling);
+    live_describe_locked(&sums.sampling);
     for (size_t i = 0; i < sums.sampling.site_count; i++) {
         const struct mp_region_site *s = sites_site_locked(i);
 
