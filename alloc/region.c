@@ -17,7 +17,8 @@ static_assert((int)CLASS_COUNT <= (int)MP_REGION_CLASSES, "cells are indexed by 
 enum {
     PAGE = 4096,      /* of the layout, whatever the kernel's is */
     STEP = 16 * 1024, /* backed at once */
-    FIRST_ROWS = 32,  /* backed at first where room cannot be added later */
+    STEP_FIRST = 4 * 1024,
+    FIRST_ROWS = 32, /* backed at first where room cannot be added later */
     FIRST_MODULES = 32,
     FIRST_NAMES = 64,
     FIRST_FRAMES = 8192,
@@ -139,7 +140,8 @@ static bool ensure(unsigned i, size_t bytes)
 {
     size_t page = os_page_bytes();
     size_t from = bits_round_down(region.offset[i] + region.ready[i], page);
-    size_t to = bits_min(bits_round_up(bytes, STEP), part_bytes(i));
+    size_t step = region.ready[i] < STEP ? STEP_FIRST : STEP;
+    size_t to = bits_min(bits_round_up(bytes, step), part_bytes(i));
 
     if (LIKELY(bytes <= region.ready[i])) {
         return true;

@@ -10,7 +10,7 @@ enum {
     CHUNK_SHIFT = 8,
     CHUNK = 1 << CHUNK_SHIFT,
     SLOTS_FIRST = 1024,
-    RECENT = 1024, /* stacks that are found without a look at their frames, at first */
+    RECENT = 128, /* stacks that are found without a look at their frames, at first */
     RECENT_MOST = 8192,
 };
 

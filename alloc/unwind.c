@@ -14,6 +14,8 @@ enum {
     WORD = sizeof(uintptr_t),
     PAGE = 4096, /* the least that kernels protect: larger pages are tested in parts */
     SLOT_BITS = 12,
+    SLOT_BITS_FIRST = 8, /* a page of them: few programs need more */
+    SLOTS_CROWDED = 64, /* so many rules took the place of others: four times as many */
     WAYS = 4,
     GUESS_MOST = 1 << 20, /* bytes of a frame that nothing is known of */
 };
@@ -48,6 +50,8 @@ struct slot {
     uint64_t rule;
 };
 static struct slot slots[1 << SLOT_BITS] __attribute__((aligned(CACHE_LINE)));
+static uint32_t slot_bits = SLOT_BITS_FIRST; /* relaxed atomic: of those in use */
+static uint32_t crowded;                     /* relaxed atomic; some may be lost */
 
 /* Two addresses never have the same key; entries of earlier generations fit no key. */
 static ALWAYS_INLINE uint64_t key_of(uintptr_t at, uint64_t generation)
@@ -57,7 +61,7 @@ static ALWAYS_INLINE uint64_t key_of(uintptr_t at, uint64_t generation)
 
 static ALWAYS_INLINE struct slot *slot_of(uint64_t key)
 {
-    return &slots[key >> (64 - SLOT_BITS)];
+    return &slots[key >> (64 - load_relaxed(&slot_bits))];
 }
 
 /* The others in the same line of the processor's cache: 1 to WAYS - 1. */
@@ -74,6 +78,18 @@ static ALWAYS_INLINE uint64_t slot_rule(struct slot *s, uint64_t key)
     return (load_relaxed(&s->check) ^ rule) == key ? rule : RULE_NONE;
 }
 
+/* More slots for those in use: what is in them is learned anew. */
+static void note_crowded(void)
+{
+    uint32_t bits = load_relaxed(&slot_bits);
+
+    store_relaxed(&crowded, load_relaxed(&crowded) + 1);
+    if (load_relaxed(&crowded) > SLOTS_CROWDED && bits < SLOT_BITS) {
+        store_relaxed(&crowded, 0);
+        store_relaxed(&slot_bits, bits + 2);
+    }
+}
+
 /* One of the set that was never used, else that one. */
 static struct slot *find_place(struct slot *s, unsigned number)
 {
@@ -82,6 +98,7 @@ static struct slot *find_place(struct slot *s, unsigned number)
             return neighbour_of(s, i);
         }
     }
+    note_crowded();
     return neighbour_of(s, number);
 }
 
@@ -113,8 +130,7 @@ static ALWAYS_INLINE uint64_t rule_for(uintptr_t at, uint64_t generation)
     struct slot *s = slot_of(key);
     uint64_t rule = slot_rule(s, key);
 
-    if (UNLIKELY(
-            rule == RULE_NONE)) { /* most of what is not in its place is beside it */
+    if (UNLIKELY(rule == RULE_NONE)) { /* most of what is not there is beside it */
         rule = slot_rule(neighbour_of(s, 1), key);
     }
     return LIKELY(rule != RULE_NONE) ? rule : learn(at, generation);
