@@ -40,7 +40,8 @@ struct late {
 
 static struct record **record_pages[PAGES];
 static size_t record_count = 1; /* number 0 is none */
-static uint32_t first_free;     /* atomic; 0: none */
+static uint32_t first_free;     /* 0: none */
+static struct record *expected; /* relaxed atomic: its address, for live_expect */
 static struct late *lates;  /* LATES of them, made when they are needed; [0] is none */
 static uint32_t first_late; /* free ones */
 struct live_total live_total;
@@ -100,12 +101,18 @@ static bool has_record(void)
     return slot != NULL && *slot != NULL;
 }
 
+static void set_first_free(uint32_t number)
+{
+    first_free = number;
+    store_relaxed(&expected, number != 0 ? record_of(number) : NULL);
+}
+
 static uint32_t take_record(void)
 {
     uint32_t number = first_free;
 
     if (number != 0) {
-        store_relaxed(&first_free, record_of(number)->link);
+        set_first_free(record_of(number)->link);
         return number;
     }
     return has_record() ? (uint32_t)record_count++ : 0;
@@ -113,11 +120,7 @@ static uint32_t take_record(void)
 
 void live_expect(void)
 {
-    uint32_t number = load_relaxed(&first_free);
-
-    if (number != 0) {
-        prefetch_for_write(record_of(number));
-    }
+    prefetch_for_write(load_relaxed(&expected));
 }
 
 uint32_t live_reserve_locked(void)
@@ -143,7 +146,7 @@ static void put_record(uint32_t number)
 
     r->site = FREE;
     r->link = first_free;
-    store_relaxed(&first_free, number);
+    set_first_free(number);
 }
 
 void live_unreserve_locked(uint32_t number)
