@@ -18,11 +18,11 @@ enum {
     RECOVER_MS = 1000, /* cheap for so long: R is halved again */
     COST_SHARE =
         100, /* 1 / share of the time may go into sampling; a quarter is cheap */
-    BURST_NS = 2000000,    /* so much may be spent in advance: first samples are dear */
-    LOOK_NS = 1000000,     /* spent since the last look: look at once */
-    STEPS_MOST = 6,        /* doublings at a time */
-    COST_MOST_NS = 100000, /* of one sample: what is more, another thread had */
-    TURN_EXACT = 31,       /* one in so many is timed; odd: malloc and free alternate */
+    BURST_NS = 2000000,   /* so much may be spent in advance: first samples are dear */
+    LOOK_NS = 1000000,    /* spent since the last look: look at once */
+    STEPS_MOST = 6,       /* doublings at a time */
+    COST_MOST_NS = 20000, /* of one sample: what is more, another thread had */
+    TURN_EXACT = 31,      /* one in so many is timed; odd: malloc and free alternate */
     TURN_SAMPLED = 7,
 };
 
