@@ -201,17 +201,18 @@ uint32_t stacks_intern_locked(const struct stack *s)
 {
     uint32_t base;
     size_t fresh = unwind_meeting_find(&s->meeting, s->count, &base);
-    uint64_t hash = hash_of(s, fresh, base);
+    uint64_t hash;
     struct recent none = {0};
     struct recent *r = &none;
 
+    if (fresh == 0) {
+        return base;
+    }
     if (recent_count == 0
         || (recent_misses >= 4 * recent_count && recent_count < RECENT_MOST)) {
         grow_recent();
     }
-    if (fresh == 0) {
-        return base;
-    }
+    hash = hash_of(s, fresh, base);
     if (recent_count != 0) {
         r = &recent[hash >> 40 & (recent_count - 1)];
     }

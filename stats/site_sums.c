@@ -68,37 +68,36 @@ static struct tally freed_of(const struct mp_region_site *t)
         .blocks = {t->freed_blocks, t->freed_blocks_variance, 0}};
 }
 
-static bool has_changed(const struct mp_region_site *t, uint64_t published)
+static struct tally counted_allocated_of(const struct mp_region_site *t)
 {
-    return published != UINT64_MAX && t->counted_number >= published;
-}
-
-static struct tally counted_allocated_of(
-    const struct mp_region_site *t, uint64_t published)
-{
-    if (published == 0) {
-        return (struct tally){0};
-    }
-    if (!has_changed(t, published)) {
-        return allocated_of(t);
-    }
     return (struct tally){.samples = t->counted_allocated_samples,
         .bytes = {t->counted_allocated_bytes, t->counted_allocated_bytes_variance, 0},
         .blocks = {
             t->counted_allocated_blocks, t->counted_allocated_blocks_variance, 0}};
 }
 
-static struct tally counted_freed_of(const struct mp_region_site *t, uint64_t published)
+static struct tally counted_freed_of(const struct mp_region_site *t)
 {
-    if (published == 0) {
-        return (struct tally){0};
-    }
-    if (!has_changed(t, published)) {
-        return freed_of(t);
-    }
     return (struct tally){.samples = t->counted_freed_samples,
         .bytes = {t->counted_freed_bytes, t->counted_freed_bytes_variance, 0},
         .blocks = {t->counted_freed_blocks, t->counted_freed_blocks_variance, 0}};
+}
+
+/* Sums as of the counters: what was noted of them if the site changed since, else those of now. */
+struct counted {
+    struct tally allocated;
+    struct tally freed;
+};
+
+static struct counted counted_of(const struct mp_region_site *t, uint64_t published)
+{
+    bool has_changed = published != UINT64_MAX && t->counted_number >= published;
+
+    if (published == 0) {
+        return (struct counted){0};
+    }
+    return has_changed ? (struct counted){counted_allocated_of(t), counted_freed_of(t)}
+                       : (struct counted){allocated_of(t), freed_of(t)};
 }
 
 static double share_of_short(const struct mp_region_site *t)
@@ -150,11 +149,10 @@ void site_sums_since(const struct mp_region_site *t, uint64_t published,
 {
     struct tally allocated = allocated_of(t);
     struct tally freed = freed_of(t);
-    struct tally allocated_then = counted_allocated_of(t, published);
-    struct tally freed_then = counted_freed_of(t, published);
+    struct counted then = counted_of(t, published);
 
-    *ret_allocated = above(&allocated, &allocated_then);
-    *ret_freed = above(&freed, &freed_then);
+    *ret_allocated = above(&allocated, &then.allocated);
+    *ret_freed = above(&freed, &then.freed);
 }
 
 void site_sums_of(const struct mp_region_site *t, const struct mp_region_sampling *g,
@@ -163,22 +161,20 @@ void site_sums_of(const struct mp_region_site *t, const struct mp_region_samplin
     struct tally allocated = allocated_of(t);
     struct tally freed = freed_of(t);
     struct tally live = live_of(&allocated, &freed);
-    struct tally allocated_then = counted_allocated_of(t, published);
-    struct tally freed_then = counted_freed_of(t, published);
-    struct tally live_then = live_of(&allocated_then, &freed_then);
-    struct tally come;
-    struct tally gone;
+    struct counted then = counted_of(t, published);
+    struct tally live_then = live_of(&then.allocated, &then.freed);
+    struct tally come = above(&allocated, &then.allocated);
+    struct tally gone = above(&freed, &then.freed);
     double share = share_of_short(t);
     double bytes =
         heaviest(t->heaviest_bytes, t->heaviest_blocks, t->allocated_bytes_variance);
     double blocks =
         heaviest(t->heaviest_blocks, t->heaviest_blocks, t->allocated_blocks_variance);
 
-    site_sums_since(t, published, &come, &gone);
     ret[SITE_LIVE] = live_then;
-    ret[SITE_FREED] = freed_then;
+    ret[SITE_FREED] = then.freed;
     ret[SITE_PEAK] = peak_of(t, g, &live);
-    ret[SITE_SHORT] = share_of(&freed_then, share);
+    ret[SITE_SHORT] = share_of(&then.freed, share);
     ret[SITE_KEPT] = lesser(&live_then, &live);
     ret[SITE_COME] = above(&live, &live_then);
     ret[SITE_GONE] = lesser(&come, &gone);

@@ -59,23 +59,23 @@ static bool begin(double *ret_began)
 static void end(double began, int answer)
 {
     double took = now() - began;
-    const char *why = answer == -ETIME ? "too slow" : strerror(-answer);
+    bool is_slow = answer == -ETIME;
     bool is_failure =
         answer < 0 && answer != -1 && answer != -ENOENT && answer != -ENOSYS;
 
     if (left_s > 0) {
         left_s -= took;
-        is_failure = is_failure || left_s <= 0;
-        why = left_s <= 0 ? "too slow" : why;
+        is_slow = is_slow || left_s <= 0;
+        is_failure = is_failure || is_slow;
     }
-    if (is_failure && strcmp(why, "too slow") == 0) {
+    if (is_failure && is_slow) {
         snprintf(problem, sizeof(problem),
             URLS ": too slow, given up after %.0f s: names from there are missing "
                  "(DEBUGINFOD_TIMEOUT and " ALL " set how long to wait)",
             took);
     } else if (is_failure) {
-        snprintf(
-            problem, sizeof(problem), URLS ": %s: names from there are missing", why);
+        snprintf(problem, sizeof(problem), URLS ": %s: names from there are missing",
+            strerror(-answer));
     }
     if (is_failure) {
         has_problem = true;
