@@ -11,16 +11,18 @@
 enum {
     BUSY_MS = 2,            /* between the refills of a busy class */
     FRESH_MS = 250,         /* a list should not last longer: figures stay fresh */
-    CARVE_FIRST = 4 * 1024, /* bytes cut from a new slab, then doubling */
-    CARVE_MAX = 8 * 1024,   /* what is cut is handed out from the first-level cache */
+    CARVE_BYTES = 4 * 1024, /* cut at once */
     BUSY_BLOCKS = 8,        /* free blocks that a busy class should find */
     BUSY_BYTES = 32 * 1024, /* and at most so much, for each span of a slab */
     BUSY_CARVE = 8,         /* blocks that a busy class cuts at least */
+    MAKE_DO_BLOCKS = 8,     /* free blocks that are worth a refill */
+    MAKE_DO_BYTES = 4096,   /* the same, where those are less */
+    MAKE_DO_REFILLS = 128,  /* so many short lists cost as much as a page */
     UNCLOCKED_MAX = 16,     /* blocks of a list for which the clock is too dear */
     COLD_BYTES = 2 * 1024,  /* the same for an idle one */
     DRAIN_EVERY = 16,       /* refills, though there are slabs to take from */
     ABSORB_MOST = 4,        /* orphans looked at in one refill */
-    LIT_HEAPS = 8, /* heaps that begin with light slabs: bounds what they cost */
+    LIT_HEAPS = 2, /* heaps that begin with light slabs: bounds what they cost */
 };
 
 struct track_hand heap_no_hands[CLASS_SLAB_COUNT];
@@ -365,12 +367,40 @@ static bool wants_carving(const struct span *s, bool is_busy)
     return !slab_is_carved(s) && slab_free_count(s) < bits_max(wanted, 1);
 }
 
-static void carve_more(struct span *s, bool is_busy)
+/* How much of what comes next was touched in an earlier life of the span: it takes no page. */
+static size_t touched_ahead(const struct span *s)
 {
-    size_t bytes = sizeclass_bytes(s->cls);
-    size_t wanted = bits_min(bits_max(s->carved * bytes, CARVE_FIRST), CARVE_MAX);
+    size_t touched = (size_t)slab_touched_before(s) << SPAN_PART_SHIFT;
+    size_t carved = (size_t)s->carved * sizeclass_bytes(s->cls);
 
-    slab_carve(s, is_busy ? bits_max(wanted, BUSY_CARVE * bytes) : wanted);
+    return touched > carved ? touched - carved : 0;
+}
+
+/*
+ * Whether the few blocks that are free will do for this list. A fresh page costs as much as some
+ * dozens of refills: it is cut when so many came too early for want of it, in one tick of the
+ * clock. A class that holds a few blocks, by turns, never needs it.
+ */
+static bool makes_do(struct heap *h, const struct span *s)
+{
+    size_t enough = bits_min(bits_max(MAKE_DO_BYTES / sizeclass_bytes(s->cls), 1),
+        MAKE_DO_BLOCKS);
+
+    if (slab_free_count(s) < enough || h->made_do[s->cls] >= MAKE_DO_REFILLS
+        || touched_ahead(s) >= BUSY_CARVE * sizeclass_bytes(s->cls)) {
+        return false;
+    }
+    h->made_do[s->cls]++;
+    return true;
+}
+
+static void carve_more(struct heap *h, struct span *s)
+{
+    size_t much = bits_max(BUSY_CARVE * sizeclass_bytes(s->cls), CARVE_BYTES);
+    bool is_busy = h->made_do[s->cls] >= MAKE_DO_REFILLS;
+
+    h->made_do[s->cls] = 0;
+    slab_carve(s, is_busy ? much : bits_max(bits_min(touched_ahead(s), much), CARVE_BYTES));
 }
 
 /* False: all slabs must be tracked, and there is no memory for it. */
@@ -551,8 +581,11 @@ static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
     uint32_t elapsed_ms = now_ms - h->stamp_ms[cls];
     bool is_busy = elapsed_ms < BUSY_MS;
     unsigned most = heap_quota(h, cls, now_ms);
-    struct span *s = heap_find_slab(h, cls);
+    struct span *s = h->shelf.current[cls];
+    bool is_shared = s != NULL && slab_remote_count(s) > 0;
     void *p;
+
+    s = heap_find_slab(h, cls);
 
     if (s == NULL) {
         return NULL;
@@ -561,11 +594,16 @@ static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
         slab_fold_remote(s, false); /* before more is cut */
     }
     h->zeroed[cls] = false;
+    if (is_shared) { /* the fewer there are, the more often they change threads */
+        h->made_do[cls] = MAKE_DO_REFILLS;
+    } else if (elapsed_ms > 0) {
+        h->made_do[cls] = 0;
+    }
     if (UNLIKELY(slab_is_tracked(s))) {
         h->zeroed[cls] = slab_is_clean(s); /* each block once */
-    } else if (wants_carving(s, is_busy)) {
+    } else if (wants_carving(s, is_busy) && !makes_do(h, s)) {
         h->zeroed[cls] = slab_is_clean(s) && slab_free_count(s) == 0;
-        carve_more(s, is_busy);
+        carve_more(h, s);
     }
     h->trust[cls] = probe_trust(h->trust[cls], elapsed_ms);
     h->unclocked[cls] = h->trust[cls];
@@ -590,8 +628,11 @@ void *heap_refill(struct heap *h, unsigned cls)
     if (has_batch(s)) {
         h->zeroed[cls] = false;
     } else if (can_cut(s)) {
-        h->zeroed[cls] = slab_is_clean(s) && slab_free_count(s) == 0;
-        carve_more(s, true);
+        h->zeroed[cls] = false;
+        if (!makes_do(h, s)) {
+            h->zeroed[cls] = slab_is_clean(s) && slab_free_count(s) == 0;
+            carve_more(h, s);
+        }
     } else {
         return refill_slow(h, cls);
     }
