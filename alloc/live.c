@@ -56,10 +56,9 @@ static struct record *record_of(size_t number)
                         [number & (RECORDS - 1)];
 }
 
-static void write_record(size_t number, bool is_live)
+static ALWAYS_INLINE void write_record_to(
+    struct mp_region_sample *out, const struct record *r, bool is_live)
 {
-    const struct record *r = record_of(number);
-    struct mp_region_sample *out = region_sample(number - 1);
     struct mp_region_sample sample = {
         .is_live = is_live,
         .site = r->site,
@@ -76,6 +75,11 @@ static void write_record(size_t number, bool is_live)
     sample.seq = load_relaxed(&out->seq) & ~(uint64_t)1; /* whatever is there will do */
     region_publish(&out->seq, &sample.seq,
         is_live ? sizeof(sample) : offsetof(struct mp_region_sample, site));
+}
+
+static void write_record(size_t number, bool is_live)
+{
+    write_record_to(region_sample(number - 1), record_of(number), is_live);
 }
 
 /* Room for one more record. */
@@ -152,6 +156,11 @@ static void put_record(uint32_t number)
 void live_unreserve_locked(uint32_t number)
 {
     live_total.refused++;
+    put_record(number);
+}
+
+void live_return_locked(uint32_t number)
+{
     put_record(number);
 }
 
@@ -262,6 +271,50 @@ void live_begin_locked(uint32_t number, uint32_t site, const struct sampled *s)
     sites_add_locked(site, &r->sampled);
     write_record(number, true);
     live_total.unlisted += region_is_open() && region_sample(number - 1) == NULL;
+}
+
+/* ---- the same, of the caller's ---- */
+
+void live_begin_own(
+    uint32_t number, uint32_t site, const struct site_row *row, const struct sampled *s)
+{
+    struct record *r = record_of(number);
+
+    r->sampled = *s;
+    r->link = 0;
+    store_relaxed(&r->site, site);
+    sites_add_own(row, s);
+    write_record_to(region_sample_ready(number - 1), r, true);
+}
+
+void live_end_own(uint32_t number, const struct site_row *row, uint64_t now_ns)
+{
+    struct record *r = record_of(number);
+    uint64_t born_ns = r->sampled.born_ns;
+
+    sites_end_own(row, &r->sampled, now_ns > born_ns ? now_ns - born_ns : 0);
+    store_relaxed(&r->site, FREE);
+    write_record_to(region_sample_ready(number - 1), r, false);
+}
+
+uint32_t live_site(uint32_t number)
+{
+    return load_relaxed(&record_of(number)->site);
+}
+
+bool live_is_listed(uint32_t number)
+{
+    return region_sample_ready(number - 1) != NULL;
+}
+
+void live_expect_record(uint32_t number)
+{
+    struct mp_region_sample *out = region_sample_ready(number - 1);
+
+    prefetch_for_write(record_of(number));
+    if (out != NULL) {
+        prefetch_for_write(out);
+    }
 }
 
 bool live_is_locked(size_t number)

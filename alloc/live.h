@@ -29,6 +29,20 @@ uint32_t live_reserve_locked(void);
 /* What it is for was not to be had. */
 void live_unreserve_locked(uint32_t record);
 
+/* It is not needed any more. */
+void live_return_locked(uint32_t record);
+
+/*
+ * Without the lock, by the thread that has it: a record that was reserved is that of a sample,
+ * weighed, of one of its own sites (sites_add_own is told here); and ends, reserved again.
+ */
+void live_begin_own(uint32_t record, uint32_t site, const struct site_row *row,
+    const struct sampled *s);
+void live_end_own(uint32_t record, const struct site_row *row, uint64_t now_ns);
+uint32_t live_site(uint32_t record);
+void live_expect_record(uint32_t record); /* soon */
+bool live_is_listed(uint32_t record);
+
 /* Count a sample at that site, and keep it as that record. */
 void live_begin_locked(uint32_t record, uint32_t site, const struct sampled *s);
 

@@ -57,7 +57,7 @@ static NOINLINE void sample_it(
     struct sample_capture here;
     bool is_noted = false;
 
-    sample_take(&here);
+    sample_take(&here, os_monotonic_ns());
     sample_enter();
     if (sample_is_on_locked()) {
         struct site_key key = sample_key_locked(&here, c, sizeclass_of_large(bytes));

@@ -7,6 +7,7 @@
 #include "poisson.h"
 #include "pool.h"
 #include "probe.h"
+#include "share.h"
 #include "usdt.h"
 
 #include <errno.h>
@@ -102,6 +103,7 @@ static void describe_locked(void)
     }
     sites_describe_locked(&s);
     live_describe_locked(&s);
+    share_describe_locked(&s);
     told = news_locked();
     /* Where address space is limited there are fewer rows than there may be. */
     s.frame_count = bits_min(s.frame_count, region_room(MP_SECTION_FRAMES));
@@ -149,7 +151,7 @@ void sample_tell_locked(void)
 
 void sample_ask_for_name(struct sample_capture *c, struct thread *t)
 {
-    uint32_t now_ms = os_coarse_ms();
+    uint32_t now_ms = (uint32_t)(c->start_ns / 1000000);
 
     c->has_name = false;
     if (os_is_sandboxed() || (t->name != 0 && now_ms - t->named_ms < NAME_MS)) {
@@ -162,10 +164,13 @@ void sample_ask_for_name(struct sample_capture *c, struct thread *t)
 /* For the next one, not for the first: many threads have but one. */
 static void keep_stacks_locked(struct thread *t)
 {
-    if (LIKELY(t->kept != NULL)) {
-        return;
+    bool is_second =
+        t->has_sampled && t->pointer == thread_pointer(); /* else it ended */
+
+    if (is_second && interval == MP_SAMPLING_EXACT) {
+        share_obtain_locked(t);
     }
-    if (t->has_sampled && t->pointer == thread_pointer()) { /* else it ended */
+    if (UNLIKELY(is_second && t->kept == NULL)) {
         t->kept = own_alloc_locked(sizeof(*t->kept));
         if (t->kept != NULL) {
             unwind_kept_init(t->kept);
@@ -174,14 +179,19 @@ static void keep_stacks_locked(struct thread *t)
     t->has_sampled = true;
 }
 
+void sample_name_locked(struct thread *t, const struct sample_capture *capture)
+{
+    if (capture->has_name) {
+        t->name = names_intern_locked(capture->name);
+    }
+}
+
 struct site_key sample_key_locked(
     const struct sample_capture *capture, const struct mp_component *c, unsigned cls)
 {
     struct thread *t = thread_local_state.thread;
 
-    if (capture->has_name) {
-        t->name = names_intern_locked(capture->name);
-    }
+    sample_name_locked(t, capture);
     keep_stacks_locked(t);
     return (struct site_key){
         .frame = stacks_intern_locked(&capture->stack),
@@ -255,6 +265,18 @@ void sample_spent(uint64_t start_ns)
     }
 }
 
+void sample_end_exact(uint64_t start_ns, uint32_t *turn)
+{
+    if (UNLIKELY(++*turn % TURN_EXACT == 0)) {
+        add_relaxed(
+            &cost_ns, TURN_EXACT * bits_min(clock_ns() - start_ns, COST_MOST_NS));
+    }
+    if (UNLIKELY((uint32_t)(start_ns / 1000000) - load_relaxed(&probe_last_ms)
+                 >= PROBE_TICK_MS)) {
+        probe_tick(os_coarse_ms()); /* which may be older */
+    }
+}
+
 void sample_end(uint64_t start_ns)
 {
     sample_spent(start_ns);
@@ -322,6 +344,9 @@ void sample_start_locked(void)
     }
     sites_set_clock_locked(os_realtime_ns(), os_monotonic_ns());
     follow_wanted_locked();
+    if (interval == MP_SAMPLING_EXACT) {
+        clock_start();
+    }
     changes -= is_first && changes > 0; /* what it begins with is no change */
     modules_write_all_locked();
     names_write_all_locked();
@@ -329,6 +354,7 @@ void sample_start_locked(void)
     sites_write_all_locked();
     live_write_all_locked();
     describe_locked();
+    share_start_locked();
 }
 
 int sample_set_interval(uint64_t interval_bytes)
@@ -371,7 +397,12 @@ void sample_set_operation(const char *name)
 
 void sample_trim(void)
 {
+    struct thread *t = thread_local_state.thread;
+
     sample_enter();
+    if (t != NULL && t->share != NULL) {
+        share_flush_locked(t->share);
+    }
     pool_trim_locked(true);
     lock_unlock(&profile_lock);
 }
@@ -438,6 +469,9 @@ void sample_tick(uint32_t now_ms)
     }
     store_relaxed(&governor.looked_ms, now_ms);
     sites_set_clock_locked(os_realtime_ns(), os_monotonic_ns());
+    if (interval == MP_SAMPLING_EXACT) {
+        clock_compare();
+    }
     if (is_governed()
         && (load_relaxed(&cost_ns) != governor.cost_ns || interval != wanted)) {
         govern_locked(now_ms);
@@ -462,6 +496,7 @@ void sample_after_fork_in_child(void)
         lock_reset(&profile_lock); /* a thread that is lost may have had it */
     }
     has_noticed_fork = false;
+    share_stop();
     governor.cpu_ns = 0; /* this process began anew */
     store_relaxed(&governor.cost_ns, load_relaxed(&cost_ns));
     governor.debt_ns = 0;
