@@ -5,6 +5,7 @@
 #include "bits.h"
 #include "own_memory.h"
 #include "region.h"
+#include "sizeclass.h"
 
 #include <assert.h>
 
@@ -36,7 +37,9 @@ struct late {
     struct grown grown;
     uint64_t last_bytes; /* the last of them; link of free ones */
     uint64_t last_requested;
+    uint64_t most_bytes; /* above it has to be told */
 };
+static_assert(sizeof(struct late) <= CACHE_LINE, "a line is fetched for each growth");
 
 static struct record **record_pages[PAGES];
 static size_t record_count = 1; /* number 0 is none */
@@ -184,7 +187,11 @@ static void obtain_late(struct record *r)
         r->link = first_late;
         first_late = (uint32_t)l->last_bytes;
         *l = (struct late){
-            .last_bytes = r->sampled.bytes, .last_requested = r->sampled.requested};
+            .last_bytes = r->sampled.bytes,
+            .last_requested = r->sampled.requested,
+            .most_bytes = bits_min(r->sampled.bytes + r->sampled.bytes / LATE_PART,
+                sizeclass_bound(sizeclass_of_large(r->sampled.bytes))),
+        };
     }
 }
 
@@ -227,13 +234,11 @@ uint64_t live_bytes(uint32_t number)
     return l != NULL ? l->last_bytes : r->sampled.bytes;
 }
 
-bool live_try_defer(uint32_t number, uint64_t bytes, uint64_t requested)
+bool live_try_defer(uint32_t late, uint64_t bytes, uint64_t requested)
 {
-    struct record *r = record_of(number);
-    uint64_t told = r->sampled.bytes;
-    struct late *l = late_of(r);
+    struct late *l = &lates[late];
 
-    if (l == NULL || bytes - told > told / LATE_PART || bytes < l->last_bytes
+    if (late == 0 || bytes < l->last_bytes || bytes > l->most_bytes
         || (bytes > l->last_bytes && l->grown.count == LATE_MOST)) {
         return false;
     }
@@ -247,6 +252,13 @@ bool live_try_defer(uint32_t number, uint64_t bytes, uint64_t requested)
     return true;
 }
 
+uint32_t live_late_locked(uint32_t number)
+{
+    const struct record *r = record_of(number);
+
+    return late_of(r) != NULL ? r->link : 0;
+}
+
 bool live_defer_locked(uint32_t number, uint64_t bytes, uint64_t requested)
 {
     struct record *r = record_of(number);
@@ -254,7 +266,7 @@ bool live_defer_locked(uint32_t number, uint64_t bytes, uint64_t requested)
     if (r->sampled.interval != MP_SAMPLING_EXACT) {
         obtain_late(r);
     }
-    return live_try_defer(number, bytes, requested);
+    return live_try_defer(live_late_locked(number), bytes, requested);
 }
 
 /* ---- samples ---- */

@@ -58,11 +58,17 @@ void live_regrow_locked(uint32_t record, unsigned class_number, uint64_t bytes,
 
 /*
  * The same, where it grew by little or is used otherwise: its site and the region hear of it
- * later, with more of its kind. False: it has to be told now. The first time takes the lock.
- * These two without it are for the thread that owns the block.
+ * later, with more of its kind. False: it has to be told now, as where its class is another one.
  */
 bool live_defer_locked(uint32_t record, uint64_t bytes, uint64_t requested);
-bool live_try_defer(uint32_t record, uint64_t bytes, uint64_t requested);
+
+/*
+ * The number under which that is gathered, until the block is resized otherwise or freed; 0:
+ * nothing is. With it the next time needs no lock: for the thread that owns the block.
+ */
+uint32_t live_late_locked(uint32_t record);
+bool live_try_defer(uint32_t late, uint64_t bytes, uint64_t requested);
+
 uint64_t live_bytes(uint32_t record); /* that it has now */
 
 /* It stayed where it was, and `requested` bytes of it are wanted now. */

@@ -96,7 +96,7 @@ struct span {
     };
     union {
         struct span *prev;
-        size_t sample; /* large: the record of it, if it is sampled; else 0 */
+        uint64_t sample; /* large: where it is sampled, as in sample_large.c; else 0 */
     };
     union {
         struct span *pending_next; /* slab: whoever queued it */

@@ -40,7 +40,7 @@ LADDER = [
     "hole",
     "shelf",
     "heap",
-    "heap_hard heap_remote misuse",
+    "heap_check heap_hard heap_remote misuse",
     "counters",
     "harden",
     "harden_large",
