@@ -2,6 +2,7 @@
 
 #include "arch.h"
 #include "arena.h"
+#include "carve.h"
 #include "huge.h"
 #include "os.h"
 #include "probe.h"
@@ -9,20 +10,12 @@
 #include <string.h>
 
 enum {
-    BUSY_MS = 2,            /* between the refills of a busy class */
-    FRESH_MS = 250,         /* a list should not last longer: figures stay fresh */
-    CARVE_BYTES = 4 * 1024, /* cut at once */
-    BUSY_BLOCKS = 8,        /* free blocks that a busy class should find */
-    BUSY_BYTES = 32 * 1024, /* and at most so much, for each span of a slab */
-    BUSY_CARVE = 8,         /* blocks that a busy class cuts at least */
-    MAKE_DO_BLOCKS = 8,     /* free blocks that are worth a refill */
-    MAKE_DO_BYTES = 4096,   /* the same, where those are less */
-    MAKE_DO_REFILLS = 128,  /* so many short lists cost as much as a page */
-    UNCLOCKED_MAX = 16,     /* blocks of a list for which the clock is too dear */
-    COLD_BYTES = 2 * 1024,  /* the same for an idle one */
-    DRAIN_EVERY = 16,       /* refills, though there are slabs to take from */
-    ABSORB_MOST = 4,        /* orphans looked at in one refill */
-    LIT_HEAPS = 2, /* heaps that begin with light slabs: bounds what they cost */
+    BUSY_MS = 2,        /* between the refills of a busy class */
+    FRESH_MS = 250,     /* a list should not last longer: figures stay fresh */
+    UNCLOCKED_MAX = 16, /* blocks of a list for which the clock is too dear */
+    DRAIN_EVERY = 16,   /* refills, though there are slabs to take from */
+    ABSORB_MOST = 4,    /* orphans looked at in one refill */
+    LIT_HEAPS = 2,      /* heaps that begin with light slabs: bounds what they cost */
 };
 
 struct track_hand heap_no_hands[CLASS_SLAB_COUNT];
@@ -348,61 +341,6 @@ unsigned heap_quota(struct heap *h, unsigned cls, uint32_t now_ms)
     return (unsigned)bits_max(2 * given, 1);
 }
 
-/*
- * Whether to cut more blocks although some are free. A class in constant use wants lists
- * long enough to pay for the refill; one that is used now and then touches no more memory
- * than it needs.
- */
-static bool wants_carving(const struct span *s, bool is_busy)
-{
-    const struct sizeclass *c = &sizeclass_table[s->cls];
-    size_t wanted;
-
-    if (is_busy) {
-        wanted = bits_min(bits_max(c->batch, BUSY_BLOCKS), c->capacity / 2u);
-        wanted = bits_min(wanted, (size_t)BUSY_BYTES * c->spans / c->bytes);
-    } else {
-        wanted = bits_min(c->batch, COLD_BYTES / c->bytes);
-    }
-    return !slab_is_carved(s) && slab_free_count(s) < bits_max(wanted, 1);
-}
-
-/* How much of what comes next was touched in an earlier life of the span: it takes no page. */
-static size_t touched_ahead(const struct span *s)
-{
-    size_t touched = (size_t)slab_touched_before(s) << SPAN_PART_SHIFT;
-    size_t carved = (size_t)s->carved * sizeclass_bytes(s->cls);
-
-    return touched > carved ? touched - carved : 0;
-}
-
-/*
- * Whether the few blocks that are free will do for this list. A fresh page costs as much as some
- * dozens of refills: it is cut when so many came too early for want of it, in one tick of the
- * clock. A class that holds a few blocks, by turns, never needs it.
- */
-static bool makes_do(struct heap *h, const struct span *s)
-{
-    size_t enough = bits_min(bits_max(MAKE_DO_BYTES / sizeclass_bytes(s->cls), 1),
-        MAKE_DO_BLOCKS);
-
-    if (slab_free_count(s) < enough || h->made_do[s->cls] >= MAKE_DO_REFILLS
-        || touched_ahead(s) >= BUSY_CARVE * sizeclass_bytes(s->cls)) {
-        return false;
-    }
-    h->made_do[s->cls]++;
-    return true;
-}
-
-static void carve_more(struct heap *h, struct span *s)
-{
-    size_t much = bits_max(BUSY_CARVE * sizeclass_bytes(s->cls), CARVE_BYTES);
-    bool is_busy = h->made_do[s->cls] >= MAKE_DO_REFILLS;
-
-    h->made_do[s->cls] = 0;
-    slab_carve(s, is_busy ? much : bits_max(bits_min(touched_ahead(s), much), CARVE_BYTES));
-}
-
 /* False: all slabs must be tracked, and there is no memory for it. */
 static bool track_new_slab(struct heap *h, struct span *s)
 {
@@ -614,20 +552,20 @@ static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
     if (s == NULL) {
         return NULL;
     }
-    if (slab_remote_count(s) > 0 && (!has_batch(s) || wants_carving(s, is_busy))) {
+    if (slab_remote_count(s) > 0 && (!has_batch(s) || carve_wants(s, is_busy))) {
         slab_fold_remote(s, false); /* before more is cut */
     }
     h->zeroed[cls] = false;
     if (is_shared) { /* the fewer there are, the more often they change threads */
-        h->made_do[cls] = MAKE_DO_REFILLS;
+        h->made_do[cls] = CARVE_MADE_DO;
     } else if (elapsed_ms > 0) {
         h->made_do[cls] = 0;
     }
     if (UNLIKELY(slab_is_tracked(s))) {
         h->zeroed[cls] = slab_is_clean(s); /* each block once */
-    } else if (wants_carving(s, is_busy) && !makes_do(h, s)) {
+    } else if (carve_wants(s, is_busy) && !carve_makes_do(s, &h->made_do[cls])) {
         h->zeroed[cls] = slab_is_clean(s) && slab_free_count(s) == 0;
-        carve_more(h, s);
+        carve_more(s, &h->made_do[cls]);
     }
     h->trust[cls] = probe_trust(h->trust[cls], elapsed_ms);
     h->unclocked[cls] = h->trust[cls];
@@ -653,9 +591,9 @@ void *heap_refill(struct heap *h, unsigned cls)
         h->zeroed[cls] = false;
     } else if (can_cut(s)) {
         h->zeroed[cls] = false;
-        if (!makes_do(h, s)) {
+        if (!carve_makes_do(s, &h->made_do[cls])) {
             h->zeroed[cls] = slab_is_clean(s) && slab_free_count(s) == 0;
-            carve_more(h, s);
+            carve_more(s, &h->made_do[cls]);
         }
     } else {
         return refill_slow(h, cls);

@@ -39,7 +39,7 @@ struct heap {
     uint8_t trust[CLASS_SLAB_COUNT]; /* owner: what unclocked began with */
     bool lit[CLASS_SLAB_COUNT];      /* owner: had its light slab, or gets none */
     uint8_t unclocked[CLASS_SLAB_COUNT]; /* owner: slow paths until the clock is due */
-    uint8_t made_do[CLASS_SLAB_COUNT];   /* owner: refills that cut nothing, but wanted */
+    uint8_t made_do[CLASS_SLAB_COUNT]; /* owner: refills that cut nothing, but wanted */
     uint32_t
         gap[CLASS_SLAB_COUNT]; /* owner: blocks to the next sample, heap_gap_left */
     struct large_count

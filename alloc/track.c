@@ -9,7 +9,7 @@
 enum {
     WORD_BITS = 64,
     LIGHT_BYTES = 2 * 1024, /* what lies idle in a light slab, at most */
-    LIGHT_LEAST = 2,        /* blocks of one, at least */
+    LIGHT_LEAST = 3,        /* blocks of one, at least */
     FENCE = 0xb1,           /* what a fence is full of */
     FENCE_BYTES = 32,       /* of each of its edges */
     FRONT_MIN = 8,          /* blocks in a hard slab whose first one is left free */

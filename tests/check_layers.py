@@ -37,7 +37,7 @@ LADDER = [
     "slab guard huge pool",
     "large",
     "large_cache",
-    "hole",
+    "carve hole",
     "shelf",
     "heap",
     "heap_check heap_hard heap_remote misuse",
