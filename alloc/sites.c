@@ -3,6 +3,7 @@
 #include "arch.h"
 #include "atomic.h"
 #include "bits.h"
+#include "epochs.h"
 #include "own_memory.h"
 #include "poisson.h"
 #include "region.h"
@@ -269,6 +270,28 @@ static unsigned add_counted(struct mp_region_site *s, const struct mp_region_sit
     return IS_COUNTED;
 }
 
+/*
+ * Before a site changes: what it held in epochs that ended, and at marks. Returns what changed.
+ */
+static unsigned remember_epochs(uint32_t number, struct mp_region_site *s)
+{
+    if (LIKELY(s->epochs_turn == epochs_clock.turn)) {
+        return 0;
+    }
+    epochs_reach_locked(number, s);
+    return IS_ALLOCATED | IS_FREED;
+}
+
+/* After it changed. */
+static void lower_floor(struct mp_region_site *s)
+{
+    double live = s->allocated_bytes - s->freed_bytes;
+
+    if (live < (double)s->floor_bytes) {
+        s->floor_bytes = (float)(live > 0 ? live : 0);
+    }
+}
+
 /* ---- sums ---- */
 
 bool sites_have_overflow_locked(void)
@@ -314,7 +337,11 @@ void sites_add_locked(uint32_t number, const struct sampled *sampled)
     unsigned changes;
 
     expect_change(number, ALLOCATED);
-    changes = remember_peak(s) | remember_counted(s) | IS_ALLOCATED;
+    if (UNLIKELY(epochs_count_locked(sampled->bytes, sampled->blocks))) {
+        epochs_begin_locked(live_bytes, now_ns, sampled->born_ns);
+    }
+    changes = remember_peak(s) | remember_counted(s) | remember_epochs(number, s)
+              | IS_ALLOCATED;
     s->first_ns = s->first_ns == 0 ? now_ns : s->first_ns;
     s->last_ns = now_ns;
     s->allocated_samples++;
@@ -340,9 +367,11 @@ void sites_add_locked(uint32_t number, const struct sampled *sampled)
 }
 
 /* Returns what changed. */
-static unsigned subtract(struct mp_region_site *s, const struct sampled *sampled)
+static unsigned subtract(uint32_t number, const struct sampled *sampled)
 {
-    unsigned changes = remember_peak(s) | remember_counted(s) | IS_FREED;
+    struct mp_region_site *s = site_of(number);
+    unsigned changes =
+        remember_peak(s) | remember_counted(s) | remember_epochs(number, s) | IS_FREED;
     double bytes = (double)sampled->bytes;
 
     s->freed_samples++;
@@ -352,12 +381,13 @@ static unsigned subtract(struct mp_region_site *s, const struct sampled *sampled
     s->freed_blocks_variance += sampled->blocks_variance;
     s->freed_bytes_variance += bytes * bytes * sampled->blocks_variance;
     live_bytes -= sampled->blocks * bytes;
+    lower_floor(s);
     return changes;
 }
 
 void sites_subtract_locked(uint32_t number, const struct sampled *sampled)
 {
-    write_changes(number, subtract(site_of(number), sampled), 0);
+    write_changes(number, subtract(number, sampled), 0);
 }
 
 static unsigned bucket_of(uint64_t lifetime_ns)
@@ -378,7 +408,8 @@ void sites_end_locked(
 
     expect_change(number, FREED);
     expect_change(number, word);
-    changes = subtract(s, sampled);
+    prefetch_for_write((uint64_t *)s + ALLOCATED);
+    changes = subtract(number, sampled);
     s->freed_lifetime_ns += sampled->blocks * (double)lifetime_ns;
     s->lifetimes[bucket]++;
     write_changes(number, changes, word);
@@ -388,8 +419,9 @@ void sites_grow_locked(uint32_t number, const struct sampled *was,
     const struct sampled *now, const struct grown *grown)
 {
     struct mp_region_site *s = site_of(number);
+    unsigned changes =
+        remember_peak(s) | remember_epochs(number, s) | IS_ALLOCATED | IS_FREED;
     const struct mp_region_site before = *s;
-    unsigned changes = remember_peak(s) | IS_ALLOCATED | IS_FREED;
     double more = (double)now->requested - (double)was->requested;
     double requested =
         more > (double)grown->requested ? more : (double)grown->requested;
@@ -415,6 +447,8 @@ void sites_grow_locked(uint32_t number, const struct sampled *was,
         s->freed_bytes_variance +=
             was->blocks_variance * from * from + now->blocks_variance * to * to * again;
         live_bytes += now->blocks * to - was->blocks * from;
+        lower_floor(s);
+        epochs_count_locked(grown->bytes, now->blocks);
     }
     write_changes(number, changes | add_counted(s, &before), 0);
 }
@@ -453,6 +487,11 @@ void sites_set_clock_locked(uint64_t realtime_ns, uint64_t monotonic_ns)
     realtime_less_monotonic = realtime_ns - monotonic_ns;
 }
 
+void sites_mark_locked(const char *name, uint64_t now_ns)
+{
+    epochs_mark_locked(name, live_bytes, now_ns + realtime_less_monotonic, now_ns);
+}
+
 void sites_describe_locked(struct mp_region_sampling *ret)
 {
     ret->site_count = site_count;
@@ -477,4 +516,5 @@ void sites_write_all_locked(void)
     for (size_t i = 0; site_chunks[0] != NULL && i < site_count; i++) {
         write_site(i);
     }
+    epochs_write_all_locked();
 }
