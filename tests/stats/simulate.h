@@ -7,7 +7,7 @@
 #ifndef SIMULATE_H
 #define SIMULATE_H
 
-#include <growth.h>
+#include "../../stats/growth.h"
 
 enum shape {
     /* leaks */
