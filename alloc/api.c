@@ -170,6 +170,13 @@ MP_EXPORT void mp_operation(const char *name)
     sample_set_operation(name);
 }
 
+MP_EXPORT void mp_mark(const char *name)
+{
+    if (CONFIG_PROFILE) {
+        sample_mark(name != NULL ? name : "");
+    }
+}
+
 MP_EXPORT int mp_dump(const char *path)
 {
     int cancel;

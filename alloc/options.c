@@ -330,8 +330,8 @@ void options_read(char **environment)
 {
     static const char prefix[] = "MPALLOC_";
     /* Set by tools and tests for themselves; not options of the library. */
-    static const char *const others[] = {"LIBRARY", "SYMBOL_CACHE", "TEST_LIB",
-        "TEST_BUILD", FAULTS ? "FAULT" : NULL, NULL};
+    static const char *const others[] = {"LIBRARY", "HISTORY", "SYMBOL_CACHE",
+        "TEST_LIB", "TEST_BUILD", FAULTS ? "FAULT" : NULL, NULL};
 
     for (; environment != NULL && *environment != NULL; environment++) {
         const char *name = *environment + sizeof(prefix) - 1;

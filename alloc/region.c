@@ -51,8 +51,12 @@ static const struct part {
     {MP_SECTION_SITES, sizeof(struct mp_region_site), MP_REGION_SITES_MAX},
     {MP_SECTION_SAMPLES, sizeof(struct mp_region_sample), MP_REGION_SAMPLES_MAX},
     {MP_SECTION_NAMES, sizeof(struct mp_region_name), MP_REGION_NAMES_MAX},
+    {MP_SECTION_EPOCHS, sizeof(struct mp_region_epochs), 1},
+    {MP_SECTION_SITE_EPOCHS, sizeof(struct mp_region_site_epochs),
+        MP_REGION_SITE_EPOCHS_MAX},
+    {MP_SECTION_MARKS, sizeof(struct mp_region_mark), MP_REGION_MARKS},
 };
-static_assert(REGION_PROFILE_LEAST >= (size_t)5 * STEP, "four parts, and the first");
+static_assert(REGION_PROFILE_LEAST >= (size_t)6 * STEP, "five parts, and the first");
 struct lock profile_lock = LOCK_INIT(RANK_PROFILE);
 
 enum { PARTS = sizeof(parts) / sizeof(parts[0]), PARTS_BACKED = 5 };
@@ -80,12 +84,13 @@ static struct {
 /* The compiler looks it up where the section is a constant. */
 static ALWAYS_INLINE unsigned part_of(enum mp_region_section_id id)
 {
-    unsigned i = 0;
-
-    while (i + 1 < PARTS && parts[i].id != id) {
-        i++;
+#pragma GCC unroll 32 /* else it gives up on more than 16 parts */
+    for (unsigned i = 0; i < PARTS; i++) {
+        if (parts[i].id == id) {
+            return i;
+        }
     }
-    return i;
+    return PARTS - 1;
 }
 
 /*
@@ -103,7 +108,8 @@ static unsigned find_sampler_share(void)
 static size_t part_count(unsigned i)
 {
     bool is_sampler =
-        parts[i].id >= MP_SECTION_FRAMES && parts[i].id <= MP_SECTION_SAMPLES;
+        (parts[i].id >= MP_SECTION_FRAMES && parts[i].id <= MP_SECTION_SAMPLES)
+        || parts[i].id == MP_SECTION_SITE_EPOCHS;
 
     return is_sampler ? parts[i].count / region.sampler_share : parts[i].count;
 }
@@ -389,6 +395,8 @@ static bool map_region(int fd, size_t bytes)
             {MP_SECTION_MODULES, FIRST_MODULES}, {MP_SECTION_SAMPLING, 1},
             {MP_SECTION_NAMES, FIRST_NAMES}, {MP_SECTION_FRAMES, FIRST_FRAMES},
             {MP_SECTION_SITES, FIRST_SITES}, {MP_SECTION_SAMPLES, FIRST_SAMPLES},
+            {MP_SECTION_EPOCHS, 1}, {MP_SECTION_SITE_EPOCHS, FIRST_SITES},
+            {MP_SECTION_MARKS, MP_REGION_MARKS},
             {MP_SECTION_COUNTERS, FIRST_ROWS * MP_REGION_CLASSES}};
 
         for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
@@ -623,6 +631,21 @@ struct mp_region_name *region_name(size_t i)
     return record(MP_SECTION_NAMES, i, 1);
 }
 
+struct mp_region_epochs *region_epochs(void)
+{
+    return record(MP_SECTION_EPOCHS, 0, 1);
+}
+
+struct mp_region_site_epochs *region_site_epochs(size_t i)
+{
+    return record(MP_SECTION_SITE_EPOCHS, i, 1);
+}
+
+struct mp_region_mark *region_mark(size_t i)
+{
+    return record(MP_SECTION_MARKS, i, 1);
+}
+
 size_t region_room(enum mp_region_section_id id)
 {
     return region.base != NULL ? part_count(part_of(id)) : 0;
@@ -632,7 +655,7 @@ size_t region_profile_bytes(void)
 {
     size_t bytes = 0;
 
-    for (unsigned i = part_of(MP_SECTION_SAMPLING); i <= part_of(MP_SECTION_NAMES);
+    for (unsigned i = part_of(MP_SECTION_SAMPLING); i <= part_of(MP_SECTION_MARKS);
          i++) {
         bytes += region.base != NULL ? region.ready[i] : 0;
     }

@@ -58,6 +58,9 @@ struct mp_region_frame *region_frame(size_t i);
 struct mp_region_site *region_site(size_t i);
 struct mp_region_sample *region_sample(size_t i);
 struct mp_region_name *region_name(size_t i);
+struct mp_region_epochs *region_epochs(void);
+struct mp_region_site_epochs *region_site_epochs(size_t i);
+struct mp_region_mark *region_mark(size_t i); /* below MP_REGION_MARKS */
 
 /* Without the lock, of what a call above made ready. NULL: none did. */
 struct mp_region_sampling *region_sampling_ready(void);
@@ -101,7 +104,7 @@ size_t region_room(enum mp_region_section_id id);
 size_t region_profile_bytes(void); /* of these, backed by memory */
 
 /* So much more of them than was written may be backed: it is done in steps. */
-#define REGION_PROFILE_LEAST ((size_t)5 * 16 * 1024)
+#define REGION_PROFILE_LEAST ((size_t)6 * 16 * 1024)
 
 /* The path of the executable; and its build id, once modules.c found it. */
 void region_executable(char *ret_path, size_t size);

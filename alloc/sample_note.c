@@ -1,5 +1,6 @@
 #include "sample_note.h"
 
+#include "epochs.h"
 #include "modules.h"
 #include "names.h"
 #include "options.h"
@@ -439,6 +440,13 @@ void sample_set_operation(const char *name)
     lock_unlock(&profile_lock);
 }
 
+void sample_mark(const char *name)
+{
+    sample_enter();
+    sites_mark_locked(name, os_monotonic_ns());
+    lock_unlock(&profile_lock);
+}
+
 void sample_trim(void)
 {
     struct thread *t = thread_local_state.thread;
@@ -534,6 +542,7 @@ void sample_tick(uint32_t now_ms)
     if (is_governed() && (governed_cost() != governor.cost_ns || interval != wanted)) {
         govern_locked(now_ms);
     }
+    epochs_describe_locked();
     describe_locked();
     lock_unlock(&profile_lock);
 }
@@ -542,6 +551,7 @@ void sample_publish(uint64_t number)
 {
     sample_enter();
     sites_counted_locked(number);
+    epochs_describe_locked();
     describe_locked();
     lock_unlock(&profile_lock);
 }

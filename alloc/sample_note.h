@@ -32,6 +32,9 @@ uint64_t sample_interval(void);
 /* What the thread does, for samples. NULL: nothing any more. */
 void sample_set_operation(const char *name);
 
+/* The program is back at the same state. */
+void sample_mark(const char *name);
+
 /* Now and then: the governor. */
 void sample_tick(uint32_t now_ms);
 

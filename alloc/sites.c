@@ -3,6 +3,7 @@
 #include "arch.h"
 #include "atomic.h"
 #include "bits.h"
+#include "epochs.h"
 #include "os.h"
 #include "own_memory.h"
 #include "poisson.h"
@@ -224,6 +225,8 @@ uint32_t sites_find_locked(const struct site_key *key)
         .thread = key->thread,
         .flags = key->flags,
         .share = key->share,
+        .epochs_row =
+            key->share != 0 ? EPOCHS_NO_ROW : 0,       /* written without the lock */
         .peak_number = load_relaxed(&all.peak_number), /* nothing was here then */
         .counted_number = load_relaxed(&all.counted_number),
     };
@@ -324,6 +327,28 @@ static unsigned add_counted(struct mp_region_site *s, const struct mp_region_sit
     s->counted_freed_bytes_variance +=
         s->freed_bytes_variance - was->freed_bytes_variance;
     return IS_COUNTED;
+}
+
+/*
+ * Before a site changes: what it held in epochs that ended, and at marks. Returns what changed.
+ */
+static unsigned remember_epochs(uint32_t number, struct mp_region_site *s)
+{
+    if (LIKELY(s->epochs_turn == epochs_clock.turn)) {
+        return 0;
+    }
+    epochs_reach_locked(number, s);
+    return IS_ALLOCATED | IS_FREED;
+}
+
+/* After it changed. */
+static void lower_floor(struct mp_region_site *s)
+{
+    double live = s->allocated_bytes - s->freed_bytes;
+
+    if (live < (double)s->floor_bytes) {
+        s->floor_bytes = (float)(live > 0 ? live : 0);
+    }
 }
 
 /* ---- sums ---- */
@@ -470,12 +495,17 @@ static ALWAYS_INLINE unsigned add(
 
 void sites_add_locked(uint32_t number, const struct sampled *sampled)
 {
-    struct site_row row = row_of(common(number));
+    uint32_t site = common(number);
+    struct site_row row = row_of(site);
     uint64_t now_ns = sampled->born_ns + load_relaxed(&all.realtime_less_monotonic);
     unsigned changes;
 
     expect_change(&row, ALLOCATED);
-    changes = add(row.site, sampled, now_ns);
+    if (UNLIKELY(epochs_count_locked(sampled->bytes, sampled->blocks))) {
+        epochs_begin_locked(live_now(), now_ns, sampled->born_ns);
+    }
+    changes = remember_epochs(site, row.site);
+    changes |= add(row.site, sampled, now_ns);
     add_estimate_locked(sampled->blocks * (double)sampled->bytes);
     try_raise_peak(now_ns);
     write_changes(&row, changes, 0);
@@ -511,14 +541,18 @@ static ALWAYS_INLINE unsigned subtract(
     s->freed_requested += sampled->blocks * (double)sampled->requested;
     s->freed_blocks_variance += sampled->blocks_variance;
     s->freed_bytes_variance += bytes * bytes * sampled->blocks_variance;
+    lower_floor(s);
     return changes;
 }
 
 void sites_subtract_locked(uint32_t number, const struct sampled *sampled)
 {
-    struct site_row row = row_of(common(number));
+    uint32_t site = common(number);
+    struct site_row row = row_of(site);
+    unsigned changes = remember_epochs(site, row.site);
 
-    write_changes(&row, subtract(row.site, sampled), 0);
+    changes |= subtract(row.site, sampled);
+    write_changes(&row, changes, 0);
     add_estimate_locked(-(sampled->blocks * (double)sampled->bytes));
 }
 
@@ -530,16 +564,15 @@ static unsigned bucket_of(uint64_t lifetime_ns)
     return bucket < MP_REGION_LIFETIMES ? bucket : MP_REGION_LIFETIMES - 1;
 }
 
-static ALWAYS_INLINE void end(
-    const struct site_row *row, const struct sampled *sampled, uint64_t lifetime_ns)
+static ALWAYS_INLINE void end(const struct site_row *row, const struct sampled *sampled,
+    uint64_t lifetime_ns, unsigned changes)
 {
     unsigned bucket = bucket_of(lifetime_ns);
     size_t word = LIFETIMES + bucket * sizeof(uint32_t) / sizeof(uint64_t);
-    unsigned changes;
 
     expect_change(row, FREED);
     expect_change(row, word);
-    changes = subtract(row->site, sampled);
+    changes |= subtract(row->site, sampled);
     row->site->freed_lifetime_ns += sampled->blocks * (double)lifetime_ns;
     row->site->lifetimes[bucket]++;
     write_changes(row, changes, word);
@@ -548,26 +581,29 @@ static ALWAYS_INLINE void end(
 void sites_end_locked(
     uint32_t number, const struct sampled *sampled, uint64_t lifetime_ns)
 {
-    struct site_row row = row_of(common(number));
+    uint32_t site = common(number);
+    struct site_row row = row_of(site);
 
-    end(&row, sampled, lifetime_ns);
+    end(&row, sampled, lifetime_ns, remember_epochs(site, row.site));
     add_estimate_locked(-(sampled->blocks * (double)sampled->bytes));
 }
 
 void sites_end_own(
     const struct site_row *row, const struct sampled *sampled, uint64_t lifetime_ns)
 {
-    end(row, sampled, lifetime_ns);
+    end(row, sampled, lifetime_ns, 0);
     add_live(-sampled->bytes);
 }
 
 void sites_grow_locked(uint32_t number, const struct sampled *was,
     const struct sampled *now, const struct grown *grown)
 {
-    struct site_row row = row_of(common(number));
+    uint32_t site = common(number);
+    struct site_row row = row_of(site);
     struct mp_region_site *s = row.site;
+    unsigned changes =
+        remember_peak(s) | remember_epochs(site, s) | IS_ALLOCATED | IS_FREED;
     const struct mp_region_site before = *s;
-    unsigned changes = remember_peak(s) | IS_ALLOCATED | IS_FREED;
     double more = (double)now->requested - (double)was->requested;
     double requested =
         more > (double)grown->requested ? more : (double)grown->requested;
@@ -593,6 +629,8 @@ void sites_grow_locked(uint32_t number, const struct sampled *was,
         s->freed_bytes_variance +=
             was->blocks_variance * from * from + now->blocks_variance * to * to * again;
         add_estimate_locked(now->blocks * to - was->blocks * from);
+        lower_floor(s);
+        epochs_count_locked(grown->bytes, now->blocks);
     }
     write_changes(&row, changes | add_counted(s, &before), 0);
 }
@@ -634,6 +672,12 @@ void sites_set_clock_locked(uint64_t realtime_ns, uint64_t monotonic_ns)
     store_relaxed(&all.realtime_less_monotonic, realtime_ns - monotonic_ns);
 }
 
+void sites_mark_locked(const char *name, uint64_t now_ns)
+{
+    epochs_mark_locked(
+        name, live_now(), now_ns + load_relaxed(&all.realtime_less_monotonic), now_ns);
+}
+
 void sites_describe_locked(struct mp_region_sampling *ret)
 {
     ret->site_count = site_count;
@@ -660,4 +704,5 @@ void sites_write_all_locked(void)
 
         write_all_of(&row);
     }
+    epochs_write_all_locked();
 }

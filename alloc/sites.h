@@ -104,6 +104,9 @@ const struct mp_region_site *sites_site_locked(size_t number);
 /* CLOCK_REALTIME less CLOCK_MONOTONIC: the first and last time of sites come from both. */
 void sites_set_clock_locked(uint64_t realtime_ns, uint64_t monotonic_ns);
 
+/* The program is back at the same state, as mpalloc.h says; CLOCK_MONOTONIC. */
+void sites_mark_locked(const char *name, uint64_t now_ns);
+
 /* Fill what is known here of it. */
 void sites_describe_locked(struct mp_region_sampling *ret);
 

@@ -218,6 +218,15 @@ MP_EXPORT int mp_sample_set(uint64_t interval_bytes);
 MP_EXPORT void mp_operation(const char *name);
 
 /*
+ * The program is back at the same state as at the last mark of this name: "request served",
+ * "idle". What a call stack holds more from each such mark to the next is growth, whatever
+ * happens in between: marks make verdicts about leaks quicker and surer (mpalloc leaks). The
+ * last 16 marks are kept; at most 47 bytes of the name. Takes a lock: for the ends of rounds,
+ * not for inner loops. Any thread; not for signal handlers.
+ */
+MP_EXPORT void mp_mark(const char *name);
+
+/*
  * Write a copy of the region (include/mpalloc/region.h), up to date, to a new file.
  * Returns 0 or a negative errno: -EEXIST when the file exists, -ENODATA when this process
  * has no region. Opens files: not for signal handlers or seccomp'd threads.

@@ -99,7 +99,7 @@ enum mp_image_flag {
 /*
  * A checked private copy of the region at `path`. The file must be regular and belong to
  * the caller, unless the caller is root; links are not followed. Reads only what is in
- * use, about 100 KiB for a small program and at most 96 MiB. Takes no lock: the process
+ * use, about 100 KiB for a small program and at most 104 MiB. Takes no lock: the process
  * does not notice.
  */
 MPS_EXPORT int mp_image_open(
@@ -176,6 +176,20 @@ MPS_EXPORT size_t mp_image_sample_count(const mp_image_t *image);
 MPS_EXPORT const struct mp_region_sample *mp_image_sample(
     const mp_image_t *image, size_t number);
 
+/*
+ * The past of sites (mpalloc/region.h). Epochs: `current` of them ended, at most 31, at times
+ * that do not fall; without sampling, or before the first ended, 0. The row of a site: NULL when
+ * it has not changed since the first epoch, or when there was no room, which
+ * mp_image_has_history tells apart. Marks: the last 16 at most, the oldest first.
+ */
+MPS_EXPORT const struct mp_region_epochs *mp_image_epochs(const mp_image_t *image);
+MPS_EXPORT const struct mp_region_site_epochs *mp_image_site_epochs(
+    const mp_image_t *image, size_t site);
+MPS_EXPORT bool mp_image_has_history(const mp_image_t *image, size_t site);
+MPS_EXPORT size_t mp_image_mark_count(const mp_image_t *image);
+MPS_EXPORT const struct mp_region_mark *mp_image_mark(
+    const mp_image_t *image, size_t number);
+
 /* The name of an operation or a thread; "" for number 0 and past the end. */
 MPS_EXPORT const char *mp_image_name(const mp_image_t *image, size_t number);
 
@@ -234,6 +248,154 @@ MPS_EXPORT const struct mp_figures *mp_estimates_group(
 /* What samples do not explain of a class in a component; peaks of it are not known: 0. */
 MPS_EXPORT void mp_estimates_rest(
     const mp_estimates_t *estimates, size_t row, size_t number, struct mp_figures *ret);
+
+/* ---- leaks ---- */
+
+/* From bad to good. */
+enum mp_verdict_kind {
+    MP_VERDICT_LOST,       /* nothing points to it any more, twice seen: mp_scanned */
+    MP_VERDICT_GROWING,    /* it grows as fast as ever, and what is old is not freed */
+    MP_VERDICT_SUSPECT,    /* it grows; whether it will go on is not clear yet */
+    MP_VERDICT_CACHE_LIKE, /* it grew and does so no more: it saturates */
+    MP_VERDICT_FINE,
+    MP_VERDICTS
+};
+
+/* Rules that fired, each a bit: what the verdict rests on, and hints that are no leaks. */
+enum mp_verdict_rule {
+    MP_RULE_GROWTH = 1, /* what is live drifts upwards, surely: false discovery < q */
+    MP_RULE_LARGE_SITE = 2,   /* it has a large share of what is live */
+    MP_RULE_NEVER_FREED = 4,  /* blocks that got old do not die any more */
+    MP_RULE_RISING_FLOOR = 8, /* the least of each epoch rises */
+    MP_RULE_SLACK_AFTER_PEAK =
+        16,                   /* most of what it held at the peak is freed: no leak */
+    MP_RULE_EXPONENTIAL = 32, /* it doubles, again and again */
+    MP_RULE_LARGE_CHURN =
+        64,             /* many bytes in blocks of whole pages come and go: no leak */
+    MP_RULE_LOOP = 128, /* one stack adds block after block and frees nearly none */
+    MP_RULE_REACHED = 256, /* lost, by the scan */
+    MP_RULE_MARKS = 512,   /* it grows from mark to mark */
+    MP_RULES = 10
+};
+
+enum mp_severity { MP_SEVERITY_INFO, MP_SEVERITY_WARNING, MP_SEVERITY_CRITICAL };
+
+enum mp_advice {
+    MP_ADVICE_NONE,
+    MP_ADVICE_BOUND,   /* a cache without bound: give it one, evict the oldest */
+    MP_ADVICE_HANDLER, /* what is registered is never taken back */
+    MP_ADVICE_CYCLE,   /* nothing points to it: free it, or break the cycle */
+    MP_ADVICE_SHRINK,  /* a buffer that grew once and stayed so */
+    MP_ADVICE_THREAD,  /* one thread keeps it: clear it between its jobs */
+    MP_ADVICES
+};
+
+/*
+ * What a scan for reachability said of the live samples of a site, summed by weight. Rounds: in
+ * how many scans, at least a second apart, the same blocks were lost; below 2 is not believed.
+ */
+struct mp_scanned {
+    unsigned rounds;
+    double definite_bytes;
+    double indirect_bytes;
+    double possible_bytes;
+    double reachable_bytes;
+};
+
+/* 0 stands for the default of each. */
+struct mp_verdict_options {
+    double false_discovery; /* of growing ones: 0.05 */
+    double warning_s;       /* the limit is nearer than this: warning; 7 days */
+    double critical_s;      /* 4 hours */
+    double large_share;     /* of live bytes, for large_site: 0.1 */
+    uint64_t
+        limit_bytes; /* instead of that of cgroup, RLIMIT_AS, RLIMIT_DATA, machine */
+    uint64_t resident_bytes; /* of the process now; what the totals say */
+    const struct mp_scanned
+        *scanned; /* one for each site of the image; NULL: no scan */
+};
+
+enum { MP_VERDICT_LINES = 8, MP_VERDICT_THREADS = 4 };
+
+struct mp_estimate {
+    double value;
+    double low; /* 95 % */
+    double high;
+};
+
+struct mp_verdict {
+    enum mp_verdict_kind kind;
+    unsigned rules; /* enum mp_verdict_rule */
+    enum mp_severity severity;
+    enum mp_advice advice;
+    uint32_t frame; /* the innermost of the stack; 0: none could be taken */
+    uint32_t component;
+    uint16_t operation; /* that has most of it */
+    uint16_t
+        threads[MP_VERDICT_THREADS]; /* names that allocated it, most first; 0: none */
+    double thread_share;             /* of the first of them */
+    size_t site_count;
+    const uint32_t *sites; /* numbers in the image */
+    uint64_t live_samples;
+    uint64_t freed_samples;
+    struct mp_estimate live_bytes;
+    struct mp_estimate bytes_per_hour;
+    struct mp_estimate
+        limit_s;       /* until memory is used up, if nothing else grows; or INFINITY */
+    uint64_t first_ns; /* CLOCK_REALTIME of its first and last sample */
+    uint64_t last_ns;
+    double oldest_s;    /* age of its oldest live sample */
+    double p;           /* of growth by chance, before the correction for many stacks */
+    double slope_bytes; /* Theil and Sen's, per epoch */
+    double exponent;    /* of its survivors by time: 1 is as steady as a leak */
+    double exponent_low;
+    unsigned generations; /* epochs that have survivors, */
+    unsigned epochs;      /* of so many */
+    double old_died;      /* of blocks that got old */
+    double old_all;
+    double leak_chance;        /* that an old one is never freed (Laplace) */
+    double doubling_s;         /* exponential: so often it doubles; else 0 */
+    struct mp_scanned scanned; /* sums; rounds 0: no scan */
+    unsigned line_count;
+    char line[MP_VERDICT_LINES][160]; /* the evidence in words and numbers */
+};
+
+typedef struct mp_verdicts mp_verdicts_t;
+
+/*
+ * One verdict for each call stack in a component: the worst first, then the fastest. Needs one
+ * image, of a process dead or alive. The image has to outlive the verdicts. -ENOMEM.
+ * Cost: about 0.2 ms for each stack, and memory for its live samples.
+ */
+MPS_EXPORT int mp_verdicts_make(const mp_image_t *image,
+    const struct mp_verdict_options *options, mp_verdicts_t **ret);
+MPS_EXPORT void mp_verdicts_free(mp_verdicts_t *verdicts);
+MPS_EXPORT size_t mp_verdicts_count(const mp_verdicts_t *verdicts);
+MPS_EXPORT const struct mp_verdict *mp_verdicts_at(
+    const mp_verdicts_t *verdicts, size_t number); /* NULL past the end */
+
+/* Of all: bytes per hour of lost and growing ones, and the limit that counts; 0: none. */
+MPS_EXPORT struct mp_estimate mp_verdicts_growth(const mp_verdicts_t *verdicts);
+MPS_EXPORT uint64_t mp_verdicts_limit(const mp_verdicts_t *verdicts);
+
+/* Keys: "growing", "cache-like"; "rising_floor" of one bit; "critical"; "bound". */
+MPS_EXPORT const char *mp_verdict_name(enum mp_verdict_kind kind);
+MPS_EXPORT const char *mp_rule_name(unsigned rule);
+MPS_EXPORT const char *mp_severity_name(enum mp_severity severity);
+MPS_EXPORT const char *mp_advice_name(enum mp_advice advice);
+MPS_EXPORT const char *mp_advice_text(enum mp_advice advice); /* a sentence */
+
+/*
+ * For programs that watch themselves: a thread of this library looks at the region of the
+ * calling process every `period_s` (at least 1) and calls fn for each verdict that became
+ * growing or lost since it looked last. The verdict and the image live until fn returns. fn
+ * may allocate, and may call mps_stop_watch, which then only asks. One watch per process.
+ * 0; -EBUSY: there is one; -EINVAL; -EAGAIN: no thread; or why the region is not there.
+ */
+typedef void mps_leak_fn(
+    const struct mp_verdict *verdict, const mp_image_t *image, void *arg);
+MPS_EXPORT int mps_on_leak(mps_leak_fn *fn, void *arg, unsigned period_s);
+MPS_EXPORT void mps_stop_watch(void); /* waits until the thread has ended */
 
 /* ---- what became of the process ---- */
 

@@ -9,6 +9,7 @@
 #ifndef IMAGE_H
 #define IMAGE_H
 
+#include "history.h"
 #include "layout.h"
 #include "samples.h"
 
@@ -36,6 +37,7 @@ struct mp_image {
     size_t option_count;
     struct mp_region_option *options;
     struct samples samples;
+    struct history history;
 };
 
 #endif

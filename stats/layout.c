@@ -36,6 +36,10 @@ static const struct shape {
     [MP_SECTION_SITES] = {"sites", sizeof(struct mp_region_site), false},
     [MP_SECTION_SAMPLES] = {"samples", sizeof(struct mp_region_sample), false},
     [MP_SECTION_NAMES] = {"names", sizeof(struct mp_region_name), false},
+    [MP_SECTION_EPOCHS] = {"epochs", sizeof(struct mp_region_epochs), false},
+    [MP_SECTION_SITE_EPOCHS] = {"site epochs", sizeof(struct mp_region_site_epochs),
+        false},
+    [MP_SECTION_MARKS] = {"marks", sizeof(struct mp_region_mark), false},
 };
 
 /* The header, once its magic is there: a process that starts writes that last. */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    BYTES_MAX = 96 << 20, /* of all records */
+    BYTES_MAX = 104 << 20, /* of all records */
     LOOK_BYTES = 64 << 10,
     WAITS_MAX = 8, /* as many records that never settle are waited for, 3 ms each */
 };

@@ -25,6 +25,8 @@ const struct verb verbs[] = {
         verb_snapshot},
     {"report", "[OPTIONS] TARGET", "Explain the memory of a process", help_report,
         verb_report},
+    {"leaks", "[OPTIONS] TARGET", "Say what leaks, how fast, and how sure that is",
+        help_leaks, verb_leaks},
     {"flame", "-o FILE.html [OPTIONS] TARGET",
         "Draw who holds memory: a flame graph, as one web page", help_flame,
         verb_flame},

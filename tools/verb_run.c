@@ -9,9 +9,11 @@
 #include "document.h"
 #include "document_stacks.h"
 #include "format.h"
+#include "leaks.h"
 #include "outfile.h"
 #include "preload.h"
 #include "render.h"
+#include "render_leaks.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,7 +26,8 @@ const char help_run[] =
     "the\n"
     "program's own; 128 + N after signal N; 127 when it cannot be found; 0 when --for "
     "ended\n"
-    "it; 1 when it succeeded, but its profile could not be written.\n"
+    "it; 1 when it succeeded, but its profile could not be written; 3 when it\n"
+    "succeeded, and leaks (--fail-on).\n"
     "\n"
     "  --format F        when it ends, its profile: any format of `mpalloc export`, "
     "or\n"
@@ -43,6 +46,11 @@ const char help_run[] =
     "  --report[=PATH]   when it ends, its report on standard error, or in the file "
     "PATH\n"
     "  --json            that report as JSON (schema tools/schemas/report.json)\n"
+    "  --fail-on leak[=definite|growing]   exit 3 if something leaks at its end, with "
+    "what\n"
+    "                    and where on standard error: for builds. Growth needs some "
+    "100\n"
+    "                    blocks that are sampled: see --sample\n"
     "  --keep            keep the region after a clean exit, for mpalloc report PID\n"
     "  --service NAME    the name of the process in ps, reports and metrics\n"
     "  --set OPTION=V    any option of `mpalloc options`, such as PURGE_DELAY=10s\n"
@@ -59,9 +67,12 @@ const char help_run[] =
     "  mpalloc run --for 30s --format dhat -- redis-server --port 7777\n"
     "  mpalloc run --report=/tmp/job.txt --set PURGE_DELAY=never -- make -j2\n";
 
+enum fail_on { FAIL_ON_NOTHING, FAIL_ON_LOST, FAIL_ON_GROWING };
+
 struct plan {
     bool report;
     bool json;              /* the report */
+    enum fail_on fail_on;   /* exit 3 if that is found at its end */
     bool keep_all;          /* every region, of children too */
     const char *path;       /* of the report, NULL: standard error */
     struct capture capture; /* its format is NULL: no profile is wanted */
@@ -184,6 +195,37 @@ static int write_profile(
     return code;
 }
 
+/* ---- leaks ---- */
+
+static enum fail_on parse_fail_on(const char *text)
+{
+    if (strcmp(text, "leak=definite") == 0) {
+        return FAIL_ON_LOST;
+    }
+    if (strcmp(text, "leak") != 0 && strcmp(text, "leak=growing") != 0) {
+        exit(cli_fail("run", EXIT_USAGE,
+            "--fail-on takes leak, leak=definite or leak=growing, not \"%s\"", text));
+    }
+    return FAIL_ON_GROWING;
+}
+
+/* A scan for what is lost goes before this: until then only growth is found. */
+static int check_leaks(const struct plan *plan, const mp_image_t *image)
+{
+    static const struct render_leaks_options look = {.rows = 20};
+    struct leaks *l = leaks_create(image, NULL);
+    size_t count = leaks_failing(l, plan->fail_on == FAIL_ON_GROWING);
+
+    if (count > 0) {
+        fputc('\n', stderr);
+        render_leaks(stderr, l, &look);
+        cli_fail("run", EXIT_CONDITION, "%zu leak%s (--fail-on)", count,
+            count == 1 ? "" : "s");
+    }
+    leaks_destroy(l);
+    return count > 0 ? EXIT_CONDITION : EXIT_FINE;
+}
+
 /* ---- the program ---- */
 
 /* What is known of it by now: the documents that are wanted. */
@@ -197,6 +239,9 @@ static int look(const struct plan *plan, const mp_image_t *image, const char *pr
     }
     if (plan->report && print_report(plan, image) != EXIT_FINE) {
         code = EXIT_FAILED;
+    }
+    if (plan->fail_on != FAIL_ON_NOTHING && code == EXIT_FINE) {
+        code = check_leaks(plan, image);
     }
     return code;
 }
@@ -254,7 +299,8 @@ static int run_and_look(const struct plan *plan, const char *program, char **wor
         return code;
     }
     end = child_end_as(&child);
-    return end == 0 && plan->capture.format != NULL ? code : end;
+    return end == 0 && (plan->capture.format != NULL || code == EXIT_CONDITION) ? code
+                                                                                : end;
 }
 
 /* ---- the command line ---- */
@@ -273,7 +319,8 @@ static int check_plan(const struct plan *plan, const char *program)
         return cli_fail("run", EXIT_USAGE, "%s is for a profile: give --format, too",
             plan->for_format);
     }
-    if (plan->limit_ms != 0 && !has_profile && !plan->report) {
+    if (plan->limit_ms != 0 && !has_profile && !plan->report
+        && plan->fail_on == FAIL_ON_NOTHING) {
         return cli_fail("run", EXIT_USAGE,
             "--for is for a profile or a report: give --format or --report, too");
     }
@@ -323,6 +370,7 @@ enum {
     SAMPLE,
     FORMAT,
     FOR,
+    FAIL_ON,
     VALUE,
     OUTPUT,
     BY_COMPONENT
@@ -347,6 +395,8 @@ static void take_option(struct plan *plan, int c)
             capture_find_format("run", strcmp(optarg, "flame") == 0 ? "html" : optarg);
     } else if (c == FOR) {
         plan->limit_ms = cli_milliseconds("run", "--for", optarg, 1, LIMIT_MOST_MS);
+    } else if (c == FAIL_ON) {
+        plan->fail_on = parse_fail_on(optarg);
     } else if (c == VALUE) {
         capture_set_value(&plan->capture, optarg);
         plan->for_format = "--value";
@@ -368,6 +418,7 @@ int verb_run(int argc, char **argv)
         {"sample", required_argument, NULL, SAMPLE},
         {"format", required_argument, NULL, FORMAT},
         {"for", required_argument, NULL, FOR},
+        {"fail-on", required_argument, NULL, FAIL_ON},
         {"value", required_argument, NULL, VALUE},
         {"output", required_argument, NULL, OUTPUT},
         {"by-component", no_argument, NULL, BY_COMPONENT}, {0}};
@@ -402,7 +453,7 @@ int verb_run(int argc, char **argv)
         setenv("MPALLOC_SAMPLE", "exact", 0); /* unless it was said otherwise */
     }
     set_preload(library);
-    return plan.report || plan.capture.format != NULL
+    return plan.report || plan.capture.format != NULL || plan.fail_on != FAIL_ON_NOTHING
                ? run_and_look(&plan, program, argv + optind)
                : child_exec(program, argv + optind);
 }

@@ -41,6 +41,9 @@ enum {
     MP_REGION_SAMPLES_MAX = 256 * 1024, /* live ones that are listed one by one */
     MP_REGION_NAMES_MAX = 1024,         /* with number 0, no name */
     MP_REGION_LIFETIMES = 40,
+    MP_REGION_EPOCHS = 32,
+    MP_REGION_MARKS = 16,                  /* that are remembered, the last ones */
+    MP_REGION_SITE_EPOCHS_MAX = 32 * 1024, /* with number 0, which is none */
 };
 
 /* Row numbers of the two components that always exist. */
@@ -66,6 +69,9 @@ enum mp_region_section_id {
     MP_SECTION_SITES = 14,       /* struct mp_region_site */
     MP_SECTION_SAMPLES = 15,     /* struct mp_region_sample */
     MP_SECTION_NAMES = 16,       /* struct mp_region_name: operations, threads */
+    MP_SECTION_EPOCHS = 17,      /* 1 x struct mp_region_epochs */
+    MP_SECTION_SITE_EPOCHS = 18, /* struct mp_region_site_epochs: what sites held */
+    MP_SECTION_MARKS = 19,       /* struct mp_region_mark, a ring */
 };
 
 struct mp_region_section {
@@ -341,7 +347,8 @@ struct mp_region_site {
     double allocated_requested;
     double allocated_blocks_variance;
     double allocated_bytes_variance;
-    uint64_t reserved_allocated;
+    uint32_t epochs_row;  /* its row of section 18; 0: none, UINT32_MAX: no room */
+    uint32_t epochs_turn; /* of the allocator: when it looked at the epochs last */
     /* Those of them that were freed: */
     uint64_t freed_samples;
     double freed_blocks;
@@ -350,7 +357,8 @@ struct mp_region_site {
     double freed_blocks_variance;
     double freed_bytes_variance;
     double freed_lifetime_ns; /* sum of weight times lifetime */
-    uint64_t reserved_freed;
+    float floor_bytes;        /* least that was live in the epoch of the last change */
+    uint32_t reserved_freed;
     /* At the peak: */
     uint64_t peak_samples;
     double peak_blocks;
@@ -390,6 +398,62 @@ struct mp_region_sample {
 
 struct mp_region_name {
     char name[32];
+};
+
+/*
+ * The past, in at most 32 epochs of equal work. Work is what was allocated, estimated; a block
+ * above 1 MiB counts as 1 MiB. When all epochs are full pairs of them become one, and
+ * epoch_bytes doubles: the first begins with sampling, the last is now. Epoch i ends at work
+ * (i + 1) * epoch_bytes; those before `current` have ended.
+ */
+struct mp_region_epoch {
+    uint64_t time_ns;  /* CLOCK_REALTIME of its end */
+    uint64_t mono_ns;  /* CLOCK_MONOTONIC */
+    double live_bytes; /* of all sites, estimated */
+};
+
+/* A sequence lock. seq 0: the first epoch has not ended yet. */
+struct mp_region_epochs {
+    uint64_t seq;
+    uint64_t written_ns; /* CLOCK_REALTIME of all but the ends, at most 10 ms old */
+    uint64_t written_mono_ns;
+    double work_bytes; /* up to now */
+    double epoch_bytes;
+    uint64_t doublings;
+    uint64_t current;
+    uint64_t mark_count; /* ever */
+    uint64_t row_count;  /* of section 18 in use, number 0 included */
+    uint64_t rows_refused_total;
+    struct mp_region_epoch ends[MP_REGION_EPOCHS];
+};
+
+/*
+ * What a site held at the ends of epochs, and the least within each. A sequence lock. It is
+ * written when the site changes in a later epoch, or after a later mark, than before: from
+ * epoch `current` on it held what the site has live, and so at marks from number `marks` on.
+ * Its epochs are as long as they were then: 2^(doublings now - its doublings) are one now. A
+ * site without a row has not changed since the first epoch, and began with nothing.
+ */
+struct mp_region_site_epochs {
+    uint64_t seq;
+    uint32_t site;
+    uint32_t doublings;
+    uint32_t current;
+    uint32_t marks;
+    float live_bytes[MP_REGION_EPOCHS];
+    float floor_bytes[MP_REGION_EPOCHS]; /* that of `current` is in the site */
+    float mark_bytes[MP_REGION_MARKS];   /* mark n is in n modulo 16 */
+};
+
+/* "Back at the same state": mark n is in record n modulo 16. A sequence lock. */
+struct mp_region_mark {
+    uint64_t seq;
+    uint64_t number;  /* from 0 on */
+    uint64_t time_ns; /* CLOCK_REALTIME */
+    uint64_t mono_ns; /* CLOCK_MONOTONIC */
+    double work_bytes;
+    double live_bytes; /* of all sites, estimated */
+    char name[48];
 };
 
 /*

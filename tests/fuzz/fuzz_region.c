@@ -245,6 +245,51 @@ static void walk_samples(const mp_image_t *image)
     EXPECT(mp_image_name(image, SIZE_MAX)[0] == '\0');
 }
 
+static void walk_history(const mp_image_t *image)
+{
+    const struct mp_region_epochs *e = mp_image_epochs(image);
+
+    EXPECT(e->current < MP_REGION_EPOCHS && e->doublings < 64);
+    walk_sum(e->work_bytes, 0);
+    walk_sum(e->epoch_bytes, 0);
+    for (size_t i = 0; i < MP_REGION_EPOCHS; i++) {
+        walk_sum(e->ends[i].live_bytes, 0);
+        EXPECT(
+            i == 0 || i >= e->current || e->ends[i].mono_ns >= e->ends[i - 1].mono_ns);
+    }
+    for (size_t i = 0; i < mp_image_site_count(image); i++) {
+        const struct mp_region_site_epochs *r = mp_image_site_epochs(image, i);
+
+        walk_sum((double)mp_image_site(image, i)->floor_bytes, 0);
+        EXPECT(r == NULL || (mp_image_has_history(image, i) && r->site == i));
+        EXPECT(r == NULL
+               || (r->current < MP_REGION_EPOCHS && r->doublings <= e->doublings));
+        for (size_t k = 0; r != NULL && k < MP_REGION_EPOCHS; k++) {
+            walk_sum((double)r->live_bytes[k] + (double)r->floor_bytes[k], 0);
+        }
+    }
+    EXPECT(mp_image_mark_count(image) <= MP_REGION_MARKS);
+    EXPECT(mp_image_mark(image, MP_REGION_MARKS) == NULL);
+    EXPECT(mp_image_site_epochs(image, SIZE_MAX) == NULL);
+}
+
+static void walk_verdicts(const mp_image_t *image)
+{
+    mp_verdicts_t *verdicts = NULL;
+
+    EXPECT(mp_verdicts_make(image, NULL, &verdicts) == 0);
+    for (size_t i = 0; i < mp_verdicts_count(verdicts); i++) {
+        const struct mp_verdict *v = mp_verdicts_at(verdicts, i);
+
+        EXPECT(v->kind < MP_VERDICTS && v->advice < MP_ADVICES);
+        EXPECT(v->frame == 0 || v->frame < mp_image_frame_count(image));
+        EXPECT(v->p >= 0 && v->p <= 1 && !isnan(v->bytes_per_hour.value));
+        EXPECT(v->line_count <= MP_VERDICT_LINES);
+        EXPECT(v->live_bytes.low <= v->live_bytes.value);
+    }
+    mp_verdicts_free(verdicts);
+}
+
 static void walk_figures(const struct mp_figures *f)
 {
     for (unsigned i = 0; i < MP_FIGURES; i++) {
@@ -348,6 +393,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         walk_components(image);
         walk_others(image);
         walk_samples(image);
+        walk_history(image);
+        walk_verdicts(image);
         walk_estimates(image);
         mp_image_free(image);
     }

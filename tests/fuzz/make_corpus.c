@@ -63,7 +63,7 @@ static void save_shapes(void)
     totals(&m)->component_count = totals(&m)->module_count = 0;
     totals(&m)->option_count = 0;
     memset(totals(&m)->timeline_total, 0, sizeof(totals(&m)->timeline_total));
-    for (unsigned id = MP_SECTION_CLASSES; id <= MP_SECTION_NAMES; id++) {
+    for (unsigned id = MP_SECTION_CLASSES; id <= MP_SECTION_MARKS; id++) {
         made_remove(&m, (enum mp_region_section_id)id);
     }
     m.bytes = made_header(&m)->region_bytes = 3 * 4096;
@@ -143,6 +143,39 @@ static void save_samples(void)
     save(&m, "stacks_none");
 }
 
+static void save_history(void)
+{
+    struct mp_region_site_epochs *r;
+    struct mp_region_epochs *e;
+    struct mp_region_site *t;
+    struct made m = small();
+
+    e = made_record(&m, MP_SECTION_EPOCHS, 0);
+    e->current = MP_REGION_EPOCHS - 1; /* all but one have ended */
+    e->doublings = 40;
+    save(&m, "history_long");
+    m = small();
+    e = made_record(&m, MP_SECTION_EPOCHS, 0);
+    e->current = MP_REGION_EPOCHS;
+    save(&m, "history_epochs");
+    m = small();
+    r = made_record(&m, MP_SECTION_SITE_EPOCHS, 1);
+    r->live_bytes[0] = NAN;
+    r->floor_bytes[1] = -1;
+    r->mark_bytes[2] = INFINITY;
+    r = made_record(&m, MP_SECTION_SITE_EPOCHS, 2);
+    r->seq++;
+    t = made_record(&m, MP_SECTION_SITES, 3);
+    t->epochs_row = 77;
+    t->floor_bytes = NAN;
+    save(&m, "history_rows");
+    m = small();
+    e = made_record(&m, MP_SECTION_EPOCHS, 0);
+    e->mark_count = 77; /* of which two are where they should be: none */
+    e->ends[2].mono_ns = UINT64_MAX;
+    save(&m, "history_marks");
+}
+
 static void save_regressions(void)
 {
     static const enum mp_region_section_id timelines[] = {
@@ -186,6 +219,7 @@ int main(int argc, char **argv)
     save_shapes();
     save_states();
     save_samples();
+    save_history();
     save_regressions();
     return 0;
 }

@@ -21,6 +21,8 @@ const struct make_shape make_small = {.components = 8,
     .sites = 6,
     .samples = 8,
     .names = 4,
+    .rows = 4,
+    .marks = MP_REGION_MARKS,
     .written = {11, 2, 0}};
 
 const struct make_shape make_full = {.components = MP_REGION_COMPONENT_ROWS,
@@ -33,6 +35,8 @@ const struct make_shape make_full = {.components = MP_REGION_COMPONENT_ROWS,
     .sites = MP_REGION_SITES_MAX,
     .samples = MP_REGION_SAMPLES_MAX,
     .names = MP_REGION_NAMES_MAX,
+    .rows = MP_REGION_SITE_EPOCHS_MAX,
+    .marks = MP_REGION_MARKS,
     .written = {4000, 66, 6}};
 
 static void stop(const char *what)
@@ -101,6 +105,9 @@ static void make_table(struct made *m, const struct make_shape *shape)
         {MP_SECTION_SITES, sizeof(struct mp_region_site), shape->sites},
         {MP_SECTION_SAMPLES, sizeof(struct mp_region_sample), shape->samples},
         {MP_SECTION_NAMES, sizeof(struct mp_region_name), shape->names},
+        {MP_SECTION_EPOCHS, sizeof(struct mp_region_epochs), 1},
+        {MP_SECTION_SITE_EPOCHS, sizeof(struct mp_region_site_epochs), shape->rows},
+        {MP_SECTION_MARKS, sizeof(struct mp_region_mark), shape->marks},
     };
     struct mp_region_header h = {.magic = MP_REGION_MAGIC,
         .version = MP_REGION_VERSION,
@@ -406,6 +413,59 @@ static void make_sampling(const struct made *m)
     }
 }
 
+/* ---- the past ---- */
+
+/* Site 1 has a row as long as the epochs, site 2 an older one: two of its epochs are one. */
+static void make_history(const struct made *m)
+{
+    struct mp_region_epochs *e = made_record(m, MP_SECTION_EPOCHS, 0);
+    struct mp_region_site *sites[MAKE_ROWS] = {
+        NULL, made_record(m, MP_SECTION_SITES, 1), made_record(m, MP_SECTION_SITES, 2)};
+
+    *e = (struct mp_region_epochs){.seq = 8,
+        .written_ns = 1700000012000000000u,
+        .written_mono_ns = 17000000000u,
+        .work_bytes = (MAKE_EPOCHS + 0.5) * 4096,
+        .epoch_bytes = 4096,
+        .doublings = 1,
+        .current = MAKE_EPOCHS,
+        .mark_count = MAKE_MARKS,
+        .row_count = MAKE_ROWS};
+    for (unsigned i = 0; i < MAKE_EPOCHS; i++) {
+        e->ends[i] =
+            (struct mp_region_epoch){.time_ns = 1700000000000000000u + i * 1000,
+                .mono_ns = 5000000000u + i * 1000,
+                .live_bytes = 1000 * (i + 1)};
+    }
+    for (uint32_t i = 1; i < MAKE_ROWS; i++) {
+        struct mp_region_site_epochs *r = made_record(m, MP_SECTION_SITE_EPOCHS, i);
+
+        *r = (struct mp_region_site_epochs){.seq = 2,
+            .site = i,
+            .doublings = i == 1,
+            .current = i == 1 ? MAKE_EPOCHS : 7,
+            .marks = 1,
+            .mark_bytes = {500}};
+        for (unsigned k = 0; k < r->current; k++) {
+            r->live_bytes[k] = 100 * (float)(k + 1);
+            r->floor_bytes[k] = 50 * (float)(k + 1);
+        }
+        sites[i]->epochs_row = i;
+        sites[i]->floor_bytes = 20;
+    }
+    for (uint64_t i = 0; i < MAKE_MARKS; i++) {
+        struct mp_region_mark *mark = made_record(m, MP_SECTION_MARKS, i);
+
+        *mark = (struct mp_region_mark){.seq = 2,
+            .number = i,
+            .time_ns = 1700000000000000000u + i,
+            .mono_ns = 5000000000u + i,
+            .work_bytes = 4096 * (double)(i + 1),
+            .live_bytes = 1000};
+        strcpy(mark->name, "round");
+    }
+}
+
 void make_region(struct made *m, const struct make_shape *shape)
 {
     make_table(m, shape);
@@ -418,6 +478,7 @@ void make_region(struct made *m, const struct make_shape *shape)
     make_frames(m);
     make_sites(m);
     make_sampling(m);
+    make_history(m);
 }
 
 void make_region_free(struct made *m)

@@ -22,6 +22,9 @@ enum {
     MAKE_SITES = 5,
     MAKE_SAMPLES = 6, /* rows, of which the last but one is free */
     MAKE_NAMES = 3,
+    MAKE_ROWS = 3,   /* of sites, number 0 included: of sites 1 and 2 */
+    MAKE_EPOCHS = 5, /* that ended */
+    MAKE_MARKS = 2,
     MAKE_INTERVAL = 4096,
 };
 
@@ -37,11 +40,13 @@ struct make_shape {
     size_t sites;
     size_t samples;
     size_t names;
+    size_t rows;
+    size_t marks;
     uint64_t written[MP_REGION_TIMELINE_TIERS]; /* points ever written */
     size_t extra_bytes; /* of each record, as of a later library */
 };
 
-/* Small: 18 pages. A first tier that went round, a second that did not, an empty third. */
+/* Small: 21 pages. A first tier that went round, a second that did not, an empty third. */
 extern const struct make_shape make_small;
 
 /* The room that the allocator gives: 65 MB, nearly all of it holes. */

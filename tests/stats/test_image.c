@@ -77,7 +77,7 @@ Test(stats_image, holds_everything_of_a_small_region)
     mp_image_t *image;
 
     make_region(&m, &make_small);
-    cr_assert_eq(m.bytes, 18 * 4096);
+    cr_assert_eq(m.bytes, 21 * 4096);
     image = read_made(&m);
     cr_assert_eq(mp_image_flags(image), 0);
     cr_assert_str_eq(mp_image_path(image), "made");
@@ -154,7 +154,8 @@ Test(stats_image, sections_that_are_not_required_may_be_missing)
         MP_SECTION_COMPONENTS, MP_SECTION_COUNTERS, MP_SECTION_TIMELINE_1S,
         MP_SECTION_TIMELINE_1M, MP_SECTION_TIMELINE_10M, MP_SECTION_MODULES,
         MP_SECTION_MAILBOX, MP_SECTION_OPTIONS, MP_SECTION_SAMPLING, MP_SECTION_FRAMES,
-        MP_SECTION_SITES, MP_SECTION_SAMPLES, MP_SECTION_NAMES};
+        MP_SECTION_SITES, MP_SECTION_SAMPLES, MP_SECTION_NAMES, MP_SECTION_EPOCHS,
+        MP_SECTION_SITE_EPOCHS, MP_SECTION_MARKS};
     struct mp_region_totals *t;
     struct mp_region_cell sum;
     struct made m;

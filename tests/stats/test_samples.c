@@ -112,6 +112,8 @@ Test(stats_samples, there_is_room_for_as_many_as_the_allocator_has)
     sampling()->site_count = MP_REGION_SITES_MAX;
     sampling()->sample_count = MP_REGION_SAMPLES_MAX;
     sampling()->name_count = MP_REGION_NAMES_MAX;
+    ((struct mp_region_site *)made_record(&made, MP_SECTION_SITES, 3))->epochs_row =
+        MP_REGION_SITE_EPOCHS_MAX - 1;
     image = read_made(); /* within what an image may copy */
     cr_assert_eq(mp_image_flags(image), 0);
     cr_assert_eq(mp_image_site_count(image), MP_REGION_SITES_MAX);
@@ -136,7 +138,7 @@ static void expect_no_sampling(void)
 
 Test(stats_samples, regions_without_them_were_not_sampled)
 {
-    for (unsigned id = MP_SECTION_NAMES; id >= MP_SECTION_SAMPLING; id--) {
+    for (unsigned id = MP_SECTION_MARKS; id >= MP_SECTION_SAMPLING; id--) {
         made_remove(&made, (enum mp_region_section_id)id);
     }
     expect_no_sampling();

@@ -1,0 +1,602 @@
+/*
+ * verdict - one judgement for each call stack, out of all that speaks for and against it
+ *
+ * Owns: which evidence makes which verdict, how bad it is, what to do about it, and the words.
+ * Does not own: the evidence (growth.h), where it comes from (series.h).
+ */
+#include "verdict.h"
+
+#include "estimate.h"
+#include "series.h"
+#include "trend.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NORMAL_95 1.96
+#define HINT      0.01 /* p of one stack that is worth a look, though not sure among many */
+#define DAY_S     86400.0
+
+enum { NAMES_MOST = 64 }; /* of threads that are told apart */
+
+struct mp_verdicts {
+    const mp_image_t *image;
+    struct mp_verdict_options options;
+    struct series series;
+    uint64_t limit_bytes;
+    uint64_t resident_bytes;
+    double live_bytes;
+    size_t count;
+    struct mp_verdict *all;
+};
+
+/* One that is being made. */
+struct judged {
+    const struct mp_verdicts *of;
+    const struct series_group *group;
+    const struct growth *growth;
+    bool is_sure; /* p is below what is allowed for all of them */
+};
+
+/* ---- words ---- */
+
+static void __attribute__((format(printf, 2, 3)))
+say(struct mp_verdict *v, const char *format, ...)
+{
+    va_list list;
+
+    if (v->line_count < MP_VERDICT_LINES) {
+        va_start(list, format);
+        vsnprintf(v->line[v->line_count++], sizeof(v->line[0]), format, list);
+        va_end(list);
+    }
+}
+
+static const char *bytes_text(double bytes, char *to, size_t size)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    unsigned i = 0;
+    double value = fabs(bytes);
+
+    while (value >= 1023.5 && i < 4) {
+        value /= 1024;
+        i++;
+    }
+    snprintf(to, size, value >= 99.95 || i == 0 ? "%s%.0f %s" : "%s%.1f %s",
+        bytes < 0 ? "-" : "", value, units[i]);
+    return to;
+}
+
+static const char *time_text(double s, char *to, size_t size)
+{
+    if (s < 0.0995) {
+        snprintf(to, size, "%.0f ms", s * 1000);
+    } else if (s < 99.5) {
+        snprintf(to, size, "%.1f s", s);
+    } else if (s < 99.5 * 60) {
+        snprintf(to, size, "%.0f min", s / 60);
+    } else if (s < 2 * DAY_S) {
+        snprintf(to, size, "%.0f h", s / 3600);
+    } else {
+        snprintf(to, size, "%.0f days", s / DAY_S);
+    }
+    return to;
+}
+
+static const char *p_text(double p, char *to, size_t size)
+{
+    snprintf(to, size, p < 1e-9 ? "less than 1e-9" : p < 1e-3 ? "%.0e" : "%.2g", p);
+    return to;
+}
+
+/* ---- who ---- */
+
+struct name_weight {
+    uint16_t name;
+    double bytes;
+};
+
+static int compare_names(const void *a, const void *b)
+{
+    double x = ((const struct name_weight *)a)->bytes;
+    double y = ((const struct name_weight *)b)->bytes;
+
+    return (x < y) - (x > y);
+}
+
+/* Of threads: by what is live, the most first. */
+static void add_names(
+    const struct mp_verdicts *all, const struct series_group *g, struct mp_verdict *v)
+{
+    struct name_weight names[NAMES_MOST] = {{0, 0}};
+    size_t count = 0;
+    double most = -1;
+    double sum = 0;
+
+    for (size_t i = 0; i < g->count; i++) {
+        const struct mp_region_site *t =
+            mp_image_site(all->image, all->series.sites[g->first + i]);
+        double live = t->allocated_bytes - t->freed_bytes;
+        size_t k = 0;
+
+        if (live > most) {
+            most = live;
+            v->operation = t->operation;
+        }
+        sum += live;
+        while (k < count && names[k].name != t->thread) {
+            k++;
+        }
+        if (t->thread != 0 && k < NAMES_MOST) {
+            count = k == count ? count + 1 : count;
+            names[k].name = t->thread;
+            names[k].bytes += live;
+        }
+    }
+    qsort(names, count, sizeof(*names), compare_names);
+    for (size_t k = 0; k < count && k < MP_VERDICT_THREADS; k++) {
+        v->threads[k] = names[k].name;
+    }
+    v->thread_share = sum > 0 && count > 0 ? names[0].bytes / sum : 0;
+}
+
+static void add_scanned(struct mp_verdict *v, const struct mp_scanned *s)
+{
+    v->scanned.rounds = s->rounds > v->scanned.rounds ? s->rounds : v->scanned.rounds;
+    v->scanned.definite_bytes += s->definite_bytes;
+    v->scanned.indirect_bytes += s->indirect_bytes;
+    v->scanned.possible_bytes += s->possible_bytes;
+    v->scanned.reachable_bytes += s->reachable_bytes;
+}
+
+static void add_sums(
+    const struct mp_verdicts *all, const struct series_group *g, struct mp_verdict *v)
+{
+    const struct mp_region_sampling *sampling = mp_image_sampling(all->image);
+    double r = sampling->interval_bytes == MP_SAMPLING_EXACT
+                       || sampling->interval_bytes == MP_SAMPLING_OFF
+                   ? 0
+                   : (double)sampling->interval_bytes;
+    struct tally live = {0};
+    struct estimate e;
+
+    v->first_ns = UINT64_MAX;
+    for (size_t i = 0; i < g->count; i++) {
+        uint32_t number = all->series.sites[g->first + i];
+        const struct mp_region_site *t = mp_image_site(all->image, number);
+        struct tally one = {.samples = t->allocated_samples - t->freed_samples};
+
+        if (one.samples > 0) {
+            one.bytes.value = fmax(t->allocated_bytes - t->freed_bytes, 0);
+            one.bytes.variance =
+                fmax(t->allocated_bytes_variance - t->freed_bytes_variance, 0);
+            one.bytes.heaviest = one.bytes.variance > 0 ? t->heaviest_bytes : 0;
+            tally_merge(&live, &one);
+        }
+        v->freed_samples += t->freed_samples;
+        v->first_ns = t->first_ns < v->first_ns ? t->first_ns : v->first_ns;
+        v->last_ns = t->last_ns > v->last_ns ? t->last_ns : v->last_ns;
+        if (all->options.scanned != NULL) {
+            add_scanned(v, &all->options.scanned[number]);
+        }
+    }
+    e = estimate_bytes(&live, r);
+    v->live_samples = live.samples;
+    v->live_bytes =
+        (struct mp_estimate){e.value, fmin(e.low, e.value), fmax(e.high, e.value)};
+}
+
+/* ---- how fast, how long ---- */
+
+static void add_rate(const struct judged *j, struct mp_verdict *v)
+{
+    const struct growth *g = j->growth;
+    double seconds = series_seconds_since(j->of->image, &j->of->series, g->from);
+    double error = NORMAL_95 * g->grown_deviation;
+
+    if (seconds > 0) {
+        double hours = seconds / 3600;
+
+        v->bytes_per_hour = (struct mp_estimate){
+            g->grown / hours, (g->grown - error) / hours, (g->grown + error) / hours};
+    }
+    v->limit_s = (struct mp_estimate){INFINITY, INFINITY, INFINITY};
+    if (j->of->limit_bytes > 0 && v->bytes_per_hour.value > 0) {
+        double room = j->of->limit_bytes > j->of->resident_bytes
+                          ? (double)(j->of->limit_bytes - j->of->resident_bytes)
+                          : 0;
+
+        v->limit_s.value = room / v->bytes_per_hour.value * 3600;
+        v->limit_s.low = room / v->bytes_per_hour.high * 3600;
+        v->limit_s.high =
+            v->bytes_per_hour.low > 0 ? room / v->bytes_per_hour.low * 3600 : INFINITY;
+    }
+}
+
+static void add_severity(const struct judged *j, struct mp_verdict *v)
+{
+    const struct mp_verdict_options *o = &j->of->options;
+    bool is_bad = v->kind == MP_VERDICT_LOST || v->kind == MP_VERDICT_GROWING;
+
+    v->severity = v->kind == MP_VERDICT_LOST ? MP_SEVERITY_WARNING : MP_SEVERITY_INFO;
+    if (is_bad && v->limit_s.value < o->warning_s) {
+        v->severity = MP_SEVERITY_WARNING;
+    }
+    if (is_bad && v->limit_s.value < o->critical_s) {
+        v->severity = MP_SEVERITY_CRITICAL;
+    }
+}
+
+/* ---- rules ---- */
+
+/* Bytes that go through blocks of whole pages, against all that this stack holds. */
+static bool has_large_churn(const struct mp_verdicts *all, const struct series_group *g)
+{
+    double large = 0;
+    double work = mp_image_epochs(all->image)->work_bytes;
+
+    for (size_t i = 0; i < g->count; i++) {
+        const struct mp_region_site *t =
+            mp_image_site(all->image, all->series.sites[g->first + i]);
+        const struct mp_region_class *c = mp_image_class(all->image, t->class_number);
+
+        large += c != NULL && c->kind == MP_CLASS_LARGE ? t->freed_bytes : 0;
+    }
+    return work > 0 && large > all->options.large_share * work;
+}
+
+static bool has_slack(const struct mp_verdicts *all, const struct series_group *g)
+{
+    uint64_t number = mp_image_sampling(all->image)->peak_number;
+    double peak = 0;
+    double live = 0;
+
+    for (size_t i = 0; i < g->count; i++) {
+        const struct mp_region_site *t =
+            mp_image_site(all->image, all->series.sites[g->first + i]);
+        double now = t->allocated_bytes - t->freed_bytes;
+
+        peak += t->peak_number == number ? t->peak_bytes : now;
+        live += now;
+    }
+    return peak > 2 * live && peak - live > all->options.large_share * all->live_bytes;
+}
+
+static unsigned rules_of(const struct judged *j, const struct mp_verdict *v)
+{
+    const struct growth *g = j->growth;
+    const struct mp_verdict_options *o = &j->of->options;
+    unsigned rules = 0;
+
+    rules |= j->is_sure && g->p_drift < 0.05 ? MP_RULE_GROWTH : 0;
+    rules |=
+        v->live_bytes.low > o->large_share * j->of->live_bytes ? MP_RULE_LARGE_SITE : 0;
+    rules |= g->p_retained < HINT ? MP_RULE_NEVER_FREED : 0;
+    rules |= g->floor_rises ? MP_RULE_RISING_FLOOR : 0;
+    rules |= has_slack(j->of, j->group) ? MP_RULE_SLACK_AFTER_PEAK : 0;
+    rules |= j->is_sure && g->is_exponential ? MP_RULE_EXPONENTIAL : 0;
+    rules |= has_large_churn(j->of, j->group) ? MP_RULE_LARGE_CHURN : 0;
+    rules |= j->is_sure && v->live_samples > 19 * v->freed_samples ? MP_RULE_LOOP : 0;
+    rules |=
+        v->scanned.rounds >= 2 && v->scanned.definite_bytes > 0 ? MP_RULE_REACHED : 0;
+    rules |= g->is_by_marks && g->p_drift < HINT ? MP_RULE_MARKS : 0;
+    return rules;
+}
+
+/* ---- the verdict ---- */
+
+static enum mp_verdict_kind kind_of(const struct judged *j, const struct mp_verdict *v)
+{
+    const struct growth *g = j->growth;
+    bool is_hint = g->p < HINT;
+
+    if ((v->rules & MP_RULE_REACHED) != 0) {
+        return MP_VERDICT_LOST;
+    }
+    if (g->shape == GROWTH_SATURATES && g->p_drift < HINT) {
+        return MP_VERDICT_CACHE_LIKE;
+    }
+    if (j->is_sure && g->shape == GROWTH_STEADY && j->group->has_history
+        && g->generations >= GROWTH_EPOCHS_LEAST && j->group->frame != 0) {
+        return MP_VERDICT_GROWING;
+    }
+    return (is_hint || j->is_sure) && g->shape != GROWTH_SATURATES ? MP_VERDICT_SUSPECT
+                                                                   : MP_VERDICT_FINE;
+}
+
+/* One block that has most of it, grown long ago. */
+static bool is_one_buffer(const struct mp_verdict *v)
+{
+    return v->live_samples <= 2 && v->live_samples > 0
+           && (v->rules & MP_RULE_LARGE_SITE) != 0;
+}
+
+static unsigned class_count(const struct judged *j)
+{
+    uint64_t seen[2] = {0};
+    unsigned count = 0;
+
+    for (size_t i = 0; i < j->group->count; i++) {
+        const struct mp_region_site *t =
+            mp_image_site(j->of->image, j->of->series.sites[j->group->first + i]);
+
+        seen[t->class_number / 64 % 2] |= UINT64_C(1) << t->class_number % 64;
+    }
+    for (unsigned i = 0; i < 128; i++) {
+        count += seen[i / 64] >> i % 64 & 1;
+    }
+    return count;
+}
+
+static enum mp_advice advice_of(const struct judged *j, const struct mp_verdict *v)
+{
+    if (v->kind == MP_VERDICT_LOST) {
+        return MP_ADVICE_CYCLE;
+    }
+    if (is_one_buffer(v)) {
+        return MP_ADVICE_SHRINK;
+    }
+    if (v->kind != MP_VERDICT_GROWING && v->kind != MP_VERDICT_SUSPECT) {
+        return MP_ADVICE_NONE;
+    }
+    if (v->thread_share > 0.9 && mp_image_totals(j->of->image)->threads_peak > 1
+        && strcmp(mp_image_name(j->of->image, v->threads[0]),
+               mp_image_process(j->of->image)->service)
+               != 0) {
+        return MP_ADVICE_THREAD;
+    }
+    /* Handlers are alike; what is cached is of all sizes. */
+    return v->freed_samples == 0 && class_count(j) == 1 ? MP_ADVICE_HANDLER
+                                                        : MP_ADVICE_BOUND;
+}
+
+static void say_growth(const struct judged *j, struct mp_verdict *v)
+{
+    const struct growth *g = j->growth;
+    char a[32];
+    char b[32];
+    char c[32];
+
+    if (g->p_drift < HINT) {
+        say(v, "grew by %s, %s per hour (95 %%: from %s); by chance: p = %s",
+            bytes_text(g->grown, a, sizeof(a)),
+            bytes_text(v->bytes_per_hour.value, b, sizeof(b)),
+            bytes_text(v->bytes_per_hour.low, c, sizeof(c)),
+            p_text(g->p, (char[32]){0}, 32));
+    }
+    if (g->p_drift < HINT && g->generations >= 3) {
+        say(v,
+            "survivors of %u of %u epochs; their rate goes with time to the %.2f "
+            "(95 %%: above %.2f), 1 is steady",
+            g->generations, g->epochs, g->exponent, fmax(g->exponent_low, 0));
+    }
+    if (g->p_drift < HINT && isfinite(g->recent)) {
+        say(v, "in the last third it grew %.2f times as fast as before", g->recent);
+    }
+    if (g->old_all > 0 && g->p_retained < HINT) {
+        say(v,
+            "of %.0f samples that got older than %s, %.0f were freed: "
+            "an old one stays with %.0f %%",
+            g->old_all, time_text(g->old_us / 1e6, a, sizeof(a)), g->old_died,
+            100 * g->leak_chance);
+    }
+    if (g->floor_rises) {
+        say(v, "its least in each epoch rises (tau = %.2f)", g->kendall);
+    }
+    if (v->doubling_s > 0) {
+        say(v, "it doubles every %s", time_text(v->doubling_s, a, sizeof(a)));
+    }
+}
+
+static void say_rest(const struct judged *j, struct mp_verdict *v)
+{
+    const struct growth *g = j->growth;
+    char a[32];
+    char b[32];
+
+    if (v->scanned.rounds > 0 && v->scanned.definite_bytes > 0) {
+        say(v, "nothing points to %s of it, in %u scans; %s more hang on that",
+            bytes_text(v->scanned.definite_bytes, a, sizeof(a)), v->scanned.rounds,
+            bytes_text(v->scanned.indirect_bytes, b, sizeof(b)));
+    }
+    if (g->marks_deny) {
+        say(v, "at the last mark it held no more than at the first");
+    }
+    if (!j->group->has_history) {
+        say(v, "its past is not known: no room was left for it");
+    }
+    if (v->kind <= MP_VERDICT_GROWING && isfinite(v->limit_s.value)) {
+        say(v, "at this rate memory (%s) is used up in %s",
+            bytes_text((double)j->of->limit_bytes, a, sizeof(a)),
+            time_text(v->limit_s.value, b, sizeof(b)));
+    }
+    if ((v->rules & MP_RULE_SLACK_AFTER_PEAK) != 0) {
+        say(v, "most of what it held at the peak is freed: mpalloc trim, no leak");
+    }
+}
+
+static void judge(const struct mp_verdicts *all, const struct series_group *group,
+    const struct growth *g, double threshold, struct mp_verdict *v)
+{
+    struct judged j = {all, group, g, g->p <= threshold && g->p < 0.05};
+    double oldest = group->past.birth_count > 0 ? group->past.births[0].at : 0;
+
+    *v = (struct mp_verdict){.frame = group->frame,
+        .component = group->component,
+        .site_count = group->count,
+        .sites = all->series.sites + group->first,
+        .p = g->p,
+        .slope_bytes = g->slope,
+        .exponent = g->exponent,
+        .exponent_low = g->exponent_low,
+        .generations = g->generations,
+        .epochs = g->epochs,
+        .old_died = g->old_died,
+        .old_all = g->old_all,
+        .leak_chance = g->leak_chance};
+    add_sums(all, group, v);
+    add_names(all, group, v);
+    add_rate(&j, v);
+    if (group->past.birth_count > 0) {
+        v->oldest_s = series_seconds_since(all->image, &all->series, oldest);
+    }
+    v->rules = rules_of(&j, v);
+    v->kind = kind_of(&j, v);
+    v->advice = advice_of(&j, v);
+    if (g->is_exponential && g->epochs > 0) {
+        v->doubling_s = g->doubling * series_seconds_since(all->image, &all->series, 0)
+                        / fmax(group->past.now, 1);
+    }
+    add_severity(&j, v);
+    say_growth(&j, v);
+    say_rest(&j, v);
+}
+
+/* ---- all of them ---- */
+
+static int compare_verdicts(const void *a, const void *b)
+{
+    const struct mp_verdict *x = a;
+    const struct mp_verdict *y = b;
+
+    if (x->kind != y->kind) {
+        return (x->kind > y->kind) - (x->kind < y->kind);
+    }
+    if (x->kind <= MP_VERDICT_SUSPECT
+        && x->bytes_per_hour.value != y->bytes_per_hour.value) {
+        return x->bytes_per_hour.value < y->bytes_per_hour.value ? 1 : -1;
+    }
+    if (x->live_bytes.value != y->live_bytes.value) {
+        return x->live_bytes.value < y->live_bytes.value ? 1 : -1;
+    }
+    return (x->frame > y->frame) - (x->frame < y->frame);
+}
+
+static uint64_t lesser_limit(uint64_t a, uint64_t b)
+{
+    return b == 0 || (a != 0 && a < b) ? a : b;
+}
+
+static void set_options(struct mp_verdicts *v, const struct mp_verdict_options *options)
+{
+    static const struct mp_verdict_options defaults = {.false_discovery = 0.05,
+        .warning_s = 7 * DAY_S,
+        .critical_s = 4 * 3600,
+        .large_share = 0.1};
+    const struct mp_region_process *p = mp_image_process(v->image);
+    struct mp_verdict_options o = options != NULL ? *options : defaults;
+
+    o.false_discovery =
+        o.false_discovery > 0 ? o.false_discovery : defaults.false_discovery;
+    o.warning_s = o.warning_s > 0 ? o.warning_s : defaults.warning_s;
+    o.critical_s = o.critical_s > 0 ? o.critical_s : defaults.critical_s;
+    o.large_share = o.large_share > 0 ? o.large_share : defaults.large_share;
+    v->options = o;
+    v->limit_bytes = o.limit_bytes;
+    if (v->limit_bytes == 0) {
+        v->limit_bytes =
+            lesser_limit(lesser_limit(p->limit_cgroup_bytes,
+                             lesser_limit(p->limit_as_bytes, p->limit_data_bytes)),
+                p->physical_bytes);
+    }
+    v->resident_bytes = o.resident_bytes != 0
+                            ? o.resident_bytes
+                            : mp_image_totals(v->image)->resident_bytes;
+}
+
+static int judge_all(struct mp_verdicts *v)
+{
+    size_t count = v->series.group_count;
+    struct growth *growth = calloc(count + 1, sizeof(*growth));
+    double *p = calloc(2 * count + 1, sizeof(*p));
+    double threshold;
+
+    v->all = calloc(count + 1, sizeof(*v->all));
+    if (growth == NULL || p == NULL || v->all == NULL) {
+        free(growth);
+        free(p);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < count; i++) {
+        growth_find(&v->series.groups[i].past, &growth[i]);
+        p[i] = growth[i].p;
+        v->live_bytes += v->series.groups[i].past.live[v->series.groups[i].past.epochs];
+    }
+    threshold = trend_threshold(p, count, v->options.false_discovery, p + count);
+    for (size_t i = 0; i < count; i++) {
+        judge(v, &v->series.groups[i], &growth[i], threshold, &v->all[i]);
+    }
+    v->count = count;
+    free(growth);
+    free(p);
+    qsort(v->all, count, sizeof(*v->all), compare_verdicts);
+    return 0;
+}
+
+int mp_verdicts_make(const mp_image_t *image, const struct mp_verdict_options *options,
+    mp_verdicts_t **ret)
+{
+    struct mp_verdicts *v = calloc(1, sizeof(*v));
+    int code;
+
+    *ret = NULL;
+    if (v == NULL) {
+        return -ENOMEM;
+    }
+    v->image = image;
+    set_options(v, options);
+    code = series_make(image, &v->series);
+    code = code != 0 ? code : judge_all(v);
+    if (code != 0) {
+        mp_verdicts_free(v);
+        return code;
+    }
+    *ret = v;
+    return 0;
+}
+
+void mp_verdicts_free(mp_verdicts_t *v)
+{
+    if (v != NULL) {
+        series_free(&v->series);
+        free(v->all);
+        free(v);
+    }
+}
+
+size_t mp_verdicts_count(const mp_verdicts_t *v)
+{
+    return v->count;
+}
+
+const struct mp_verdict *mp_verdicts_at(const mp_verdicts_t *v, size_t number)
+{
+    return number < v->count ? &v->all[number] : NULL;
+}
+
+struct mp_estimate mp_verdicts_growth(const mp_verdicts_t *v)
+{
+    struct mp_estimate sum = {0, 0, 0};
+    double below = 0;
+    double above = 0;
+
+    for (size_t i = 0; i < v->count && v->all[i].kind <= MP_VERDICT_GROWING; i++) {
+        const struct mp_estimate *e = &v->all[i].bytes_per_hour;
+
+        sum.value += e->value;
+        below += (e->value - e->low) * (e->value - e->low);
+        above += (e->high - e->value) * (e->high - e->value);
+    }
+    sum.low = sum.value - sqrt(below);
+    sum.high = sum.value + sqrt(above);
+    return sum;
+}
+
+uint64_t mp_verdicts_limit(const mp_verdicts_t *v)
+{
+    return v->limit_bytes;
+}

@@ -1,0 +1,110 @@
+"""
+test_leaks - verdicts on programs of known truth, through the command
+
+Usage: test_leaks.py CORPUS MPALLOC [all | SHAPE...]    a selection when no shape is named
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as xml
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import truth
+
+import jsonschema
+
+CORPUS, COMMAND = sys.argv[1:3]
+SCHEMA = pathlib.Path(__file__).resolve().parents[2] / "tools" / "schemas" / "leaks.json"
+SELECTION = ["cache", "slow10", "handlers", "lru", "warm_up", "words", "sawtooth"]
+problems = []
+
+
+def expect(condition, text):
+    if not condition:
+        problems.append(text)
+        print(f"FAIL {text}")
+
+
+def check_shape(shape, folder):
+    allowed, _ = truth.SHAPES[shape]
+    document = truth.run(CORPUS, COMMAND, shape, folder)
+    jsonschema.validate(document, json.loads(SCHEMA.read_text()))
+    verdict, leak, wrong = truth.judge(document, shape)
+    print(f"{shape:14} {verdict}")
+    expect(verdict in allowed, f"{shape}: {verdict}, should be one of {sorted(allowed)}: "
+           f"{leak and leak['evidence']}")
+    expect(not wrong, f"{shape}: called leaks: "
+           f"{[(w['component'], w['frames'][:2], w['evidence']) for w in wrong]}")
+    if shape == "buffer":
+        expect(leak["advice"] == "shrink", f"buffer: advice {leak['advice']}")
+    if shape == "local":
+        expect(leak["threads"][:1] == ["collector"], f"local: threads {leak['threads']}")
+        expect(leak["advice"] == "thread", f"local: advice {leak['advice']}")
+    if shape == "thread8":
+        expect(leak["threads"][:1] == ["worker-5"], f"thread8: threads {leak['threads']}")
+    if shape == "marked":
+        expect("marks" in leak["rules"], f"marked: rules {leak['rules']}")
+
+
+def command(env, *words, code=0):
+    done = subprocess.run([COMMAND, *map(str, words)], env=env, text=True,
+                          capture_output=True)
+    expect(done.returncode == code, f"{words}: exit {done.returncode}: {done.stderr[-500:]}")
+    return done
+
+
+def check_command(folder):
+    """Forms, acknowledging, the gate for builds: on one leak."""
+    dump = pathlib.Path(folder, "cache.mp")
+    early = pathlib.Path(folder, "early.mp")
+    env = os.environ | {"MPALLOC_HISTORY": str(pathlib.Path(folder, "h", "history.db"))}
+    for path, work in ((early, "1000"), (dump, "6000")):
+        subprocess.run([CORPUS, "cache", work], check=True,
+                       env=env | {"CORPUS_DUMP": str(path), "MPALLOC_SAMPLE": "256k",
+                                  "MPALLOC_SAMPLE_GOVERNOR": "0"})
+    text = command(env, "leaks", dump).stdout
+    for word in ("growing", "grow_cache", "never_freed", "per hour", "corpus.c"):
+        expect(word in text, f"leaks: {word} is not in {text}")
+    said = json.loads(command(env, "leaks", "--json", "--since", early, dump).stdout)
+    leak = said["leaks"][0]
+    expect(leak["since_bytes"] > 0, f"--since: {leak['since_bytes']}")
+    again = json.loads(command(env, "leaks", "--json", "--all", early).stdout)
+    expect(leak["id"] in [k["id"] for k in again["leaks"]], "ids differ from run to run")
+    sarif = json.loads(command(env, "leaks", "--sarif", dump).stdout)
+    expect(sarif["runs"][0]["results"][0]["ruleId"] == "growing", "SARIF has no result")
+    suite = xml.fromstring(command(env, "leaks", "--junit", dump).stdout)
+    expect(suite.get("failures") == "1", f"JUnit: {suite.attrib}")
+    expect("part" in command(env, "leaks", "--by", "component", dump).stdout, "--by")
+    run = ("run", "--sample", "128k", "--set", "SAMPLE_GOVERNOR=0", "--fail-on")
+    done = command(env, *run, "leak", "--", CORPUS, "cache", "4000", code=3)
+    expect("grow_cache" in done.stderr, "--fail-on shows no stack")
+    command(env, *run, "leak=definite", "--", CORPUS, "cache", "4000")
+    command(env, *run, "leak", "--", CORPUS, "tables", "2000")
+    command(env, *run, "leak", "--", "false", code=1)
+    command(env, "leaks", "--ack", leak["id"], "--until", "2999-01-31", "--note", "known")
+    expect("known" in command(env, "leaks", dump).stdout, "--ack is not shown")
+    suite = xml.fromstring(command(env, "leaks", "--junit", dump).stdout)
+    expect(suite.get("failures") == "0", "--ack fails still")
+    command(env, "leaks", "--ack", "12", code=2)
+    command(env, "leaks", "--ack", leak["id"], "--until", "tomorrow", code=2)
+    command(env, "leaks", "--by", "moon", dump, code=2)
+    command(env, "run", "--fail-on", "moon", "--", "true", code=2)
+
+
+def main():
+    shapes = sys.argv[3:] or SELECTION
+    if shapes == ["all"]:
+        shapes = list(truth.SHAPES)
+    with tempfile.TemporaryDirectory() as folder:
+        for shape in shapes:
+            check_shape(shape, folder)
+        check_command(folder)
+    print(f"{len(shapes)} shapes, {len(problems) or 'no'} problems")
+    return bool(problems)
+
+
+sys.exit(main())

@@ -1,0 +1,173 @@
+/* What sites held before: read, completed, and judged. */
+#include "make_region.h"
+
+#include <series.h>
+
+#include <mpstats.h>
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct made made;
+
+static void make(void)
+{
+    make_region(&made, &make_small);
+}
+
+static void unmake(void)
+{
+    make_region_free(&made);
+}
+
+TestSuite(stats_history, .init = make, .fini = unmake);
+
+static mp_image_t *read_made(void)
+{
+    struct mp_error error = {{0}};
+    mp_image_t *image = NULL;
+    int fd = made_memfd(&made);
+
+    cr_assert_eq(mp_image_read(fd, "made", &image, &error), 0, "%s", error.text);
+    close(fd);
+    return image;
+}
+
+static struct mp_region_epochs *epochs(void)
+{
+    return made_record(&made, MP_SECTION_EPOCHS, 0);
+}
+
+static struct mp_region_site_epochs *row(size_t number)
+{
+    return made_record(&made, MP_SECTION_SITE_EPOCHS, number);
+}
+
+Test(stats_history, everything_is_there)
+{
+    mp_image_t *image = read_made();
+
+    cr_assert_eq(mp_image_flags(image), 0);
+    cr_assert_eq(mp_image_epochs(image)->current, MAKE_EPOCHS);
+    cr_assert_eq(mp_image_mark_count(image), MAKE_MARKS);
+    cr_assert_str_eq(mp_image_mark(image, 1)->name, "round");
+    cr_assert_eq(mp_image_site_epochs(image, 1)->live_bytes[2], 300);
+    cr_assert_eq(mp_image_site_epochs(image, 2)->doublings, 0);
+    cr_assert_null(mp_image_site_epochs(image, 3));
+    cr_assert(mp_image_has_history(image, 3)); /* it has not changed since the first */
+    mp_image_free(image);
+}
+
+static const struct growth_past *past_of(
+    const struct series *s, const mp_image_t *image, uint32_t site)
+{
+    const struct mp_region_site *t = mp_image_site(image, site);
+
+    for (size_t i = 0; i < s->group_count; i++) {
+        if (s->groups[i].frame == t->frame && s->groups[i].component == t->component) {
+            return &s->groups[i].past;
+        }
+    }
+    cr_assert_fail("site %u is in no group", site);
+    return NULL;
+}
+
+Test(stats_history, rows_are_completed_by_what_is_live)
+{
+    mp_image_t *image = read_made();
+    struct series s;
+    const struct growth_past *past;
+    double live;
+
+    cr_assert_eq(series_make(image, &s), 0);
+    past = past_of(&s, image, 1);
+    live =
+        mp_image_site(image, 1)->allocated_bytes - mp_image_site(image, 1)->freed_bytes;
+    cr_assert_eq(past->epochs, MAKE_EPOCHS);
+    cr_assert_eq(past->live[4], 500);
+    cr_assert_float_eq(past->live[5], live, 1e-6); /* now */
+    cr_assert_eq(past->floor[5], 20);              /* of the site */
+    past = past_of(&s, image, 2); /* shorter epochs: 8 of them, the last not ended */
+    live =
+        mp_image_site(image, 2)->allocated_bytes - mp_image_site(image, 2)->freed_bytes;
+    cr_assert_eq(past->live[0], 200); /* the end of its second */
+    cr_assert_eq(past->live[2], 600);
+    cr_assert_float_eq(past->live[3], live, 1e-6);
+    cr_assert_eq(past->floor[0], 50); /* the lesser of two */
+    cr_assert_eq(past->floor[3], 20);
+    cr_assert_float_eq(past->floor[4], live, 1e-6);
+    cr_assert_eq(past->marks, 2);
+    cr_assert_eq(past->mark_live[0], 500);
+    cr_assert_float_eq(past->mark_live[1], live, 1e-6); /* after its row was written */
+    series_free(&s);
+    mp_image_free(image);
+}
+
+Test(stats_history, damage_costs_the_history_and_nothing_else)
+{
+    mp_image_t *image;
+
+    row(1)->live_bytes[0] = NAN;
+    row(1)->floor_bytes[1] = -5;
+    row(2)->site = 4;
+    ((struct mp_region_site *)made_record(&made, MP_SECTION_SITES, 3))->epochs_row = 99;
+    image = read_made();
+    cr_assert_eq(mp_image_site_epochs(image, 1)->live_bytes[0], 0);
+    cr_assert_eq(mp_image_site_epochs(image, 1)->floor_bytes[1], 0);
+    cr_assert(!mp_image_has_history(image, 2));
+    cr_assert(!mp_image_has_history(image, 3));
+    mp_image_free(image);
+    epochs()->current = MP_REGION_EPOCHS;
+    image = read_made();
+    cr_assert_eq(mp_image_epochs(image)->current, 0);
+    cr_assert(!mp_image_has_history(image, 1));
+    cr_assert_eq(mp_image_mark_count(image), 0);
+    mp_image_free(image);
+}
+
+Test(stats_history, regions_of_an_earlier_library_have_none)
+{
+    mp_verdicts_t *verdicts;
+    mp_image_t *image;
+
+    for (unsigned id = MP_SECTION_EPOCHS; id <= MP_SECTION_MARKS; id++) {
+        made_remove(&made, (enum mp_region_section_id)id);
+    }
+    for (size_t i = 1; i < MAKE_SITES; i++) {
+        ((struct mp_region_site *)made_record(&made, MP_SECTION_SITES, i))->epochs_row =
+            0;
+    }
+    image = read_made();
+    cr_assert_eq(mp_image_epochs(image)->current, 0);
+    cr_assert_eq(mp_verdicts_make(image, NULL, &verdicts), 0);
+    for (size_t i = 0; i < mp_verdicts_count(verdicts); i++) {
+        cr_assert_geq(mp_verdicts_at(verdicts, i)->kind, MP_VERDICT_SUSPECT);
+    }
+    mp_verdicts_free(verdicts);
+    mp_image_free(image);
+}
+
+/* A scan says what is lost; one round is not believed. */
+Test(stats_history, what_two_scans_found_is_lost)
+{
+    struct mp_scanned scanned[MAKE_SITES] = {[2] = {2, 6400, 640, 0, 0}};
+    struct mp_verdict_options options = {.scanned = scanned};
+    mp_verdicts_t *verdicts;
+    mp_image_t *image = read_made();
+
+    cr_assert_eq(mp_verdicts_make(image, &options, &verdicts), 0);
+    cr_assert_eq(mp_verdicts_at(verdicts, 0)->kind, MP_VERDICT_LOST);
+    cr_assert_eq(mp_verdicts_at(verdicts, 0)->frame, mp_image_site(image, 2)->frame);
+    cr_assert_eq(mp_verdicts_at(verdicts, 0)->advice, MP_ADVICE_CYCLE);
+    cr_assert_not_null(strstr(mp_verdicts_at(verdicts, 0)->line[0], "nothing points"));
+    mp_verdicts_free(verdicts);
+    scanned[2].rounds = 1;
+    cr_assert_eq(mp_verdicts_make(image, &options, &verdicts), 0);
+    cr_assert_neq(mp_verdicts_at(verdicts, 0)->kind, MP_VERDICT_LOST);
+    cr_assert_eq(mp_verdicts_count(verdicts), MAKE_SITES - 1); /* (overflow) has none */
+    cr_assert_null(mp_verdicts_at(verdicts, MAKE_SITES));
+    mp_verdicts_free(verdicts);
+    mp_image_free(image);
+}

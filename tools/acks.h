@@ -1,0 +1,32 @@
+/*
+ * acks - which leaks somebody knows of already: a table of the history database
+ *
+ * Owns: the database, $MPALLOC_HISTORY, else $XDG_STATE_HOME/mpalloc/history.db, else
+ * ~/.local/state/mpalloc/history.db; SQLite, made by the first that is written. Other tables
+ * may be added to it.
+ */
+#ifndef ACKS_H
+#define ACKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ack {
+    char id[17];
+    int64_t until_s; /* seconds of 1970; INT64_MAX: for ever */
+    char note[256];  /* fit to print */
+};
+
+struct acks;
+
+/* All of them, once per process; none when there is no database, after a line if it is bad. */
+const struct acks *acks_load(void);
+
+/* NULL: none that holds at that time. */
+const struct ack *acks_find(const struct acks *acks, const char *id, int64_t now_s);
+
+/* EXIT_FINE, or EXIT_FAILED after a line. An id that is there already is replaced. */
+int acks_save(const char *id, int64_t until_s, const char *note);
+
+#endif

@@ -1,0 +1,324 @@
+#include "document_leaks.h"
+
+#include "document.h"
+#include "format.h"
+#include "must.h"
+
+#include <math.h>
+#include <string.h>
+
+static void append(json_t *array, json_t *value)
+{
+    if (json_array_append_new(array, must(value)) != 0) {
+        must(NULL);
+    }
+}
+
+/* What is infinite, or not known, is null. */
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static void set_estimate(json_t *o, const char *key, const struct mp_estimate *e)
+{
+    json_t *all = must(json_object());
+
+    document_set(all, "value", number(e->value));
+    document_set(all, "low", number(e->low));
+    document_set(all, "high", number(e->high));
+    document_set(o, key, all);
+}
+
+static json_t *frames_of(const struct leak *k)
+{
+    json_t *all = must(json_array());
+
+    for (size_t i = 0; i < k->depth; i++) {
+        const struct leak_frame *f = &k->frames[i];
+        json_t *o = must(json_object());
+
+        document_set(o, "function", json_string(f->function));
+        document_set(o, "file", f->file != NULL ? json_string(f->file) : json_null());
+        document_set(o, "line", f->line != 0 ? json_integer(f->line) : json_null());
+        append(all, o);
+    }
+    return all;
+}
+
+static json_t *rules_of(const struct mp_verdict *v)
+{
+    json_t *all = must(json_array());
+
+    for (unsigned i = 0; i < MP_RULES; i++) {
+        if ((v->rules & 1u << i) != 0) {
+            append(all, json_string(mp_rule_name(1u << i)));
+        }
+    }
+    return all;
+}
+
+static json_t *lines_of(const struct mp_verdict *v)
+{
+    json_t *all = must(json_array());
+
+    for (unsigned i = 0; i < v->line_count; i++) {
+        append(all, json_string(v->line[i]));
+    }
+    return all;
+}
+
+static json_t *threads_of(const struct leaks *l, const struct mp_verdict *v)
+{
+    json_t *all = must(json_array());
+
+    for (unsigned i = 0; i < MP_VERDICT_THREADS && v->threads[i] != 0; i++) {
+        const char *name = mp_image_name(l->image, v->threads[i]);
+        char text[128];
+
+        mp_text_escape(text, sizeof(text), name, strlen(name));
+        append(all, json_string(text));
+    }
+    return all;
+}
+
+static json_t *scan_of(const struct mp_verdict *v)
+{
+    json_t *o;
+
+    if (v->scanned.rounds == 0) {
+        return json_null();
+    }
+    o = must(json_object());
+    document_set_bytes(o, "rounds", v->scanned.rounds);
+    document_set(o, "definite_bytes", number(v->scanned.definite_bytes));
+    document_set(o, "indirect_bytes", number(v->scanned.indirect_bytes));
+    document_set(o, "possible_bytes", number(v->scanned.possible_bytes));
+    document_set(o, "reachable_bytes", number(v->scanned.reachable_bytes));
+    return o;
+}
+
+static json_t *ack_of(const struct leak *k)
+{
+    json_t *o;
+
+    if (k->ack == NULL) {
+        return json_null();
+    }
+    o = must(json_object());
+    document_set(o, "note", json_string(k->ack));
+    document_set_time(o, "until",
+        k->ack_until_s == INT64_MAX ? 0 : (uint64_t)k->ack_until_s * 1000000000u);
+    return o;
+}
+
+static json_t *leak_of(const struct leaks *l, const struct leak *k)
+{
+    const struct mp_verdict *v = k->verdict;
+    json_t *o = must(json_object());
+    char text[256];
+
+    document_set(o, "id", json_string(k->id));
+    document_set(o, "verdict", json_string(mp_verdict_name(v->kind)));
+    document_set(o, "severity", json_string(mp_severity_name(v->severity)));
+    document_set(o, "component", json_string(k->component));
+    document_set(o, "operation", json_string(leak_operation(l, k, text)));
+    document_set(o, "threads", threads_of(l, v));
+    document_set(o, "rules", rules_of(v));
+    document_set(o, "evidence", lines_of(v));
+    document_set(o, "advice", json_string(mp_advice_name(v->advice)));
+    document_set(o, "advice_text", json_string(mp_advice_text(v->advice)));
+    document_set_bytes(o, "live_samples", v->live_samples);
+    document_set_bytes(o, "freed_samples", v->freed_samples);
+    set_estimate(o, "live_bytes", &v->live_bytes);
+    set_estimate(o, "growth_bytes_per_hour", &v->bytes_per_hour);
+    set_estimate(o, "limit_seconds", &v->limit_s);
+    document_set_time(o, "first_seen", v->first_ns);
+    document_set_time(o, "last_seen", v->last_ns);
+    document_set(o, "oldest_seconds", number(v->oldest_s));
+    document_set(o, "p", number(v->p));
+    document_set(o, "slope_bytes_per_epoch", number(v->slope_bytes));
+    document_set(o, "exponent", number(v->exponent));
+    document_set(o, "exponent_low", number(v->exponent_low));
+    document_set_bytes(o, "generations", v->generations);
+    document_set_bytes(o, "epochs", v->epochs);
+    document_set(o, "old_samples", number(v->old_all));
+    document_set(o, "old_freed_samples", number(v->old_died));
+    document_set(o, "never_freed_probability", number(v->leak_chance));
+    document_set(
+        o, "doubling_seconds", v->doubling_s > 0 ? number(v->doubling_s) : json_null());
+    document_set(o, "scan", scan_of(v));
+    document_set(o, "acknowledged", ack_of(k));
+    document_set(o, "since_bytes", k->has_since ? number(k->since) : json_null());
+    document_set(o, "frames", frames_of(k));
+    return o;
+}
+
+json_t *document_leaks(const struct leaks *l, size_t rows, bool all)
+{
+    struct mp_estimate growth = mp_verdicts_growth(l->verdicts);
+    json_t *d = document_new("leaks");
+    json_t *list = must(json_array());
+    json_t *counts = must(json_object());
+
+    document_set(d, "process", document_process(l->image));
+    for (unsigned i = 0; i < MP_VERDICTS; i++) {
+        document_set_bytes(
+            counts, mp_verdict_name((enum mp_verdict_kind)i), l->of_kind[i]);
+    }
+    document_set(d, "verdicts", counts);
+    document_set_bytes(d, "acknowledged", l->acknowledged);
+    set_estimate(d, "growth_bytes_per_hour", &growth);
+    document_set_bytes(d, "limit_bytes",
+        mp_verdicts_limit(l->verdicts) != 0 ? mp_verdicts_limit(l->verdicts)
+                                            : MP_UNKNOWN);
+    document_set_bytes(d, "epochs", mp_image_epochs(l->image)->current);
+    for (size_t i = 0; i < l->count && rows > 0; i++) {
+        if (all || l->all[i].verdict->kind <= MP_VERDICT_SUSPECT) {
+            append(list, leak_of(l, &l->all[i]));
+            rows--;
+        }
+    }
+    document_set(d, "leaks", list);
+    return d;
+}
+
+/* ---- SARIF ---- */
+
+static void describe(const struct leaks *l, const struct leak *k, char *to, size_t size)
+{
+    const struct mp_verdict *v = k->verdict;
+
+    (void)l;
+    snprintf(to, size, "%s: %s in %s holds %s and grows by %s per hour. %s",
+        mp_verdict_name(v->kind),
+        k->depth > 0 ? k->frames[0].function : "an unknown stack", k->component,
+        format_bytes(v->live_bytes.value).text,
+        format_bytes(fmax(v->bytes_per_hour.value, 0)).text, mp_advice_text(v->advice));
+}
+
+static json_t *place_of(const struct leak_frame *f)
+{
+    return must(json_pack("{s:{s:{s:s},s:{s:i}},s:[{s:s}]}", "physicalLocation",
+        "artifactLocation", "uri", f->file != NULL ? f->file : "unknown", "region",
+        "startLine", f->line != 0 ? (int)f->line : 1, "logicalLocations",
+        "fullyQualifiedName", f->function));
+}
+
+static json_t *result_of(const struct leaks *l, const struct leak *k)
+{
+    const struct mp_verdict *v = k->verdict;
+    json_t *places = must(json_array());
+    json_t *stack = must(json_array());
+    json_t *o;
+    char text[1024];
+
+    describe(l, k, text, sizeof(text));
+    for (size_t i = 0; i < k->depth; i++) {
+        if (i == 0) {
+            append(places, place_of(&k->frames[i]));
+        }
+        append(stack, must(json_pack("{s:o}", "location", place_of(&k->frames[i]))));
+    }
+    o = must(json_pack("{s:s, s:s, s:{s:s}, s:o, s:[{s:o}], s:{s:s}}", "ruleId",
+        mp_verdict_name(v->kind), "level",
+        v->kind <= MP_VERDICT_GROWING ? "error" : "warning", "message", "text", text,
+        "locations", places, "stacks", "frames", stack, "partialFingerprints",
+        "mpallocId/v1", k->id));
+    if (k->ack != NULL) {
+        document_set(o, "suppressions",
+            json_pack("[{s:s, s:s}]", "kind", "external", "justification", k->ack));
+    }
+    return o;
+}
+
+json_t *document_leaks_sarif(const struct leaks *l)
+{
+    json_t *results = must(json_array());
+
+    for (size_t i = 0; i < l->count; i++) {
+        if (l->all[i].verdict->kind <= MP_VERDICT_SUSPECT) {
+            append(results, result_of(l, &l->all[i]));
+        }
+    }
+    return must(json_pack("{s:s, s:s, s:[{s:{s:{s:s, s:[{s:s}, {s:s}, {s:s}]}}, s:o}]}",
+        "$schema", "https://json.schemastore.org/sarif-2.1.0.json", "version", "2.1.0",
+        "runs", "tool", "driver", "name", "mpalloc", "rules", "id", "lost", "id",
+        "growing", "id", "suspect", "results", results));
+}
+
+/* ---- JUnit ---- */
+
+static void put_xml(FILE *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        switch (*text) {
+        case '<':
+            fputs("&lt;", out);
+            break;
+        case '>':
+            fputs("&gt;", out);
+            break;
+        case '&':
+            fputs("&amp;", out);
+            break;
+        case '"':
+            fputs("&quot;", out);
+            break;
+        default:
+            fputc(*text, out);
+        }
+    }
+}
+
+static void put_case(FILE *out, const struct leaks *l, const struct leak *k)
+{
+    const struct mp_verdict *v = k->verdict;
+    char text[1024];
+
+    fputs("  <testcase classname=\"", out);
+    put_xml(out, k->component);
+    fputs("\" name=\"", out);
+    put_xml(out, k->depth > 0 ? k->frames[0].function : "(unknown)");
+    fprintf(out, " %s\">\n", k->id);
+    if (k->ack != NULL) {
+        fputs("    <skipped message=\"", out);
+        put_xml(out, k->ack);
+        fputs("\"/>\n", out);
+    } else if (v->kind <= MP_VERDICT_GROWING) {
+        describe(l, k, text, sizeof(text));
+        fprintf(out, "    <failure type=\"%s\" message=\"", mp_verdict_name(v->kind));
+        put_xml(out, text);
+        fputs("\">", out);
+        for (unsigned i = 0; i < v->line_count; i++) {
+            put_xml(out, v->line[i]);
+            fputc('\n', out);
+        }
+        for (size_t i = 0; i < k->depth; i++) {
+            put_xml(out, k->frames[i].function);
+            fputc('\n', out);
+        }
+        fputs("</failure>\n", out);
+    }
+    fputs("  </testcase>\n", out);
+}
+
+void document_leaks_junit(FILE *out, const struct leaks *l)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < l->count; i++) {
+        count += l->all[i].verdict->kind <= MP_VERDICT_SUSPECT;
+    }
+    fprintf(out,
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+        "<testsuite name=\"mpalloc leaks\" tests=\"%zu\" failures=\"%zu\" "
+        "skipped=\"%zu\">\n",
+        count, leaks_failing(l, true), l->acknowledged);
+    for (size_t i = 0; i < l->count; i++) {
+        if (l->all[i].verdict->kind <= MP_VERDICT_SUSPECT) {
+            put_case(out, l, &l->all[i]);
+        }
+    }
+    fputs("</testsuite>\n", out);
+}

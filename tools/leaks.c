@@ -1,0 +1,216 @@
+#include "leaks.h"
+
+#include "acks.h"
+#include "must.h"
+#include "symbols.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- numbers that stay ---- */
+
+/* FNV-1a. */
+static uint64_t hash(uint64_t h, const void *bytes, size_t count)
+{
+    const unsigned char *at = bytes;
+
+    for (size_t i = 0; i < count; i++) {
+        h = (h ^ at[i]) * 0x100000001b3u;
+    }
+    return h;
+}
+
+static const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
+static uint64_t hash_frame(
+    const mp_image_t *image, uint64_t h, const struct mp_region_frame *f)
+{
+    const struct mp_region_module *m = mp_image_module(image, f->module);
+
+    if (m == NULL) {
+        return hash(h, "?", 1); /* its address says nothing */
+    }
+    h = m->build_id_bytes > 0 ? hash(h, m->build_id,
+            m->build_id_bytes < sizeof(m->build_id) ? m->build_id_bytes
+                                                    : sizeof(m->build_id))
+                              : hash(h, file_name(m->path), strlen(file_name(m->path)));
+    return hash(h, &f->offset, sizeof(f->offset));
+}
+
+static void make_id(const mp_image_t *image, uint32_t component, uint32_t frame,
+    char ret[LEAK_ID_BYTES])
+{
+    const char *name = mp_image_component(image, component)->name;
+    uint64_t h = hash(0xcbf29ce484222325u, name, strlen(name) + 1);
+
+    while (frame != 0) {
+        const struct mp_region_frame *f = mp_image_frame(image, frame);
+
+        h = hash_frame(image, h, f);
+        frame = f->parent;
+    }
+    snprintf(ret, LEAK_ID_BYTES, "%016llx", (unsigned long long)h);
+}
+
+/* ---- names ---- */
+
+static bool is_own(const mp_image_t *image, const struct mp_region_frame *f)
+{
+    const struct mp_region_module *m = mp_image_module(image, f->module);
+
+    return m != NULL && strncmp(file_name(m->path), "libmpalloc.so", 13) == 0;
+}
+
+static void add_frames(struct leaks *l, struct leak *k)
+{
+    size_t room = 0;
+    uint32_t number = k->verdict->frame;
+
+    while (number != 0 && is_own(l->image, mp_image_frame(l->image, number))) {
+        number = mp_image_frame(l->image, number)->parent;
+    }
+    for (; number != 0 && k->depth < LEAK_FRAMES_MAX;
+         number = mp_image_frame(l->image, number)->parent) {
+        const struct mp_region_frame *f = mp_image_frame(l->image, number);
+        const struct symbol_line *lines;
+        size_t count = symbols_find(l->symbols, f->module, f->offset, &lines);
+
+        for (size_t i = 0; i < count; i++) {
+            k->frames = must_grow(k->frames, k->depth, &room, sizeof(*k->frames));
+            k->frames[k->depth++] =
+                (struct leak_frame){lines[i].function, lines[i].file, lines[i].line};
+        }
+    }
+}
+
+const char *leak_operation(const struct leaks *l, const struct leak *k, char ret[256])
+{
+    const char *name = mp_image_name(l->image, k->verdict->operation);
+
+    mp_text_escape(ret, 256, name, strlen(name));
+    return ret;
+}
+
+const char *leak_threads(const struct leaks *l, const struct leak *k, char ret[256])
+{
+    size_t at = 0;
+
+    ret[0] = '\0';
+    for (unsigned i = 0; i < MP_VERDICT_THREADS && k->verdict->threads[i] != 0; i++) {
+        const char *name = mp_image_name(l->image, k->verdict->threads[i]);
+        char text[128];
+
+        mp_text_escape(text, sizeof(text), name, strlen(name));
+        at += (size_t)snprintf(ret + at, 256 - at, i > 0 ? ", %s" : "%s", text);
+        if (at >= 255) {
+            break;
+        }
+    }
+    return ret;
+}
+
+/* ---- what there was before ---- */
+
+static void add_since(struct leaks *l, const mp_image_t *earlier)
+{
+    mp_verdicts_t *before = NULL;
+
+    if (mp_verdicts_make(earlier, NULL, &before) != 0) {
+        must(NULL);
+    }
+    for (size_t i = 0; i < l->count; i++) {
+        l->all[i].has_since = true;
+        l->all[i].since = l->all[i].verdict->live_bytes.value;
+    }
+    for (size_t i = 0; i < mp_verdicts_count(before); i++) {
+        const struct mp_verdict *v = mp_verdicts_at(before, i);
+        char id[LEAK_ID_BYTES];
+
+        make_id(earlier, v->component, v->frame, id);
+        for (size_t k = 0; k < l->count; k++) {
+            if (strcmp(l->all[k].id, id) == 0) {
+                l->all[k].since -= v->live_bytes.value;
+            }
+        }
+    }
+    mp_verdicts_free(before);
+}
+
+/* ---- the whole ---- */
+
+static void add_leak(
+    struct leaks *l, const struct mp_verdict *v, const struct acks *acks)
+{
+    struct leak *k = &l->all[l->count++];
+    const char *name = mp_image_component(l->image, v->component)->name;
+    const struct ack *ack;
+
+    *k = (struct leak){.verdict = v};
+    mp_text_escape(k->component, sizeof(k->component), name, strlen(name));
+    make_id(l->image, v->component, v->frame, k->id);
+    if (v->kind <= MP_VERDICT_SUSPECT || l->count <= 64) { /* names take their time */
+        add_frames(l, k);
+    }
+    ack = acks_find(acks, k->id, time(NULL));
+    if (ack != NULL) {
+        k->ack = ack->note;
+        k->ack_until_s = ack->until_s;
+        l->acknowledged += v->kind <= MP_VERDICT_GROWING;
+    }
+    l->of_kind[v->kind]++;
+}
+
+struct leaks *leaks_create(const mp_image_t *image, const mp_image_t *earlier)
+{
+    struct leaks *l = must(calloc(1, sizeof(*l)));
+    const struct acks *acks = acks_load();
+    size_t count;
+
+    l->image = image;
+    l->symbols = symbols_create(image);
+    if (mp_verdicts_make(image, NULL, &l->verdicts) != 0) {
+        must(NULL);
+    }
+    count = mp_verdicts_count(l->verdicts);
+    l->all = must(calloc(count + 1, sizeof(*l->all)));
+    for (size_t i = 0; i < count; i++) {
+        add_leak(l, mp_verdicts_at(l->verdicts, i), acks);
+    }
+    if (earlier != NULL) {
+        add_since(l, earlier);
+    }
+    return l;
+}
+
+void leaks_destroy(struct leaks *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        free(l->all[i].frames);
+    }
+    mp_verdicts_free(l->verdicts);
+    symbols_destroy(l->symbols);
+    free(l->all);
+    free(l);
+}
+
+size_t leaks_failing(const struct leaks *l, bool growing)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < l->count; i++) {
+        enum mp_verdict_kind kind = l->all[i].verdict->kind;
+
+        count +=
+            l->all[i].ack == NULL
+            && (kind == MP_VERDICT_LOST || (growing && kind == MP_VERDICT_GROWING));
+    }
+    return count;
+}

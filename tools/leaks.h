@@ -1,0 +1,58 @@
+/*
+ * leaks - verdicts of an image with names: what mpalloc leaks prints, in each of its forms
+ *
+ * Owns: the names of stacks, the numbers that stay the same from run to run, which of them were
+ * acknowledged, and their order. Does not own: the verdicts (mpstats.h), how they look
+ * (render_leaks.h, document_leaks.h).
+ */
+#ifndef LEAKS_H
+#define LEAKS_H
+
+#include <mpstats.h>
+
+struct leak_frame {
+    const char *function; /* fit to print, and so is the next */
+    const char *file;     /* NULL: not known */
+    uint32_t line;
+};
+
+enum { LEAK_ID_BYTES = 17, LEAK_FRAMES_MAX = 128 };
+
+struct leak {
+    const struct mp_verdict *verdict;
+    /*
+     * 16 digits: a hash of the component's name and, for each frame, the build id of its module
+     * (or the name of its file) and the offset in it. The same in each run of a build.
+     */
+    char id[LEAK_ID_BYTES];
+    char component[4 * MP_REGION_NAME_BYTES + 1]; /* fit to print */
+    size_t depth;
+    struct leak_frame *frames; /* the innermost first, without mpalloc's own */
+    const char *ack;           /* what was noted; NULL: not acknowledged */
+    int64_t ack_until_s;
+    bool has_since; /* an earlier image was given */
+    double since;   /* live bytes now less then */
+};
+
+struct leaks {
+    const mp_image_t *image;
+    mp_verdicts_t *verdicts;
+    struct symbols *symbols;
+    size_t count;
+    struct leak *all; /* the worst first */
+    size_t of_kind[MP_VERDICTS];
+    size_t acknowledged; /* of lost and growing ones */
+};
+
+/* earlier: an image of the same process before, or NULL. Ends the process without memory. */
+struct leaks *leaks_create(const mp_image_t *image, const mp_image_t *earlier);
+void leaks_destroy(struct leaks *l);
+
+/* Lost ones, and growing ones if `growing`, that nobody acknowledged. */
+size_t leaks_failing(const struct leaks *l, bool growing);
+
+/* "GET /cart", "worker-3 (97 %), main": fit to print. */
+const char *leak_operation(const struct leaks *l, const struct leak *k, char ret[256]);
+const char *leak_threads(const struct leaks *l, const struct leak *k, char ret[256]);
+
+#endif

@@ -1,0 +1,200 @@
+/*
+ * verb_leaks - mpalloc leaks: what grows without end, whose it is, how long there is left
+ */
+#include "acks.h"
+#include "cli.h"
+#include "document.h"
+#include "document_leaks.h"
+#include "render_leaks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+const char help_leaks[] =
+    "One verdict for each call stack: lost, growing, suspect, cache-like or fine, with "
+    "what\n"
+    "speaks for it, the growth per hour and the time until memory is used up. One look "
+    "is\n"
+    "enough, for the process keeps its past; it is not disturbed, and need not live "
+    "any more.\n"
+    "\n"
+    "  TARGET          a PID, a region or dump file, or the name of a process\n"
+    "  --name NAME     the process of that name (MPALLOC_SERVICE, or its executable)\n"
+    "  --by WHAT       site (a call stack in a component, the default), or component\n"
+    "  --all           also what is cache-like or fine\n"
+    "  --rows N        the N worst (20)\n"
+    "  --since FILE    an earlier dump of the process: what each holds more since "
+    "then\n"
+    "  --json          schema tools/schemas/leaks.json\n"
+    "  --sarif         SARIF 2.1.0, for code hosts\n"
+    "  --junit         JUnit's XML, for builds\n"
+    "\n"
+    "  --ack ID        the leak of that number is known: it fails no run, and is shown "
+    "so\n"
+    "  --until DATE    until then, such as 2027-01-31; else for ever\n"
+    "  --note TEXT     why\n"
+    "                  in $MPALLOC_HISTORY, else ~/.local/state/mpalloc/history.db\n"
+    "\n"
+    "Examples:\n"
+    "  mpalloc leaks 4711\n"
+    "  mpalloc leaks --name shop --json | jq '.leaks[] | {verdict, component, rules}'\n"
+    "  mpalloc leaks --ack 0f3a52b1c09d7e44 --until 2027-01-31 --note 'ticket 1203'\n";
+
+enum form { FORM_TEXT, FORM_JSON, FORM_SARIF, FORM_JUNIT };
+
+struct plan {
+    enum form form;
+    struct render_leaks_options look;
+    const char *since;
+    const char *ack;
+    const char *note;
+    int64_t until_s;
+};
+
+/* ---- options ---- */
+
+static int64_t parse_date(const char *text)
+{
+    struct tm day = {.tm_isdst = -1};
+    const char *end = strptime(text, "%Y-%m-%d", &day);
+
+    if (end == NULL || *end != '\0') {
+        exit(cli_fail("leaks", EXIT_USAGE,
+            "--until takes a date such as 2027-01-31, not \"%s\"", text));
+    }
+    return (int64_t)mktime(&day) + 86400; /* to the end of that day */
+}
+
+static void check_id(const char *text)
+{
+    if (strlen(text) != LEAK_ID_BYTES - 1
+        || strspn(text, "0123456789abcdef") != LEAK_ID_BYTES - 1) {
+        exit(cli_fail("leaks", EXIT_USAGE,
+            "--ack takes the 16 digits that stand beside a verdict, not \"%s\"", text));
+    }
+}
+
+static bool parse_by(const char *text)
+{
+    if (strcmp(text, "site") != 0 && strcmp(text, "component") != 0) {
+        exit(cli_fail(
+            "leaks", EXIT_USAGE, "--by takes site or component, not \"%s\"", text));
+    }
+    return text[0] == 'c';
+}
+
+/* ---- what is asked for ---- */
+
+static int print(const struct plan *plan, const struct leaks *l)
+{
+    switch (plan->form) {
+    case FORM_JSON:
+        return document_print(
+            document_leaks(l, plan->look.rows, plan->look.all), false);
+    case FORM_SARIF:
+        return document_print(document_leaks_sarif(l), false);
+    case FORM_JUNIT:
+        document_leaks_junit(stdout, l);
+        break;
+    default:
+        render_leaks(stdout, l, &plan->look);
+    }
+    return fflush(stdout) != 0 || ferror(stdout)
+               ? cli_fail("leaks", EXIT_FAILED, "standard output cannot be written: %m")
+               : EXIT_FINE;
+}
+
+static int judge(const struct plan *plan, const mp_image_t *image)
+{
+    struct mp_error error = {""};
+    mp_image_t *earlier = NULL;
+    struct leaks *l;
+    int code;
+
+    if (plan->since != NULL) {
+        code = mp_image_open(plan->since, &earlier, &error);
+        if (code != 0) {
+            return cli_fail_as("leaks", code, &error);
+        }
+    }
+    l = leaks_create(image, earlier);
+    code = print(plan, l);
+    leaks_destroy(l);
+    mp_image_free(earlier);
+    return code;
+}
+
+static int acknowledge(const struct plan *plan)
+{
+    int code =
+        acks_save(plan->ack, plan->until_s, plan->note != NULL ? plan->note : "");
+
+    if (code == EXIT_FINE) {
+        printf("%s is acknowledged\n", plan->ack);
+    }
+    return code;
+}
+
+int verb_leaks(int argc, char **argv)
+{
+    enum { ALL = 1, ROWS, BY, SINCE, SARIF, JUNIT, ACK, UNTIL, NOTE };
+    static const struct option options[] = {COMMON_OPTIONS,
+        {"all", no_argument, NULL, ALL}, {"rows", required_argument, NULL, ROWS},
+        {"by", required_argument, NULL, BY}, {"since", required_argument, NULL, SINCE},
+        {"sarif", no_argument, NULL, SARIF}, {"junit", no_argument, NULL, JUNIT},
+        {"ack", required_argument, NULL, ACK},
+        {"until", required_argument, NULL, UNTIL},
+        {"note", required_argument, NULL, NOTE}, {0}};
+    struct common common = {false, NULL};
+    struct plan plan = {.look = {.rows = 20}, .until_s = INT64_MAX};
+    struct target target;
+    int code;
+    int c;
+
+    while ((c = cli_next_option("leaks", argc, argv, options, false, &common)) != -1) {
+        switch (c) {
+        case ALL:
+            plan.look.all = true;
+            break;
+        case ROWS:
+            plan.look.rows = (size_t)cli_number("leaks", "--rows", optarg, 1, 65536);
+            break;
+        case BY:
+            plan.look.by_component = parse_by(optarg);
+            break;
+        case SINCE:
+            plan.since = optarg;
+            break;
+        case SARIF:
+            plan.form = FORM_SARIF;
+            break;
+        case JUNIT:
+            plan.form = FORM_JUNIT;
+            break;
+        case ACK:
+            check_id(plan.ack = optarg);
+            break;
+        case UNTIL:
+            plan.until_s = parse_date(optarg);
+            break;
+        default:
+            plan.note = optarg;
+        }
+    }
+    if (common.json) {
+        plan.form = FORM_JSON;
+    }
+    if (plan.ack != NULL) {
+        cli_expect_words("leaks", argc, 0);
+        return acknowledge(&plan);
+    }
+    cli_expect_words("leaks", argc, 1);
+    code = cli_open_target("leaks", &common, argv + optind, &target);
+    if (code == EXIT_FINE) {
+        code = judge(&plan, target.image);
+        mp_image_free(target.image);
+    }
+    return code;
+}
