@@ -318,6 +318,11 @@ const struct sampled *live_sampled_locked(uint32_t number)
     return &record_of(number)->sampled;
 }
 
+uint32_t live_site_locked(uint32_t number)
+{
+    return record_of(number)->site;
+}
+
 void live_describe_locked(struct mp_region_sampling *ret)
 {
     ret->allocated_total = live_total.allocated;

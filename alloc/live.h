@@ -56,6 +56,8 @@ void live_resize_locked(uint32_t record, uint64_t requested);
 
 const struct sampled *live_sampled_locked(uint32_t record);
 
+uint32_t live_site_locked(uint32_t record);
+
 /* Whether it is the record of a live sample. */
 bool live_is_locked(size_t record);
 

@@ -262,3 +262,19 @@ void pool_trim_locked(bool is_all)
         empty[bin].least = empty[bin].count;
     }
 }
+
+unsigned pool_block_shift(const struct span *s)
+{
+    return s->cls + SMALLEST;
+}
+
+bool pool_look_locked(const struct span *s, unsigned index, struct pool_block *ret)
+{
+    const struct tag *tag = &s->tags[index];
+
+    if (index >= s->carved || tag->record == 0) {
+        return false;
+    }
+    *ret = (struct pool_block){tag->record, tag->row, tag->cls};
+    return true;
+}

@@ -36,6 +36,18 @@ void pool_free_locked(struct span *s, void *p);
  */
 void pool_trim_locked(bool is_all);
 
+/*
+ * Block number `index` of span s, whose blocks lie 1 << pool_block_shift bytes apart. False: it is
+ * free.
+ */
+struct pool_block {
+    uint32_t record;
+    uint16_t row;
+    uint16_t cls;
+};
+unsigned pool_block_shift(const struct span *s);
+bool pool_look_locked(const struct span *s, unsigned index, struct pool_block *ret);
+
 /* Any thread: by class, allocated and freed ever. Read freed first. NULL: none of c were. */
 struct pool_counts {
     uint64_t allocated[CLASS_SLAB_COUNT];

@@ -26,7 +26,11 @@ struct stack {
  */
 uint32_t stacks_intern_locked(const struct stack *s);
 
-size_t stacks_count_locked(void);     /* frames; number 0 included */
+size_t stacks_count_locked(void);
+
+/* A frame by its number, which is not 0. */
+const struct mp_region_frame *stacks_frame_locked(
+    uint32_t number);                 /* frames; number 0 included */
 uint64_t stacks_refused_locked(void); /* stacks that found no room, each time */
 
 /* To a region that is new. */

@@ -306,7 +306,8 @@ static int read_all(
             break; /* nobody is writing: another look shows the same */
         }
     }
-    return code != 0 ? code : samples_read(image, s, error);
+    code = code != 0 ? code : samples_read(image, s, error);
+    return code != 0 ? code : leaks_read(image, s, error);
 }
 
 int mp_image_read(int fd, const char *name, mp_image_t **ret, struct mp_error *error)
@@ -359,6 +360,7 @@ void mp_image_free(mp_image_t *image)
     if (image != NULL) {
         forget_figures(image);
         samples_free(&image->samples);
+        leaks_free(&image->leaks);
         free(image->path);
         free(image);
     }

@@ -10,6 +10,7 @@
 #define IMAGE_H
 
 #include "layout.h"
+#include "leaks.h"
 #include "samples.h"
 
 struct mp_image {
@@ -36,6 +37,7 @@ struct mp_image {
     size_t option_count;
     struct mp_region_option *options;
     struct samples samples;
+    struct leaks leaks;
 };
 
 #endif

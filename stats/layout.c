@@ -36,6 +36,9 @@ static const struct shape {
     [MP_SECTION_SITES] = {"sites", sizeof(struct mp_region_site), false},
     [MP_SECTION_SAMPLES] = {"samples", sizeof(struct mp_region_sample), false},
     [MP_SECTION_NAMES] = {"names", sizeof(struct mp_region_name), false},
+    [MP_SECTION_LEAKS] = {"leaks", sizeof(struct mp_region_leaks), false},
+    [MP_SECTION_LEAK_CELLS] = {"leak cells", sizeof(struct mp_region_leak_cell), false},
+    [MP_SECTION_LEAK_SITES] = {"leak sites", sizeof(struct mp_region_leak_site), false},
 };
 
 /* The header, once its magic is there: a process that starts writes that last. */
@@ -171,7 +174,7 @@ int layout_read(const struct source *s, struct layout *ret, struct mp_error *err
     for (unsigned i = 0; code == 0 && i < h.section_count; i++) {
         const struct mp_region_section *c = &h.sections[i];
 
-        if (c->id == 0 || c->id >= LAYOUT_SECTIONS) {
+        if (c->id == 0 || c->id >= LAYOUT_SECTIONS || shapes[c->id].name == NULL) {
             continue; /* of a later library: not ours to read */
         }
         code = check_section(s, &h, c, error);

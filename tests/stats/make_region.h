@@ -23,6 +23,7 @@ enum {
     MAKE_SAMPLES = 6, /* rows, of which the last but one is free */
     MAKE_NAMES = 3,
     MAKE_INTERVAL = 4096,
+    MAKE_LEAK_ROWS = 3,
 };
 
 /* Room of the sections, and what is longer than it must be. */
@@ -37,6 +38,7 @@ struct make_shape {
     size_t sites;
     size_t samples;
     size_t names;
+    size_t leak_rows; /* 0: no leak check was made by this library */
     uint64_t written[MP_REGION_TIMELINE_TIERS]; /* points ever written */
     size_t extra_bytes; /* of each record, as of a later library */
 };

@@ -156,7 +156,9 @@ static const struct {
     {MP_SECTION_MAILBOX, "\"mailbox\""}, {MP_SECTION_OPTIONS, "\"options\""},
     {MP_SECTION_SAMPLING, "\"sampling\""}, {MP_SECTION_FRAMES, "\"frames\""},
     {MP_SECTION_SITES, "\"sites\""}, {MP_SECTION_SAMPLES, "\"samples\""},
-    {MP_SECTION_NAMES, "\"names\""}};
+    {MP_SECTION_NAMES, "\"names\""}, {MP_SECTION_LEAKS, "\"leaks\""},
+    {MP_SECTION_LEAK_CELLS, "\"leak cells\""},
+    {MP_SECTION_LEAK_SITES, "\"leak sites\""}};
 enum { SECTIONS = sizeof(sections) / sizeof(sections[0]) };
 
 /* For each section: set a member of its entry, and expect both words in the line. */
