@@ -20,7 +20,11 @@
 #    include <mpalloc.h>
 #endif
 
-#define NOINLINE __attribute__((noinline, noclone))
+#if __has_attribute(noclone)
+#    define NOINLINE __attribute__((noinline, noclone))
+#else
+#    define NOINLINE __attribute__((noinline))
+#endif
 
 enum { SIZE = 120, COUNT = 10 };
 

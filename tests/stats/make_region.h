@@ -43,7 +43,7 @@ struct make_shape {
     size_t extra_bytes; /* of each record, as of a later library */
 };
 
-/* Small: 18 pages. A first tier that went round, a second that did not, an empty third. */
+/* Small: 32 pages. A first tier that went round, a second that did not, an empty third. */
 extern const struct make_shape make_small;
 
 /* The room that the allocator gives: 65 MB, nearly all of it holes. */

@@ -73,7 +73,7 @@ Test(stats_damage, a_file_cut_anywhere)
     close(fd);
     fd = made_memfd(&m);
     cr_assert_eq(ftruncate(fd, 4096), 0);
-    expect_bad_fd(fd, "truncated: it should have 73728 bytes and has 4096");
+    expect_bad_fd(fd, "truncated: it should have 131072 bytes and has 4096");
     cr_assert_eq(ftruncate(fd, 20), 0);
     expect_bad_fd(fd, "truncated: 20 bytes are no region");
     close(fd);
@@ -134,7 +134,7 @@ Test(stats_damage, a_region_larger_than_its_file)
     struct made m = small();
 
     made_header(&m)->region_bytes++;
-    expect_bad(&m, "truncated: it should have 73729 bytes and has 73728");
+    expect_bad(&m, "truncated: it should have 131073 bytes and has 131072");
     m = small();
     made_header(&m)->region_bytes = UINT64_MAX;
     expect_bad(&m, "truncated");
