@@ -10,6 +10,7 @@
 
 #include "attr.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #if UINTPTR_MAX <= UINT32_MAX
@@ -38,6 +39,44 @@ static inline void cpu_relax(void)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
     __asm__ volatile("yield");
+#endif
+}
+
+/*
+ * A counter that rises evenly on all processors, whatever they do, and may be read by
+ * programs. Whether this processor has one; the kernel may know better (os.h).
+ */
+static inline bool arch_has_ticks(void)
+{
+#if defined(__x86_64__)
+    uint32_t a = 0x80000000u, b, c = 0, d;
+
+    __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    if (a < 0x80000007u) {
+        return false;
+    }
+    a = 0x80000007u;
+    c = 0;
+    __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    return (d & 1u << 8) != 0; /* invariant */
+#elif defined(__aarch64__)
+    return true;
+#else
+    return false;
+#endif
+}
+
+static ALWAYS_INLINE uint64_t arch_ticks(void)
+{
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    uint64_t ticks;
+
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+    return 0;
 #endif
 }
 

@@ -47,8 +47,8 @@ static void add_outside_slabs(size_t i)
         if (guarded != NULL) {
             row->handed[cls] += load_acquire(&guarded[cls]); /* guard_try_alloc_slow */
         }
-        if (pool != NULL) {
-            row->handed[cls] += load_acquire(&pool->allocated[cls]);
+        for (const struct pool_counts *n = pool; n != NULL; n = pool_next_counts(n)) {
+            row->handed[cls] += load_acquire(&n->allocated[cls]);
         }
     }
 }
@@ -239,9 +239,15 @@ static void count_pool(void)
 
         for (unsigned cls = 0; n != NULL && rows[i] != NULL && cls < CLASS_SLAB_COUNT;
              cls++) {
-            uint64_t freed = load_acquire(&n->freed[cls]); /* pool_free_locked */
+            uint64_t live = 0;
 
-            rows[i]->used[cls] += load_relaxed(&n->allocated[cls]) - freed;
+            for (const struct pool_counts *m = n; m != NULL; m = pool_next_counts(m)) {
+                live -= load_acquire(&m->freed[cls]); /* pool_free_locked, exact_free */
+            }
+            for (const struct pool_counts *m = n; m != NULL; m = pool_next_counts(m)) {
+                live += load_relaxed(&m->allocated[cls]);
+            }
+            rows[i]->used[cls] += live;
         }
     }
 }

@@ -514,12 +514,21 @@ void heap_count_handed(struct heap *h, unsigned cls, unsigned n)
     }
 }
 
+/* n blocks at list: the first to the caller, the rest is the list. */
+static ALWAYS_INLINE void *hand_list(
+    struct heap *h, unsigned cls, struct block *list, unsigned n)
+{
+    store_relaxed(&h->head[cls], list->next);
+    heap_count_handed(h, cls, n);
+    return list;
+}
+
 /*
- * Hand out from s, which has a free block: its first to the caller, the rest as list, which
- * ends before the next sample. That it is short for this does not tell how busy the class is.
- * Where nobody samples, as in heaps without a thread, a gap that is used up stays so.
+ * The list ends before the next sample. That it is short for this does not tell how busy the
+ * class is. Where nobody samples, as in heaps without a thread, a gap that is used up stays so.
  */
-static void *hand_out(struct heap *h, unsigned cls, struct span *s, unsigned most)
+static NOINLINE void *hand_out_cut(
+    struct heap *h, unsigned cls, struct span *s, unsigned most)
 {
     uint32_t gap = heap_gap_left(h->gap[cls]);
     unsigned given = 0;
@@ -527,7 +536,7 @@ static void *hand_out(struct heap *h, unsigned cls, struct span *s, unsigned mos
     struct block *list;
     unsigned n;
 
-    if (UNLIKELY(gap < most && gap != 0)) {
+    if (gap < most && gap != 0) {
         /* Where the slab would have had no more, no block was passed over for the sample. */
         is_cut = (h->gap[cls] & HEAP_GAP_CUT) == 0
                  && (slab_is_tracked(s) || gap < slab_free_count(s));
@@ -540,9 +549,24 @@ static void *hand_out(struct heap *h, unsigned cls, struct span *s, unsigned mos
         h->gap[cls] |= is_cut && n == gap ? HEAP_GAP_PROMISED : 0;
     }
     h->given[cls] = (uint16_t)bits_max(n, given);
-    store_relaxed(&h->head[cls], list->next);
-    heap_count_handed(h, cls, n);
-    return list;
+    return hand_list(h, cls, list, n);
+}
+
+/* Hand out from s, which has a free block: its first to the caller, the rest as list. */
+static void *hand_out(struct heap *h, unsigned cls, struct span *s, unsigned most)
+{
+    struct block *list;
+    unsigned n;
+
+    if (CONFIG_PROFILE && UNLIKELY(heap_gap_is_within(h->gap[cls], most))) {
+        return hand_out_cut(h, cls, s, most);
+    }
+    list = slab_take(s, most, &n);
+    if (CONFIG_PROFILE) {
+        h->gap[cls] -= n;
+    }
+    h->given[cls] = (uint16_t)n;
+    return hand_list(h, cls, list, n);
 }
 
 static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
@@ -654,39 +678,4 @@ void heap_flush_locked(struct heap *h, uint32_t now_ms, uint32_t idle_ms)
 bool heap_dig_locked(struct heap *h, bool is_flush, unsigned most)
 {
     return shelf_dig(&h->shelf, most, is_flush);
-}
-
-static void ring_check(const struct heap *h, struct span *ring, enum slab_state state)
-{
-    struct span *s = ring;
-
-    if (s != NULL) {
-        do {
-            CHECK(s->state == state
-                  || (state == SLAB_AVAIL
-                      && (s->state == SLAB_IDLE || s->state >= SLAB_LOOKED_AT)));
-            CHECK(s->heap == h); /* H1 */
-            CHECK(s->next->prev == s);
-            slab_check(s);
-            s = s->next;
-        } while (s != ring);
-    }
-}
-
-void heap_check(struct heap *h)
-{
-    for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
-        const struct span *s = h->shelf.current[cls];
-
-        if (s != NULL) {
-            CHECK(s->state == SLAB_CURRENT && s->heap == h && s->cls == cls);
-            slab_check(s);
-        }
-        for (const struct block *b = h->head[cls]; b != NULL; b = b->next) {
-            CHECK(span_find(b) == s); /* H2 */
-        }
-        ring_check(h, h->shelf.avail[cls], SLAB_AVAIL);
-        ring_check(h, h->shelf.holed[cls], SLAB_HOLED);
-    }
-    ring_check(h, h->shelf.full, SLAB_FULL);
 }

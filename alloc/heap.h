@@ -77,6 +77,12 @@ static inline uint32_t heap_gap_left(uint32_t gap)
     return gap != 0 ? gap - 1 : 0;
 }
 
+/* Whether so many blocks could be more than that. */
+static inline bool heap_gap_is_within(uint32_t gap, unsigned most)
+{
+    return (gap & ~(HEAP_GAP_CUT | HEAP_GAP_PROMISED)) <= most;
+}
+
 /* Has no blocks: what every thread starts with, so that malloc needs no check. */
 extern HIDDEN struct heap heap_empty;
 

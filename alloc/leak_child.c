@@ -112,9 +112,8 @@ static struct mp_region_leak_cell *cell_of(const struct leak_block *b)
 static struct mp_region_leak_site *site_of(
     const struct leak_block *b, const struct sampled **ret_sampled)
 {
-    uint32_t site = b->record != 0 && live_is_locked(b->record)
-                        ? live_site_locked(b->record)
-                        : UINT32_MAX;
+    uint32_t site =
+        b->record != 0 && live_is_locked(b->record) ? live_site(b->record) : UINT32_MAX;
 
     if (site >= the_round->area->site_count) {
         return NULL;

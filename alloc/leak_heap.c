@@ -333,7 +333,7 @@ static void look_into_tracked(const struct span *s, size_t base, size_t limit)
 
 static void look_into_pool(const struct span *s, size_t base, size_t limit)
 {
-    struct pool_block b;
+    struct pool_view b;
 
     for (size_t i = 0; i < limit; i++) {
         if (pool_look_locked(s, (unsigned)i, &b)) {
@@ -443,7 +443,7 @@ int leak_heap_open(void)
 
 size_t leak_block_bytes(const struct leak_found *found)
 {
-    struct pool_block b;
+    struct pool_view b;
     const struct span *s;
 
     if ((found->flags & (LEAK_SPAN_POOL | LEAK_SPAN_EMPTY)) == 0) {

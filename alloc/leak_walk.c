@@ -9,7 +9,7 @@
 static void fill(const struct span *s, const struct leak_span *l, size_t i,
     uintptr_t start, struct leak_block *ret)
 {
-    struct pool_block b;
+    struct pool_view b;
 
     *ret = (struct leak_block){.start = start + i * l->stride,
         .number = (size_t)l->base * LEAK_BLOCKS + i,

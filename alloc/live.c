@@ -5,6 +5,7 @@
 #include "bits.h"
 #include "own_memory.h"
 #include "region.h"
+#include "sizeclass.h"
 
 #include <assert.h>
 
@@ -36,7 +37,9 @@ struct late {
     struct grown grown;
     uint64_t last_bytes; /* the last of them; link of free ones */
     uint64_t last_requested;
+    uint64_t most_bytes; /* above it has to be told */
 };
+static_assert(sizeof(struct late) <= CACHE_LINE, "a line is fetched for each growth");
 
 static struct record **record_pages[PAGES];
 static size_t record_count = 1; /* number 0 is none */
@@ -56,10 +59,9 @@ static struct record *record_of(size_t number)
                         [number & (RECORDS - 1)];
 }
 
-static void write_record(size_t number, bool is_live)
+static ALWAYS_INLINE void write_record_to(
+    struct mp_region_sample *out, const struct record *r, bool is_live)
 {
-    const struct record *r = record_of(number);
-    struct mp_region_sample *out = region_sample(number - 1);
     struct mp_region_sample sample = {
         .is_live = is_live,
         .site = r->site,
@@ -76,6 +78,11 @@ static void write_record(size_t number, bool is_live)
     sample.seq = load_relaxed(&out->seq) & ~(uint64_t)1; /* whatever is there will do */
     region_publish(&out->seq, &sample.seq,
         is_live ? sizeof(sample) : offsetof(struct mp_region_sample, site));
+}
+
+static void write_record(size_t number, bool is_live)
+{
+    write_record_to(region_sample(number - 1), record_of(number), is_live);
 }
 
 /* Room for one more record. */
@@ -155,6 +162,11 @@ void live_unreserve_locked(uint32_t number)
     put_record(number);
 }
 
+void live_return_locked(uint32_t number)
+{
+    put_record(number);
+}
+
 /* ---- sizes that are told of later ---- */
 
 static bool make_lates(void)
@@ -175,7 +187,11 @@ static void obtain_late(struct record *r)
         r->link = first_late;
         first_late = (uint32_t)l->last_bytes;
         *l = (struct late){
-            .last_bytes = r->sampled.bytes, .last_requested = r->sampled.requested};
+            .last_bytes = r->sampled.bytes,
+            .last_requested = r->sampled.requested,
+            .most_bytes = bits_min(r->sampled.bytes + r->sampled.bytes / LATE_PART,
+                sizeclass_bound(sizeclass_of_large(r->sampled.bytes))),
+        };
     }
 }
 
@@ -218,13 +234,11 @@ uint64_t live_bytes(uint32_t number)
     return l != NULL ? l->last_bytes : r->sampled.bytes;
 }
 
-bool live_try_defer(uint32_t number, uint64_t bytes, uint64_t requested)
+bool live_try_defer(uint32_t late, uint64_t bytes, uint64_t requested)
 {
-    struct record *r = record_of(number);
-    uint64_t told = r->sampled.bytes;
-    struct late *l = late_of(r);
+    struct late *l = &lates[late];
 
-    if (l == NULL || bytes - told > told / LATE_PART || bytes < l->last_bytes
+    if (late == 0 || bytes < l->last_bytes || bytes > l->most_bytes
         || (bytes > l->last_bytes && l->grown.count == LATE_MOST)) {
         return false;
     }
@@ -238,6 +252,13 @@ bool live_try_defer(uint32_t number, uint64_t bytes, uint64_t requested)
     return true;
 }
 
+uint32_t live_late_locked(uint32_t number)
+{
+    const struct record *r = record_of(number);
+
+    return late_of(r) != NULL ? r->link : 0;
+}
+
 bool live_defer_locked(uint32_t number, uint64_t bytes, uint64_t requested)
 {
     struct record *r = record_of(number);
@@ -245,7 +266,7 @@ bool live_defer_locked(uint32_t number, uint64_t bytes, uint64_t requested)
     if (r->sampled.interval != MP_SAMPLING_EXACT) {
         obtain_late(r);
     }
-    return live_try_defer(number, bytes, requested);
+    return live_try_defer(live_late_locked(number), bytes, requested);
 }
 
 /* ---- samples ---- */
@@ -262,6 +283,50 @@ void live_begin_locked(uint32_t number, uint32_t site, const struct sampled *s)
     sites_add_locked(site, &r->sampled);
     write_record(number, true);
     live_total.unlisted += region_is_open() && region_sample(number - 1) == NULL;
+}
+
+/* ---- the same, of the caller's ---- */
+
+void live_begin_own(
+    uint32_t number, uint32_t site, const struct site_row *row, const struct sampled *s)
+{
+    struct record *r = record_of(number);
+
+    r->sampled = *s;
+    r->link = 0;
+    store_relaxed(&r->site, site);
+    sites_add_own(row, s);
+    write_record_to(region_sample_ready(number - 1), r, true);
+}
+
+void live_end_own(uint32_t number, const struct site_row *row, uint64_t now_ns)
+{
+    struct record *r = record_of(number);
+    uint64_t born_ns = r->sampled.born_ns;
+
+    sites_end_own(row, &r->sampled, now_ns > born_ns ? now_ns - born_ns : 0);
+    store_relaxed(&r->site, FREE);
+    write_record_to(region_sample_ready(number - 1), r, false);
+}
+
+uint32_t live_site(uint32_t number)
+{
+    return load_relaxed(&record_of(number)->site);
+}
+
+bool live_is_listed(uint32_t number)
+{
+    return region_sample_ready(number - 1) != NULL;
+}
+
+void live_expect_record(uint32_t number)
+{
+    struct mp_region_sample *out = region_sample_ready(number - 1);
+
+    prefetch_for_write(record_of(number));
+    if (out != NULL) {
+        prefetch_for_write(out);
+    }
 }
 
 bool live_is_locked(size_t number)
@@ -316,11 +381,6 @@ void live_resize_locked(uint32_t number, uint64_t requested)
 const struct sampled *live_sampled_locked(uint32_t number)
 {
     return &record_of(number)->sampled;
-}
-
-uint32_t live_site_locked(uint32_t number)
-{
-    return record_of(number)->site;
 }
 
 void live_describe_locked(struct mp_region_sampling *ret)

@@ -29,6 +29,20 @@ uint32_t live_reserve_locked(void);
 /* What it is for was not to be had. */
 void live_unreserve_locked(uint32_t record);
 
+/* It is not needed any more. */
+void live_return_locked(uint32_t record);
+
+/*
+ * Without the lock, by the thread that has it: a record that was reserved is that of a sample,
+ * weighed, of one of its own sites (sites_add_own is told here); and ends, reserved again.
+ */
+void live_begin_own(uint32_t record, uint32_t site, const struct site_row *row,
+    const struct sampled *s);
+void live_end_own(uint32_t record, const struct site_row *row, uint64_t now_ns);
+uint32_t live_site(uint32_t record);
+void live_expect_record(uint32_t record); /* soon */
+bool live_is_listed(uint32_t record);
+
 /* Count a sample at that site, and keep it as that record. */
 void live_begin_locked(uint32_t record, uint32_t site, const struct sampled *s);
 
@@ -44,19 +58,23 @@ void live_regrow_locked(uint32_t record, unsigned class_number, uint64_t bytes,
 
 /*
  * The same, where it grew by little or is used otherwise: its site and the region hear of it
- * later, with more of its kind. False: it has to be told now. The first time takes the lock.
- * These two without it are for the thread that owns the block.
+ * later, with more of its kind. False: it has to be told now, as where its class is another one.
  */
 bool live_defer_locked(uint32_t record, uint64_t bytes, uint64_t requested);
-bool live_try_defer(uint32_t record, uint64_t bytes, uint64_t requested);
+
+/*
+ * The number under which that is gathered, until the block is resized otherwise or freed; 0:
+ * nothing is. With it the next time needs no lock: for the thread that owns the block.
+ */
+uint32_t live_late_locked(uint32_t record);
+bool live_try_defer(uint32_t late, uint64_t bytes, uint64_t requested);
+
 uint64_t live_bytes(uint32_t record); /* that it has now */
 
 /* It stayed where it was, and `requested` bytes of it are wanted now. */
 void live_resize_locked(uint32_t record, uint64_t requested);
 
 const struct sampled *live_sampled_locked(uint32_t record);
-
-uint32_t live_site_locked(uint32_t record);
 
 /* Whether it is the record of a live sample. */
 bool live_is_locked(size_t record);

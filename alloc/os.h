@@ -140,6 +140,9 @@ uint64_t os_parent_pid(void);
 uint64_t os_uid(void);
 uint64_t os_pid_namespace(void);
 
+/* Whether the kernel's own clock is the counter of arch_ticks, so that it trusts it. Opens a file. */
+bool os_trusts_ticks(void);
+
 /* At most size - 1 bytes of a small file, terminated; bytes read or a negative errno. */
 long os_read_file(const char *path, char *buffer, size_t size);
 long os_read_link(const char *path, char *buffer, size_t size);

@@ -39,6 +39,27 @@ long os_read_file(const char *path, char *buffer, size_t size)
     return n;
 }
 
+bool os_trusts_ticks(void)
+{
+    static const char *const trusted[] = {
+        "tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter"};
+    char name[64];
+
+    if (os_read_file("/sys/devices/system/clocksource/clocksource0/current_clocksource",
+            name, sizeof(name))
+        <= 0) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(trusted) / sizeof(trusted[0]); i++) {
+        size_t n = strlen(trusted[i]);
+
+        if (strncmp(name, trusted[i], n) == 0 && (name[n] == '\n' || name[n] == '\0')) {
+            return true;
+        }
+    }
+    return false;
+}
+
 long os_read_link(const char *path, char *buffer, size_t size)
 {
     int saved = errno;

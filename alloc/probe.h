@@ -40,6 +40,9 @@ void probe_run_slow(void);
 /* A thread allocates for the first time; it holds no lock. housekeeper.c */
 void probe_thread_started(void);
 
+/* It will have no structure any more; it holds no lock. exact.c */
+void probe_thread_ends(void);
+
 /* At most every 10 ms: purge what is old, count, publish. publish.c */
 static inline void probe_tick(uint32_t now_ms)
 {

@@ -158,7 +158,7 @@ static bool ensure(unsigned i, size_t bytes)
             region.base + from, bits_round_up(region.offset[i] + to, page) - from)) {
         return false;
     }
-    region.ready[i] = to;
+    store_relaxed(&region.ready[i], to);
     return true;
 }
 
@@ -583,6 +583,29 @@ uint64_t region_mailbox(uint64_t *ret_argument)
 struct mp_region_sampling *region_sampling(void)
 {
     return record(MP_SECTION_SAMPLING, 0, 1);
+}
+
+/* Rises only, while there is one region; and whoever has none yet does not ask. */
+static ALWAYS_INLINE void *find_ready(enum mp_region_section_id id, size_t number)
+{
+    unsigned i = part_of(id);
+    size_t start = number * parts[i].stride;
+
+    if (UNLIKELY(region.base == NULL || region_is_of_parent())
+        || start + parts[i].stride > load_relaxed(&region.ready[i])) {
+        return NULL;
+    }
+    return region.base + region.offset[i] + start;
+}
+
+struct mp_region_sampling *region_sampling_ready(void)
+{
+    return find_ready(MP_SECTION_SAMPLING, 0);
+}
+
+struct mp_region_sample *region_sample_ready(size_t i)
+{
+    return find_ready(MP_SECTION_SAMPLES, i);
 }
 
 struct mp_region_frame *region_frame(size_t i)

@@ -64,6 +64,10 @@ struct mp_region_site *region_site(size_t i);
 struct mp_region_sample *region_sample(size_t i);
 struct mp_region_name *region_name(size_t i);
 
+/* Without the lock, of what a call above made ready. NULL: none did. */
+struct mp_region_sampling *region_sampling_ready(void);
+struct mp_region_sample *region_sample_ready(size_t i);
+
 /*
  * To write parts of a record that is a sequence lock, between begin and end: words of it, as
  * they are in `from`. seq, the first word, is even; afterwards it is two more.

@@ -1,9 +1,11 @@
 #include "sample.h"
 
+#include "exact.h"
 #include "os.h"
 #include "poisson.h"
 #include "pool.h"
 #include "sample_note.h"
+#include "share.h"
 #include "usdt.h"
 
 static uint32_t cut_gap(uint64_t blocks)
@@ -40,19 +42,15 @@ static void follow_epoch(struct heap *h)
     h->random |= 1;
 }
 
-/* NULL: no memory, or nothing is sampled any more. */
-static NOINLINE void *sample_small(
+static NOINLINE void *note_small(const struct sample_capture *here,
     struct mp_component *c, unsigned cls, size_t size, uint64_t r)
 {
-    struct sample_capture here;
     void *p = NULL;
 
-    live_expect();
-    sample_take(&here);
     sample_enter();
     if (sample_is_on_locked()) {
-        struct site_key key = sample_key_locked(&here, c, cls);
-        struct sampled s = sample_of(&here, sizeclass_bytes(cls), size, r);
+        struct site_key key = sample_key_locked(here, c, cls);
+        struct sampled s = sample_of(here, sizeclass_bytes(cls), size, r);
         uint32_t record = live_reserve_locked();
 
         p = record != 0 ? pool_alloc_locked(c, cls, record) : NULL;
@@ -67,24 +65,33 @@ static NOINLINE void *sample_small(
     if (p != NULL) {
         sample_tell_tracer(p, sizeclass_bytes(cls), r);
     }
-    sample_end(here.start_ns);
+    sample_end(here->start_ns);
     return p;
 }
 
-NOINLINE void *sample_alloc_slow(struct heap *h, unsigned cls, size_t size)
+/* NULL: no memory, or nothing is sampled any more. */
+static NOINLINE void *sample_small(
+    struct mp_component *c, unsigned cls, size_t size, uint64_t r)
 {
-    void *p;
+    struct sample_capture here;
 
-    if ((h->gap[cls] & HEAP_GAP_PROMISED) == 0) {
-        follow_epoch(h);
-        if (h->gap[cls] == 0 || h->gap[cls] == (HEAP_GAP_CUT | 1)) {
-            draw(h, cls);
-        }
-        if (heap_gap_left(h->gap[cls]) != 0) {
-            return NULL;
-        }
-    }
-    p = sample_small(h->component, cls, size, h->gap_interval[cls]);
+    live_expect();
+    sample_take(&here, os_monotonic_ns());
+    return note_small(&here, c, cls, size, r);
+}
+
+/* Every block is a sample, and this thread needs no lock for it. */
+static bool is_exact(const struct heap *h, unsigned cls)
+{
+    return h->gap_interval[cls] == MP_SAMPLING_EXACT
+           && h->sample_interval == MP_SAMPLING_EXACT
+           && h->sample_epoch == load_acquire(&sample_epoch) /* set_interval */
+           && (h->gap[cls] & HEAP_GAP_PROMISED) == 0 && heap_gap_left(h->gap[cls]) == 0
+           && h->gap[cls] != 0 && share_is_ready(thread_local_state.thread);
+}
+
+static void *draw_next(struct heap *h, unsigned cls, void *p)
+{
     follow_epoch(h);
     draw(h, cls);
     if (p != NULL) {
@@ -95,12 +102,51 @@ NOINLINE void *sample_alloc_slow(struct heap *h, unsigned cls, size_t size)
     return p;
 }
 
+static NOINLINE void *sample_exactly(struct heap *h, unsigned cls, size_t size)
+{
+    struct share *share = thread_local_state.thread->share;
+    struct sample_capture here;
+    void *p;
+
+    sample_take(&here, clock_ns());
+    p = exact_try_alloc(&here, h->component, cls, size);
+    if (UNLIKELY(p == NULL)) {
+        p = note_small(&here, h->component, cls, size, MP_SAMPLING_EXACT);
+        return draw_next(h, cls, p);
+    }
+    h->zeroed[cls] = false;
+    sample_tell_tracer(p, sizeclass_bytes(cls), MP_SAMPLING_EXACT);
+    sample_end_exact(here.start_ns, &share->turn);
+    return p; /* the gap is what it was: none */
+}
+
+NOINLINE void *sample_alloc_slow(struct heap *h, unsigned cls, size_t size)
+{
+    if (is_exact(h, cls)) {
+        return sample_exactly(h, cls, size);
+    }
+    if ((h->gap[cls] & HEAP_GAP_PROMISED) == 0) {
+        follow_epoch(h);
+        if (h->gap[cls] == 0 || h->gap[cls] == (HEAP_GAP_CUT | 1)) {
+            draw(h, cls);
+        }
+        if (heap_gap_left(h->gap[cls]) != 0) {
+            return NULL;
+        }
+    }
+    return draw_next(
+        h, cls, sample_small(h->component, cls, size, h->gap_interval[cls]));
+}
+
 bool sample_try_free(struct span *s, void *p)
 {
     uint64_t start_ns;
     uint32_t record = 0;
     unsigned cls;
 
+    if (share_is_ready(thread_local_state.thread) && exact_try_free(s, p)) {
+        return true;
+    }
     pool_expect(s, p);
     start_ns = os_monotonic_ns();
     sample_enter();

@@ -17,6 +17,20 @@ static struct huge_sample *huge_samples[HUGE_BUCKETS];
 static struct huge_sample *huge_unused;
 static size_t huge_count; /* atomic */
 
+/*
+ * What the entry of a sampled block says: the number of its record, and above that the number
+ * under which its growth is gathered, or 0.
+ */
+static uint32_t record_in(uint64_t sample)
+{
+    return (uint32_t)sample;
+}
+
+static uint64_t entry_of(uint32_t record)
+{
+    return (uint64_t)live_late_locked(record) << 32 | record;
+}
+
 static int64_t draw_bytes(struct thread *t)
 {
     uint64_t r = t->sample_interval;
@@ -57,7 +71,7 @@ static NOINLINE void sample_it(
     struct sample_capture here;
     bool is_noted = false;
 
-    sample_take(&here);
+    sample_take(&here, os_monotonic_ns());
     sample_enter();
     if (sample_is_on_locked()) {
         struct site_key key = sample_key_locked(&here, c, sizeclass_of_large(bytes));
@@ -127,9 +141,9 @@ void sample_drop_large(struct span *s)
      * Of two that free it, wrongly, one gets it. What the other finds may be another use of the
      * entry.
      */
-    if (load_relaxed(&s->kind) == SPAN_LARGE && live_is_locked(s->sample)) {
+    if (load_relaxed(&s->kind) == SPAN_LARGE && live_is_locked(record_in(s->sample))) {
         usdt_free(span_address(s));
-        live_end_locked((uint32_t)s->sample, start_ns);
+        live_end_locked(record_in(s->sample), start_ns);
         s->sample = 0;
         sample_tell_locked();
     }
@@ -185,17 +199,19 @@ static bool resize_large_locked(uint32_t record, size_t bytes, size_t size)
 
 void sample_resized_large(struct span *s, size_t bytes, size_t size)
 {
-    size_t was = s->sample != 0 ? live_bytes((uint32_t)s->sample) : 0;
+    uint32_t record = record_in(s->sample);
 
-    if (was != 0 && sizeclass_of_large(bytes) == sizeclass_of_large(was)
-        && live_try_defer((uint32_t)s->sample, bytes, size)) {
+    if (LIKELY(live_try_defer((uint32_t)(s->sample >> 32), bytes, size))) {
         return;
     }
     sample_enter();
-    if (live_is_locked(s->sample)
-        && !resize_large_locked((uint32_t)s->sample, bytes, size)) {
-        s->sample = 0;
-        usdt_free(span_address(s));
+    if (live_is_locked(record)) {
+        if (resize_large_locked(record, bytes, size)) {
+            s->sample = entry_of(record);
+        } else {
+            s->sample = 0;
+            usdt_free(span_address(s));
+        }
     }
     lock_unlock(&profile_lock);
 }

@@ -7,6 +7,7 @@
 #include "poisson.h"
 #include "pool.h"
 #include "probe.h"
+#include "share.h"
 #include "usdt.h"
 
 #include <errno.h>
@@ -15,14 +16,17 @@ enum {
     NAME_MS = 20,      /* a thread's name is asked for again after so long */
     GOVERN_MS = 10,    /* between looks at the cost */
     TRIM_MS = 250,     /* between looks at spans that are not needed */
-    RECOVER_MS = 1000, /* cheap for so long: R is halved again */
-    COST_SHARE =
-        100, /* 1 / share of the time may go into sampling; a quarter is cheap */
-    BURST_NS = 2000000,   /* so much may be spent in advance: first samples are dear */
-    LOOK_NS = 1000000,    /* spent since the last look: look at once */
-    STEPS_MOST = 6,       /* doublings at a time */
-    COST_MOST_NS = 20000, /* of one sample: what is more, another thread had */
-    TURN_EXACT = 31,      /* one in so many is timed; odd: malloc and free alternate */
+    PERIOD_MS = 100,   /* of such a time it is judged whether it is cheap */
+    SHARE = 800,       /* 1 / share of the time may be spent at the usual interval; */
+    SHARE_LEAST = 200, /* a quarter is cheap */
+    FIRST_TURNS = 256, /* ends that are excused: they come once */
+    BURST_NS = 250000, /* so much may be spent in advance, */
+    BURST_MOST_NS = 2000000,
+    USUAL_BYTES = 512 * 1024, /* the interval: who asks for more may spend more */
+    STEPS_MOST = 6,           /* doublings at a time, */
+    STEPS_BACK = 2,           /* and halvings */
+    COST_MOST_NS = 20000,     /* of one sample: what is more, another thread had */
+    TURN_EXACT = 31, /* one in so many is timed; odd: malloc and free alternate */
     TURN_SAMPLED = 7,
 };
 
@@ -44,6 +48,7 @@ static uint32_t trimmed_ms;
 static bool has_noticed_fork; /* and publish.c did not yet */
 static bool is_set;           /* by the program or a tool: the option counts no more */
 static uint64_t cost_ns;      /* relaxed atomic */
+static uint64_t excused_ns;   /* relaxed atomic: of it, what the governor passes over */
 
 static struct {
     uint32_t looked_ms;
@@ -102,6 +107,7 @@ static void describe_locked(void)
     }
     sites_describe_locked(&s);
     live_describe_locked(&s);
+    share_describe_locked(&s);
     told = news_locked();
     /* Where address space is limited there are fewer rows than there may be. */
     s.frame_count = bits_min(s.frame_count, region_room(MP_SECTION_FRAMES));
@@ -149,7 +155,7 @@ void sample_tell_locked(void)
 
 void sample_ask_for_name(struct sample_capture *c, struct thread *t)
 {
-    uint32_t now_ms = os_coarse_ms();
+    uint32_t now_ms = (uint32_t)(c->start_ns / 1000000);
 
     c->has_name = false;
     if (os_is_sandboxed() || (t->name != 0 && now_ms - t->named_ms < NAME_MS)) {
@@ -162,10 +168,13 @@ void sample_ask_for_name(struct sample_capture *c, struct thread *t)
 /* For the next one, not for the first: many threads have but one. */
 static void keep_stacks_locked(struct thread *t)
 {
-    if (LIKELY(t->kept != NULL)) {
-        return;
+    bool is_second =
+        t->has_sampled && t->pointer == thread_pointer(); /* else it ended */
+
+    if (is_second && interval == MP_SAMPLING_EXACT) {
+        share_obtain_locked(t);
     }
-    if (t->has_sampled && t->pointer == thread_pointer()) { /* else it ended */
+    if (UNLIKELY(is_second && t->kept == NULL)) {
         t->kept = own_alloc_locked(sizeof(*t->kept));
         if (t->kept != NULL) {
             unwind_kept_init(t->kept);
@@ -174,14 +183,19 @@ static void keep_stacks_locked(struct thread *t)
     t->has_sampled = true;
 }
 
+void sample_name_locked(struct thread *t, const struct sample_capture *capture)
+{
+    if (capture->has_name) {
+        t->name = names_intern_locked(capture->name);
+    }
+}
+
 struct site_key sample_key_locked(
     const struct sample_capture *capture, const struct mp_component *c, unsigned cls)
 {
     struct thread *t = thread_local_state.thread;
 
-    if (capture->has_name) {
-        t->name = names_intern_locked(capture->name);
-    }
+    sample_name_locked(t, capture);
     keep_stacks_locked(t);
     return (struct site_key){
         .frame = stacks_intern_locked(&capture->stack),
@@ -231,11 +245,46 @@ static bool is_governed(void)
            && !os_is_sandboxed();
 }
 
+static uint64_t governed_cost(void)
+{
+    return load_relaxed(&cost_ns) - load_relaxed(&excused_ns);
+}
+
+/* How many times what is usual was asked for. */
+static uint64_t find_wish(void)
+{
+    return bits_max(USUAL_BYTES / bits_max(load_relaxed(&wanted), 1), 1);
+}
+
+static uint64_t cost_share(void)
+{
+    return bits_max(SHARE / find_wish(), SHARE_LEAST);
+}
+
+static int64_t burst_ns(void)
+{
+    return (int64_t)bits_min(BURST_NS * find_wish(), BURST_MOST_NS);
+}
+
 /* Much was spent since the governor looked. */
 static bool is_dear(void)
 {
-    return load_relaxed(&cost_ns) - load_relaxed(&governor.cost_ns) > LOOK_NS
+    return (int64_t)(governed_cost() - load_relaxed(&governor.cost_ns)) > burst_ns() / 2
            && is_governed();
+}
+
+/*
+ * What is far above the mean is the time of another thread or process, or of a stack that was
+ * new. Where they all take longer the mean follows soon.
+ */
+static uint64_t usual_ns(uint64_t ns)
+{
+    static uint64_t mean_ns = COST_MOST_NS; /* relaxed atomic; some may be lost */
+    uint64_t mean = load_relaxed(&mean_ns);
+
+    ns = bits_min(ns, bits_min(4 * mean, COST_MOST_NS));
+    store_relaxed(&mean_ns, mean - mean / 16 + ns / 16 + 1);
+    return ns;
 }
 
 /*
@@ -244,14 +293,31 @@ static bool is_dear(void)
  */
 void sample_spent(uint64_t start_ns)
 {
-    static uint32_t count; /* relaxed atomic; some may be lost */
+    static uint64_t count; /* relaxed atomic; some may be lost */
+    uint64_t n = load_relaxed(&count) + 1;
     uint32_t turn =
         load_relaxed(&interval) == MP_SAMPLING_EXACT ? TURN_EXACT : TURN_SAMPLED;
 
-    store_relaxed(&count, load_relaxed(&count) + 1);
-    if (load_relaxed(&count) % turn == 0) {
+    store_relaxed(&count, n);
+    if (n % turn == 0) {
+        uint64_t ns = turn * usual_ns(os_monotonic_ns() - start_ns);
+
+        add_relaxed(&cost_ns, ns);
+        if (n <= FIRST_TURNS) {
+            add_relaxed(&excused_ns, ns);
+        }
+    }
+}
+
+void sample_end_exact(uint64_t start_ns, uint32_t *turn)
+{
+    if (UNLIKELY(++*turn % TURN_EXACT == 0)) {
         add_relaxed(
-            &cost_ns, turn * bits_min(os_monotonic_ns() - start_ns, COST_MOST_NS));
+            &cost_ns, TURN_EXACT * bits_min(clock_ns() - start_ns, COST_MOST_NS));
+    }
+    if (UNLIKELY((uint32_t)(start_ns / 1000000) - load_relaxed(&probe_last_ms)
+                 >= PROBE_TICK_MS)) {
+        probe_tick(os_coarse_ms()); /* which may be older */
     }
 }
 
@@ -322,6 +388,9 @@ void sample_start_locked(void)
     }
     sites_set_clock_locked(os_realtime_ns(), os_monotonic_ns());
     follow_wanted_locked();
+    if (interval == MP_SAMPLING_EXACT) {
+        clock_start();
+    }
     changes -= is_first && changes > 0; /* what it begins with is no change */
     modules_write_all_locked();
     names_write_all_locked();
@@ -329,6 +398,7 @@ void sample_start_locked(void)
     sites_write_all_locked();
     live_write_all_locked();
     describe_locked();
+    share_start_locked();
 }
 
 int sample_set_interval(uint64_t interval_bytes)
@@ -371,7 +441,12 @@ void sample_set_operation(const char *name)
 
 void sample_trim(void)
 {
+    struct thread *t = thread_local_state.thread;
+
     sample_enter();
+    if (t != NULL && t->share != NULL) {
+        share_flush_locked(t->share);
+    }
     pool_trim_locked(true);
     lock_unlock(&profile_lock);
 }
@@ -383,42 +458,57 @@ static unsigned find_steps(uint64_t spent, uint64_t ran)
 {
     unsigned steps = 1;
 
-    while (steps < STEPS_MOST && (spent >> steps) * COST_SHARE > ran) {
+    while (steps < STEPS_MOST && (spent >> steps) * cost_share() > ran) {
+        steps++;
+    }
+    return steps;
+}
+
+/* How often it may be halved so that it would have cost no more than half of that. */
+static unsigned find_steps_back(uint64_t spent, uint64_t ran)
+{
+    unsigned steps = 0;
+
+    while (steps < STEPS_BACK && (spent << (steps + 2)) * cost_share() < ran) {
         steps++;
     }
     return steps;
 }
 
 /*
- * Sampling costs what it costs: too much of the time of this process, and R is doubled; so
- * little that it could well be half, and it goes back towards what was wanted. Each sample
- * keeps its R, and which R holds does not depend on the block, so that sums stay unbiased.
+ * Sampling costs what it costs: too much of the time of this process, and R is what would have
+ * cost its share lately; so little that it could well be half, and it goes back towards what was
+ * wanted. Each sample keeps its R, and which R holds does not depend on the block, so that sums
+ * stay unbiased.
  */
 static void govern_locked(uint32_t now_ms)
 {
     uint64_t cpu_ns = os_cpu_ns();
-    uint64_t cost = load_relaxed(&cost_ns);
+    uint64_t cost = governed_cost();
     uint64_t spent = cost - governor.cost_ns;
     uint64_t ran = cpu_ns - governor.cpu_ns;
+    int64_t burst = burst_ns();
 
-    governor.debt_ns += (int64_t)spent - (int64_t)ran / COST_SHARE;
-    if (governor.debt_ns < -BURST_NS) {
-        governor.debt_ns = -BURST_NS;
+    governor.debt_ns += (int64_t)spent - (int64_t)(ran / cost_share());
+    if (governor.debt_ns < -burst) {
+        governor.debt_ns = -burst;
     }
     governor.cpu_ns = cpu_ns;
     store_relaxed(&governor.cost_ns, cost);
-    if (governor.debt_ns > BURST_NS) {
-        unsigned steps = find_steps(spent, ran);
+    if (governor.debt_ns > burst) {
+        unsigned steps =
+            find_steps(cost - governor.since_cost_ns, cpu_ns - governor.since_cpu_ns);
 
         doublings += steps;
         set_interval_locked(bits_min(interval << steps, SAMPLE_MOST));
         governor.debt_ns = 0;
         begin_period(now_ms, cpu_ns, cost);
-    } else if ((int32_t)(now_ms - governor.since_ms) >= RECOVER_MS) {
-        if (interval > wanted
-            && (cost - governor.since_cost_ns) * COST_SHARE * 4
-                   < cpu_ns - governor.since_cpu_ns) {
-            set_interval_locked(bits_max(interval / 2, wanted));
+    } else if ((int32_t)(now_ms - governor.since_ms) >= PERIOD_MS) {
+        unsigned steps = find_steps_back(
+            cost - governor.since_cost_ns, cpu_ns - governor.since_cpu_ns);
+
+        if (interval > wanted) {
+            set_interval_locked(bits_max(interval >> steps, wanted));
         }
         begin_period(now_ms, cpu_ns, cost);
     }
@@ -438,8 +528,10 @@ void sample_tick(uint32_t now_ms)
     }
     store_relaxed(&governor.looked_ms, now_ms);
     sites_set_clock_locked(os_realtime_ns(), os_monotonic_ns());
-    if (is_governed()
-        && (load_relaxed(&cost_ns) != governor.cost_ns || interval != wanted)) {
+    if (interval == MP_SAMPLING_EXACT) {
+        clock_compare();
+    }
+    if (is_governed() && (governed_cost() != governor.cost_ns || interval != wanted)) {
         govern_locked(now_ms);
     }
     describe_locked();
@@ -462,8 +554,9 @@ void sample_after_fork_in_child(void)
         lock_reset(&profile_lock); /* a thread that is lost may have had it */
     }
     has_noticed_fork = false;
+    share_stop();
     governor.cpu_ns = 0; /* this process began anew */
-    store_relaxed(&governor.cost_ns, load_relaxed(&cost_ns));
+    store_relaxed(&governor.cost_ns, governed_cost());
     governor.debt_ns = 0;
     if (t != NULL) {
         t->thread_id = 0;

@@ -8,6 +8,7 @@
 #ifndef SAMPLE_NOTE_H
 #define SAMPLE_NOTE_H
 
+#include "clock.h"
 #include "live.h"
 #include "os.h"
 #include "region.h"
@@ -57,12 +58,12 @@ struct sample_capture {
 void sample_ask_for_name(struct sample_capture *c, struct thread *t);
 
 /* Inline, and from its caller's registers: each frame of ours would be walked with each sample. */
-static ALWAYS_INLINE void sample_take(struct sample_capture *c)
+static ALWAYS_INLINE void sample_take(struct sample_capture *c, uint64_t now_ns)
 {
     struct thread *t = thread_local_state.thread;
     struct unwind_context context;
 
-    c->start_ns = os_monotonic_ns();
+    c->start_ns = now_ns;
     unwind_capture(&context);
     c->stack.meeting.kept = t->kept;
     c->stack.count = unwind_walk_surely(
@@ -79,6 +80,9 @@ void sample_enter(void);
 
 /* Whether anything is sampled. */
 bool sample_is_on_locked(void);
+
+/* Its name, where it was asked for. */
+void sample_name_locked(struct thread *t, const struct sample_capture *c);
 
 struct site_key sample_key_locked(
     const struct sample_capture *capture, const struct mp_component *c, unsigned cls);
@@ -100,5 +104,8 @@ void sample_tell_tracer(const void *p, size_t bytes, uint64_t r);
 /* At the end, without locks: what it cost; and with a tick. */
 void sample_spent(uint64_t start_ns);
 void sample_end(uint64_t start_ns);
+
+/* The same where all is sampled, and no other clock is looked at; `turn` is the thread's. */
+void sample_end_exact(uint64_t start_ns, uint32_t *turn);
 
 #endif

@@ -3,11 +3,13 @@
 #include "arch.h"
 #include "atomic.h"
 #include "bits.h"
+#include "os.h"
 #include "own_memory.h"
 #include "poisson.h"
 #include "region.h"
 
 #include <assert.h>
+#include <string.h>
 
 enum {
     SITE_SHIFT = 5,
@@ -21,12 +23,19 @@ static uint32_t *slots;       /* open addressing, a power of two; 0: empty */
 static size_t slot_count;
 static uint64_t refused;
 
-static double live_bytes; /* estimate */
-static double peak_bytes;
-static uint64_t peak_number;
-static uint64_t peak_ns;
-static uint64_t counted_number; /* of the publication of counters that was last */
-static uint64_t realtime_less_monotonic;
+/*
+ * Relaxed atomics: threads write what is theirs without the lock. Two that allocate at one moment
+ * may both be the peak.
+ */
+static struct {
+    uint64_t live_bytes;  /* of those that add to sites of their own */
+    double live_estimate; /* of all others: profile_lock */
+    uint64_t peak_bits; /* of peak_bytes: as numbers they are in the order of doubles */
+    uint64_t peak_number;
+    uint64_t peak_ns;
+    uint64_t counted_number; /* of the publication of counters that was last */
+    uint64_t realtime_less_monotonic;
+} all __attribute__((aligned(CACHE_LINE)));
 
 /* ---- in the region ---- */
 
@@ -54,7 +63,7 @@ static_assert(ALLOCATED == WORDS && FREED == 2 * WORDS && PEAK == 3 * WORDS
                   && LIFETIMES == 4 * WORDS && SITE_WORDS % WORDS == 0,
     "lines");
 
-enum { IS_ALLOCATED = 1, IS_FREED = 2, IS_OF_PEAK = 4, IS_COUNTED = 8 };
+enum { IS_ALLOCATED = 1, IS_FREED = 2, IS_OF_PEAK = 4, IS_COUNTED = 8, IS_HEAD = 16 };
 
 static void write_words(
     struct mp_region_site *to, const struct mp_region_site *s, size_t first, size_t end)
@@ -63,31 +72,38 @@ static void write_words(
 }
 
 /* All of it. seq is 0 until the region has something of it. */
-static void write_site(size_t number)
+static void write_all_of(const struct site_row *row)
 {
-    struct mp_region_site *s = site_of(number);
-    struct mp_region_site *out = region_site(number);
+    struct mp_region_site *s = row->site;
 
-    if (out == NULL) {
+    if (row->out == NULL) {
         s->seq = 0;
         return;
     }
-    region_publish(&out->seq, &s->seq, sizeof(*s));
+    region_publish(&row->out->seq, &s->seq, sizeof(*s));
     s->seq += 2;
 }
 
-/* The head, and the lines of what changed; of lifetimes that one word, 0: none. */
-static void write_changes(size_t number, unsigned changes, size_t word)
+static struct site_row row_of(size_t number)
 {
-    struct mp_region_site *s = site_of(number);
-    struct mp_region_site *out = region_site(number);
+    return (struct site_row){site_of(number), region_site(number)};
+}
 
-    if (out == NULL || s->seq == 0) {
-        write_site(number);
+/* The lines of what changed; of lifetimes that one word, 0: none. */
+static ALWAYS_INLINE void write_changes(
+    const struct site_row *row, unsigned changes, size_t word)
+{
+    struct mp_region_site *s = row->site;
+    struct mp_region_site *out = row->out;
+
+    if (UNLIKELY(out == NULL || s->seq == 0)) {
+        write_all_of(row);
         return;
     }
     region_write_begin(&out->seq, s->seq);
-    write_words(out, s, 1, ALLOCATED);
+    if ((changes & (IS_HEAD | IS_OF_PEAK | IS_COUNTED)) != 0) {
+        write_words(out, s, 1, ALLOCATED);
+    }
     if ((changes & IS_ALLOCATED) != 0) {
         write_words(out, s, ALLOCATED, ALLOCATED + WORDS);
     }
@@ -113,24 +129,28 @@ static bool has_key(const struct mp_region_site *s, const struct site_key *key)
 {
     return s->frame == key->frame && s->component == key->component
            && s->class_number == key->class_number && s->operation == key->operation
-           && s->thread == key->thread && s->flags == key->flags;
+           && s->thread == key->thread && s->flags == key->flags
+           && s->share == key->share;
 }
 
+/* Many differ in class or share alone: all of it must come to the low bits. */
 static uint64_t hash_of(const struct site_key *key)
 {
     uint64_t hash = ((uint64_t)key->frame << 32 | key->component) * 0x9e3779b97f4a7c15u;
 
     hash ^= hash >> 32;
-    hash += (uint64_t)key->class_number << 48 | (uint64_t)key->operation << 32
+    hash ^= (uint64_t)key->class_number << 48 | (uint64_t)key->operation << 32
             | (uint32_t)key->thread << 16 | key->flags;
     hash *= 0x9e3779b97f4a7c15u;
-    return hash ^ hash >> 29;
+    hash ^= hash >> 32 ^ (uint64_t)key->share << 32;
+    hash *= 0x9e3779b97f4a7c15u;
+    return hash >> 32;
 }
 
 static struct site_key key_of(const struct mp_region_site *s)
 {
-    return (struct site_key){
-        s->frame, s->component, s->class_number, s->operation, s->thread, s->flags};
+    return (struct site_key){s->frame, s->component, s->class_number, s->operation,
+        s->thread, s->flags, (uint32_t)s->share};
 }
 
 static size_t slot_for(const struct site_key *key)
@@ -203,15 +223,50 @@ uint32_t sites_find_locked(const struct site_key *key)
         .operation = key->operation,
         .thread = key->thread,
         .flags = key->flags,
-        .peak_number = peak_number, /* nothing was here then */
-        .counted_number = counted_number,
+        .share = key->share,
+        .peak_number = load_relaxed(&all.peak_number), /* nothing was here then */
+        .counted_number = load_relaxed(&all.counted_number),
     };
     return (uint32_t)site_count++;
+}
+
+uint32_t sites_share_locked(uint32_t number, uint32_t share)
+{
+    struct site_key key = key_of(site_of(number));
+
+    if (number == SITE_OVERFLOW || key.share == share) {
+        return number;
+    }
+    key.share = share;
+    return sites_find_locked(&key);
+}
+
+struct site_row sites_row_locked(uint32_t number)
+{
+    return row_of(number);
+}
+
+struct site_key sites_key_locked(uint32_t number)
+{
+    return key_of(site_of(number));
+}
+
+bool sites_are_many_locked(void)
+{
+    return site_count
+           >= bits_min(MP_REGION_SITES_MAX, region_room(MP_SECTION_SITES)) / 2;
+}
+
+/* What has the lock adds to no site of a thread's. */
+static uint32_t common(uint32_t number)
+{
+    return LIKELY(site_of(number)->share == 0) ? number : sites_share_locked(number, 0);
 }
 
 /* Before a site changes: as it is, it was at the peak. Returns what changed. */
 static unsigned remember_peak(struct mp_region_site *s)
 {
+    uint64_t peak_number = load_relaxed(&all.peak_number);
     unsigned changes = 0;
 
     if (s->peak_number != peak_number) {
@@ -229,6 +284,8 @@ static unsigned remember_peak(struct mp_region_site *s)
 /* The same for the last publication of counters. */
 static unsigned remember_counted(struct mp_region_site *s)
 {
+    uint64_t counted_number = load_relaxed(&all.counted_number);
+
     if (s->counted_number == counted_number) {
         return 0;
     }
@@ -249,7 +306,7 @@ static unsigned remember_counted(struct mp_region_site *s)
 /* What the sums are more than they were was counted at the last publication. */
 static unsigned add_counted(struct mp_region_site *s, const struct mp_region_site *was)
 {
-    if (s->counted_number != counted_number) {
+    if (s->counted_number != load_relaxed(&all.counted_number)) {
         return 0; /* all of it was */
     }
     s->counted_allocated_samples += s->allocated_samples - was->allocated_samples;
@@ -294,28 +351,104 @@ void sites_weigh(struct sampled *s)
 }
 
 /* It is written soon. */
-static void expect_change(size_t number, size_t word)
+static void expect_change(const struct site_row *row, size_t word)
 {
-    struct mp_region_site *s = site_of(number);
-    struct mp_region_site *out = region_site(number);
-
-    prefetch_for_write((uint64_t *)s + word);
-    if (out != NULL) {
-        prefetch_for_write(out);
-        prefetch_for_write((uint64_t *)out + word);
+    prefetch_for_write((uint64_t *)row->site + word);
+    if (row->out != NULL) {
+        prefetch_for_write(row->out);
+        prefetch_for_write((uint64_t *)row->out + word);
     }
 }
 
-void sites_add_locked(uint32_t number, const struct sampled *sampled)
+static double bytes_of(uint64_t bits)
 {
-    struct mp_region_site *s = site_of(number);
-    double bytes = sampled->blocks * (double)sampled->bytes;
-    uint64_t now_ns = sampled->born_ns + realtime_less_monotonic;
-    unsigned changes;
+    double bytes;
 
-    expect_change(number, ALLOCATED);
-    changes = remember_peak(s) | remember_counted(s) | IS_ALLOCATED;
-    s->first_ns = s->first_ns == 0 ? now_ns : s->first_ns;
+    memcpy(&bytes, &bits, sizeof(bytes));
+    return bytes;
+}
+
+static uint64_t bits_of(double bytes)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &bytes, sizeof(bits));
+    return bits;
+}
+
+static double live_now(void)
+{
+    uint64_t bits;
+
+    __atomic_load((uint64_t *)&all.live_estimate, &bits, __ATOMIC_RELAXED);
+    return bytes_of(bits) + (double)(int64_t)load_relaxed(&all.live_bytes);
+}
+
+static void add_estimate_locked(double bytes)
+{
+    store_relaxed((uint64_t *)&all.live_estimate, bits_of(all.live_estimate + bytes));
+}
+
+/* Of those without the lock: less, too. */
+static ALWAYS_INLINE void add_live(uint64_t bytes)
+{
+    if (os_is_single_threaded()) {
+        store_relaxed(&all.live_bytes, load_relaxed(&all.live_bytes) + bytes);
+    } else {
+        add_relaxed(&all.live_bytes, bytes);
+    }
+}
+
+/* What readers need at once; the rest they hear by the next tick. */
+static void tell_peak(void)
+{
+    struct mp_region_sampling *out = region_sampling_ready();
+    uint64_t number;
+
+    do {
+        number = load_relaxed(&all.peak_number);
+        if (out != NULL) {
+            store_relaxed(&out->peak_number, number);
+        }
+    } while (
+        UNLIKELY(load_relaxed(&all.peak_number) != number)); /* else an old one stays */
+}
+
+/* False: it is not the highest ever. */
+static ALWAYS_INLINE bool try_raise_peak(uint64_t now_ns)
+{
+    uint64_t live = bits_of(live_now());
+    uint64_t peak = load_relaxed(&all.peak_bits);
+
+    if ((int64_t)live <= (int64_t)peak) {
+        return false;
+    }
+    if (os_is_single_threaded()) {
+        store_relaxed(&all.peak_bits, live);
+        store_relaxed(&all.peak_number, load_relaxed(&all.peak_number) + 1);
+    } else {
+        while (!cas_acquire(&all.peak_bits, &peak, live)) {
+            if ((int64_t)live <= (int64_t)peak) {
+                return false;
+            }
+        }
+        add_relaxed(&all.peak_number, 1);
+    }
+    store_relaxed(&all.peak_ns, now_ns);
+    return true;
+}
+
+/* Returns what changed. */
+static ALWAYS_INLINE unsigned add(
+    struct mp_region_site *s, const struct sampled *sampled, uint64_t now_ns)
+{
+    double bytes = sampled->blocks * (double)sampled->bytes;
+    unsigned changes = remember_peak(s) | remember_counted(s) | IS_ALLOCATED;
+
+    if (s->first_ns == 0) {
+        s->first_ns = now_ns;
+        changes |= IS_HEAD;
+    }
     s->last_ns = now_ns;
     s->allocated_samples++;
     s->allocated_blocks += sampled->blocks;
@@ -326,21 +459,48 @@ void sites_add_locked(uint32_t number, const struct sampled *sampled)
         (double)sampled->bytes * (double)sampled->bytes * sampled->blocks_variance;
     if (bytes > s->heaviest_bytes) {
         s->heaviest_bytes = bytes;
+        changes |= IS_HEAD;
     }
     if (sampled->blocks > s->heaviest_blocks) {
         s->heaviest_blocks = sampled->blocks;
+        changes |= IS_HEAD;
     }
-    live_bytes += bytes;
-    if (live_bytes > peak_bytes) {
-        peak_bytes = live_bytes;
-        peak_ns = now_ns;
-        peak_number++;
+    return changes;
+}
+
+void sites_add_locked(uint32_t number, const struct sampled *sampled)
+{
+    struct site_row row = row_of(common(number));
+    uint64_t now_ns = sampled->born_ns + load_relaxed(&all.realtime_less_monotonic);
+    unsigned changes;
+
+    expect_change(&row, ALLOCATED);
+    changes = add(row.site, sampled, now_ns);
+    add_estimate_locked(sampled->blocks * (double)sampled->bytes);
+    try_raise_peak(now_ns);
+    write_changes(&row, changes, 0);
+}
+
+void sites_expect_own(const struct site_row *row)
+{
+    expect_change(row, ALLOCATED);
+}
+
+void sites_add_own(const struct site_row *row, const struct sampled *sampled)
+{
+    uint64_t now_ns = sampled->born_ns + load_relaxed(&all.realtime_less_monotonic);
+    unsigned changes = add(row->site, sampled, now_ns);
+
+    add_live(sampled->bytes);
+    write_changes(row, changes, 0);
+    if (UNLIKELY(try_raise_peak(now_ns))) {
+        tell_peak();
     }
-    write_changes(number, changes, 0);
 }
 
 /* Returns what changed. */
-static unsigned subtract(struct mp_region_site *s, const struct sampled *sampled)
+static ALWAYS_INLINE unsigned subtract(
+    struct mp_region_site *s, const struct sampled *sampled)
 {
     unsigned changes = remember_peak(s) | remember_counted(s) | IS_FREED;
     double bytes = (double)sampled->bytes;
@@ -351,13 +511,15 @@ static unsigned subtract(struct mp_region_site *s, const struct sampled *sampled
     s->freed_requested += sampled->blocks * (double)sampled->requested;
     s->freed_blocks_variance += sampled->blocks_variance;
     s->freed_bytes_variance += bytes * bytes * sampled->blocks_variance;
-    live_bytes -= sampled->blocks * bytes;
     return changes;
 }
 
 void sites_subtract_locked(uint32_t number, const struct sampled *sampled)
 {
-    write_changes(number, subtract(site_of(number), sampled), 0);
+    struct site_row row = row_of(common(number));
+
+    write_changes(&row, subtract(row.site, sampled), 0);
+    add_estimate_locked(-(sampled->blocks * (double)sampled->bytes));
 }
 
 static unsigned bucket_of(uint64_t lifetime_ns)
@@ -368,26 +530,42 @@ static unsigned bucket_of(uint64_t lifetime_ns)
     return bucket < MP_REGION_LIFETIMES ? bucket : MP_REGION_LIFETIMES - 1;
 }
 
-void sites_end_locked(
-    uint32_t number, const struct sampled *sampled, uint64_t lifetime_ns)
+static ALWAYS_INLINE void end(
+    const struct site_row *row, const struct sampled *sampled, uint64_t lifetime_ns)
 {
-    struct mp_region_site *s = site_of(number);
     unsigned bucket = bucket_of(lifetime_ns);
     size_t word = LIFETIMES + bucket * sizeof(uint32_t) / sizeof(uint64_t);
     unsigned changes;
 
-    expect_change(number, FREED);
-    expect_change(number, word);
-    changes = subtract(s, sampled);
-    s->freed_lifetime_ns += sampled->blocks * (double)lifetime_ns;
-    s->lifetimes[bucket]++;
-    write_changes(number, changes, word);
+    expect_change(row, FREED);
+    expect_change(row, word);
+    changes = subtract(row->site, sampled);
+    row->site->freed_lifetime_ns += sampled->blocks * (double)lifetime_ns;
+    row->site->lifetimes[bucket]++;
+    write_changes(row, changes, word);
+}
+
+void sites_end_locked(
+    uint32_t number, const struct sampled *sampled, uint64_t lifetime_ns)
+{
+    struct site_row row = row_of(common(number));
+
+    end(&row, sampled, lifetime_ns);
+    add_estimate_locked(-(sampled->blocks * (double)sampled->bytes));
+}
+
+void sites_end_own(
+    const struct site_row *row, const struct sampled *sampled, uint64_t lifetime_ns)
+{
+    end(row, sampled, lifetime_ns);
+    add_live(-sampled->bytes);
 }
 
 void sites_grow_locked(uint32_t number, const struct sampled *was,
     const struct sampled *now, const struct grown *grown)
 {
-    struct mp_region_site *s = site_of(number);
+    struct site_row row = row_of(common(number));
+    struct mp_region_site *s = row.site;
     const struct mp_region_site before = *s;
     unsigned changes = remember_peak(s) | IS_ALLOCATED | IS_FREED;
     double more = (double)now->requested - (double)was->requested;
@@ -414,14 +592,15 @@ void sites_grow_locked(uint32_t number, const struct sampled *was,
         s->allocated_bytes_variance += now->blocks_variance * to * to * grown->count;
         s->freed_bytes_variance +=
             was->blocks_variance * from * from + now->blocks_variance * to * to * again;
-        live_bytes += now->blocks * to - was->blocks * from;
+        add_estimate_locked(now->blocks * to - was->blocks * from);
     }
-    write_changes(number, changes | add_counted(s, &before), 0);
+    write_changes(&row, changes | add_counted(s, &before), 0);
 }
 
 void sites_resize_locked(uint32_t number, double more_requested)
 {
-    struct mp_region_site *s = site_of(number);
+    struct site_row row = row_of(common(number));
+    struct mp_region_site *s = row.site;
     unsigned changes = remember_peak(s) | IS_ALLOCATED | IS_FREED;
 
     if (more_requested > 0) {
@@ -429,16 +608,18 @@ void sites_resize_locked(uint32_t number, double more_requested)
     } else {
         s->freed_requested -= more_requested;
     }
-    write_changes(number, changes, 0);
+    write_changes(&row, changes, 0);
 }
 
 uint32_t sites_of_class_locked(uint32_t number, unsigned class_number)
 {
     struct site_key key = key_of(site_of(number));
 
-    if (number == SITE_OVERFLOW || key.class_number == class_number) {
+    if (number == SITE_OVERFLOW
+        || (key.class_number == class_number && key.share == 0)) {
         return number;
     }
+    key.share = 0;
     key.class_number = (uint16_t)class_number;
     return sites_find_locked(&key);
 }
@@ -450,31 +631,33 @@ const struct mp_region_site *sites_site_locked(size_t number)
 
 void sites_set_clock_locked(uint64_t realtime_ns, uint64_t monotonic_ns)
 {
-    realtime_less_monotonic = realtime_ns - monotonic_ns;
+    store_relaxed(&all.realtime_less_monotonic, realtime_ns - monotonic_ns);
 }
 
 void sites_describe_locked(struct mp_region_sampling *ret)
 {
     ret->site_count = site_count;
     ret->sites_refused_total = refused;
-    ret->peak_number = peak_number;
-    ret->peak_ns = peak_ns;
-    ret->peak_bytes = peak_bytes;
+    ret->peak_number = load_relaxed(&all.peak_number);
+    ret->peak_ns = load_relaxed(&all.peak_ns);
+    ret->peak_bytes = bytes_of(load_relaxed(&all.peak_bits));
 }
 
 void sites_counted_locked(uint64_t number)
 {
-    counted_number = number;
+    store_relaxed(&all.counted_number, number);
 }
 
 uint64_t sites_news_locked(void)
 {
-    return site_count + peak_number;
+    return site_count + load_relaxed(&all.peak_number);
 }
 
 void sites_write_all_locked(void)
 {
     for (size_t i = 0; site_chunks[0] != NULL && i < site_count; i++) {
-        write_site(i);
+        struct site_row row = row_of(i);
+
+        write_all_of(&row);
     }
 }

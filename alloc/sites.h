@@ -26,6 +26,7 @@ struct site_key {
     uint16_t operation;
     uint16_t thread;
     uint16_t flags; /* enum mp_region_site_flag */
+    uint32_t share; /* 0: of all that have the lock; else of one thread */
 };
 
 /* A block that is sampled. */
@@ -48,6 +49,29 @@ struct grown {
 
 /* The site of that key, made if need be; when there is no room, (overflow). */
 uint32_t sites_find_locked(const struct site_key *key);
+
+/*
+ * Sites of a share belong to one thread, which adds to them without the lock. What is said of one
+ * of them with the lock goes to the site of the same key in share 0: sums are those of both.
+ */
+struct site_row {
+    struct mp_region_site *site;
+    struct mp_region_site *out; /* NULL: not in the region */
+};
+
+/* That of the same key in that share; SITE_OVERFLOW: no room. */
+uint32_t sites_share_locked(uint32_t site, uint32_t share);
+struct site_row sites_row_locked(uint32_t site);
+struct site_key sites_key_locked(uint32_t site);
+
+/* More than half of the room is in use: no more of them. */
+bool sites_are_many_locked(void);
+
+/* Its thread, without the lock, of samples that were weighed. */
+void sites_add_own(const struct site_row *row, const struct sampled *s);
+void sites_end_own(
+    const struct site_row *row, const struct sampled *s, uint64_t lifetime_ns);
+void sites_expect_own(const struct site_row *row);
 
 /* That of the same key, but for the class. */
 uint32_t sites_of_class_locked(uint32_t site, unsigned class_number);

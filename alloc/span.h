@@ -37,7 +37,7 @@ struct block { /* a free block */
 
 struct heap;
 struct mp_component;
-struct tag;
+struct pool_tag;
 struct track;
 
 enum span_kind {
@@ -87,7 +87,7 @@ struct span {
     union {
         struct heap *heap;              /* slab: atomic, changes only by its owner */
         struct mp_component *component; /* large */
-        struct tag *tags;               /* of sampled blocks: pool.c */
+        struct pool_tag *tags;          /* of sampled blocks: pool.c */
         struct span *age_prev;          /* dirty run */
     };
     union {
@@ -96,7 +96,7 @@ struct span {
     };
     union {
         struct span *prev;
-        size_t sample; /* large: the record of it, if it is sampled; else 0 */
+        uint64_t sample; /* large: where it is sampled, as in sample_large.c; else 0 */
     };
     union {
         struct span *pending_next; /* slab: whoever queued it */

@@ -121,7 +121,7 @@ static uint32_t intern_frame(const struct mp_region_frame *f)
 }
 
 /* Of the frames inside of those whose stack has a number. */
-static uint64_t hash_of(const struct stack *s, size_t fresh, uint32_t base)
+uint64_t stacks_hash(const struct stack *s, size_t fresh, uint32_t base)
 {
     uint64_t hash = mix(fresh, unwind_table_generation() << 32 ^ base);
     uint64_t odd = 0; /* two at a time: each waits for the product before it */
@@ -133,10 +133,11 @@ static uint64_t hash_of(const struct stack *s, size_t fresh, uint32_t base)
     }
     hash = mix(hash, i < fresh ? s->pcs[i] : 0);
     hash = mix(hash, odd);
+    odd = 0;
     for (i = 0; i < sizeof(s->info.is_exact) / sizeof(s->info.is_exact[0]); i++) {
-        hash = mix(hash, s->info.is_exact[i]);
+        odd = odd * 0x9e3779b97f4a7c15u ^ s->info.is_exact[i];
     }
-    return hash | 1;
+    return mix(hash, odd) | 1;
 }
 
 /* *ret_is_cut: there was no room for all of them. */
@@ -166,7 +167,7 @@ static uint32_t intern_frames(
  * Frames that were kept before, and may well be again, without a number: as the stack was found
  * by its hash. Their callers have numbers.
  */
-static void number_kept(
+void stacks_number_kept(
     const struct stack *s, size_t fresh, uint32_t base, uint32_t number)
 {
     enum { WORTH = 4 };
@@ -212,7 +213,7 @@ uint32_t stacks_intern_locked(const struct stack *s)
         || (recent_misses >= 4 * recent_count && recent_count < RECENT_MOST)) {
         grow_recent();
     }
-    hash = hash_of(s, fresh, base);
+    hash = stacks_hash(s, fresh, base);
     if (recent_count != 0) {
         r = &recent[hash >> 40 & (recent_count - 1)];
     }
@@ -222,7 +223,7 @@ uint32_t stacks_intern_locked(const struct stack *s)
         r->number = intern_frames(s, fresh, base, &r->is_cut);
         r->hash = hash;
     } else {
-        number_kept(s, fresh, base, r->number);
+        stacks_number_kept(s, fresh, base, r->number);
     }
     refused += r->is_cut;
     return r->number;

@@ -26,11 +26,18 @@ struct stack {
  */
 uint32_t stacks_intern_locked(const struct stack *s);
 
-size_t stacks_count_locked(void);
+/*
+ * Of the `fresh` frames inside of those whose stack is number `base`; equal ones are the same
+ * stack. And where it was found so: those frames that are kept get their numbers. No lock.
+ */
+uint64_t stacks_hash(const struct stack *s, size_t fresh, uint32_t base);
+void stacks_number_kept(
+    const struct stack *s, size_t fresh, uint32_t base, uint32_t number);
 
 /* A frame by its number, which is not 0. */
-const struct mp_region_frame *stacks_frame_locked(
-    uint32_t number);                 /* frames; number 0 included */
+const struct mp_region_frame *stacks_frame_locked(uint32_t number);
+
+size_t stacks_count_locked(void);     /* frames; number 0 included */
 uint64_t stacks_refused_locked(void); /* stacks that found no room, each time */
 
 /* To a region that is new. */

@@ -85,6 +85,7 @@ static void thread_exit(void *arg)
         pthread_setspecific(exit_key, t); /* once more, after the others */
         return;
     }
+    probe_thread_ends();
     thread_local_state.thread = &dead_thread;
     lock_lock(&threads_lock);
     thread_unlink_locked(t);

@@ -14,6 +14,7 @@
 #include "heap.h"
 
 struct unwind_kept;
+struct share;
 
 enum { DIRECTORY_SHIFT = 6, DIRECTORY_PAGE = 1 << DIRECTORY_SHIFT };
 
@@ -39,6 +40,7 @@ struct thread {
     uint64_t thread_id;       /* 0: not asked yet */
     uint64_t random;
     struct unwind_kept *kept; /* stack of the last sample; stays with the structure */
+    struct share *share;      /* where all is sampled: share.h; stays, too */
     bool has_sampled;
 };
 

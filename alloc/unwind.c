@@ -185,7 +185,8 @@ static NOINLINE bool guess(struct unwind_window *w, struct unwind_frame *f)
 /* ---- the walk with all registers ---- */
 
 struct walk {
-    size_t skip;
+    size_t skip_first; /* frames that are not wanted */
+    size_t skip;       /* those of them that are to come */
     size_t count;
     size_t most;
     uintptr_t *pcs;
@@ -196,6 +197,19 @@ struct walk {
     size_t tail;              /* frames of it that were met, and all that follow */
     bool is_kept;
 };
+
+/*
+ * As it begins, each time. Field by field: a copy of what was written in parts just now waits for
+ * all of them.
+ */
+static ALWAYS_INLINE void walk_begin(struct walk *k)
+{
+    k->skip = k->skip_first;
+    k->count = 0;
+    k->last = UINTPTR_MAX;
+    k->is_kept = false;
+    memset(k->info->is_exact, 0, sizeof(k->info->is_exact));
+}
 
 /* False: no room. */
 static ALWAYS_INLINE bool record(struct walk *k, uintptr_t pc, bool is_exact)
@@ -405,9 +419,20 @@ static NOINLINE bool follow(
     size_t to = unwind_keeper_verify(keeper);
     bool is_end = to == UNWIND_KEPT_MOST - 1;
 
-    for (size_t i = keeper->next; i < to + is_end; i++) {
-        if (!record(k, frames[i].at.pc, false)) {
-            return false; /* and there is no room for f either */
+    size_t end = to + is_end;
+
+    if (LIKELY(k->skip == 0 && end - keeper->next <= k->most - k->count)) {
+        uintptr_t *pcs = k->pcs + k->count;
+
+        for (size_t i = keeper->next; i < end; i++) {
+            *pcs++ = frames[i].at.pc;
+        }
+        k->count += end - keeper->next;
+    } else {
+        for (size_t i = keeper->next; i < end; i++) {
+            if (!record(k, frames[i].at.pc, false)) {
+                return false; /* and there is no room for f either */
+            }
         }
     }
     if (!is_end) {
@@ -428,11 +453,9 @@ static ALWAYS_INLINE enum unwind_end walk(const struct unwind_context *c,
     struct walk *k, uint64_t generation, bool is_keeping)
 {
     struct unwind_keeper keeper = {0};
-    struct unwind_window w = {
-        (uintptr_t)&w, 0}; /* it always holds a word: any of ours */
+    struct unwind_window w = unwind_window_begin(&w);
     struct unwind_frame f = {c->reg[UNWIND_PC], c->reg[UNWIND_SP], c->reg[UNWIND_FP]};
     uintptr_t link = UNWIND_PC_IS_REGISTER ? 0 : c->reg[UNWIND_RA];
-    struct walk begin = *k;
     bool is_exact = true;
 
     if (is_keeping) {
@@ -479,8 +502,7 @@ static ALWAYS_INLINE enum unwind_end walk(const struct unwind_context *c,
                 k->last = f.pc;
                 return UNWIND_LOST;
             case STEP_FULL:
-                *k = begin;
-                memset(k->info->is_exact, 0, sizeof(k->info->is_exact));
+                walk_begin(k);
                 return walk_full(c, k);
             case STEP_EXACT:
                 is_exact = true;
@@ -577,14 +599,12 @@ enum { TRIES = 3 };
 /* `k` has what it begins with, and afterwards how it ended. */
 static void walk_stack(const struct unwind_context *c, struct walk *k)
 {
-    struct walk begin = *k;
     struct unwind_info *info = k->info;
     uint64_t generation;
     unsigned tries = 0;
 
     do {
-        *k = begin;
-        memset(info->is_exact, 0, sizeof(info->is_exact));
+        walk_begin(k);
         generation = unwind_table_generation();
         info->end = k->kept != NULL ? walk_keeping(c, k, generation)
                                     : walk_plainly(c, k, generation);
@@ -602,10 +622,9 @@ static void walk_stack(const struct unwind_context *c, struct walk *k)
 static struct walk walk_into(
     size_t skip, uintptr_t *pcs, size_t most, struct unwind_info *info)
 {
-    return (struct walk){.skip = skip,
+    return (struct walk){.skip_first = skip,
         .most = bits_min(most, UNWIND_MOST),
         .pcs = pcs,
-        .last = UINTPTR_MAX,
         .info = info};
 }
 
@@ -632,15 +651,13 @@ static void note_modules_of(const struct walk *k)
 size_t unwind_walk_surely(const struct unwind_context *c, size_t skip, uintptr_t *pcs,
     size_t most, struct unwind_info *ret, struct unwind_meeting *m)
 {
-    struct walk begin = walk_into(skip, pcs, most, ret);
-    struct walk k;
+    struct walk k = walk_into(skip, pcs, most, ret);
     uint64_t generation;
     unsigned tries = 0;
 
-    begin.kept = m->kept != NULL && unwind_kept_try_enter(m->kept) ? m->kept : NULL;
+    k.kept = m->kept != NULL && unwind_kept_try_enter(m->kept) ? m->kept : NULL;
     do {
         generation = unwind_table_generation();
-        k = begin;
         walk_stack(c, &k);
         note_modules_of(&k);
     } while (UNLIKELY(unwind_table_generation() != generation) && ++tries < TRIES);
@@ -649,8 +666,8 @@ size_t unwind_walk_surely(const struct unwind_context *c, size_t skip, uintptr_t
         m->serial = k.kept->serial;
         m->from = (uint32_t)(k.count - bits_min(k.count, UNWIND_KEPT_MOST - k.tail));
     }
-    if (begin.kept != NULL) {
-        unwind_kept_leave(begin.kept);
+    if (k.kept != NULL) {
+        unwind_kept_leave(k.kept);
     }
     return k.count;
 }

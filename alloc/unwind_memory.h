@@ -33,6 +33,17 @@ struct unwind_window {
 /* Make the window hold the word at an address. False: it cannot be read. */
 NOINLINE bool unwind_window_move(struct unwind_window *w, uintptr_t address);
 
+/* The thread's own stack, if it is known and this is on it; else any word of ours. */
+static ALWAYS_INLINE struct unwind_window unwind_window_begin(const void *here)
+{
+    uintptr_t low = load_relaxed(&unwind_own_stack.low);
+    uintptr_t bytes = unwind_own_stack.end - low;
+
+    return LIKELY(low != 0 && (uintptr_t)here - low < bytes - sizeof(uintptr_t))
+               ? (struct unwind_window){low, bytes - sizeof(uintptr_t)}
+               : (struct unwind_window){(uintptr_t)here, 0};
+}
+
 /* Whether all pages from there to there can be read; the kernel is asked. */
 bool unwind_are_readable(uintptr_t from, uintptr_t to);
 

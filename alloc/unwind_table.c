@@ -94,17 +94,11 @@ static struct {
     uintptr_t end;
     uint64_t identity; /* atomic; 0: unused */
 } seen[MODULES_SEEN];
-static uint32_t seen_lock;      /* atomic: tried, never waited for */
-static uint64_t generation = 1; /* atomic */
-
-uint64_t unwind_table_generation(void)
-{
-    return load_acquire(&generation); /* pairs with note_module */
-}
-
+static uint32_t seen_lock; /* atomic: tried, never waited for */
+uint64_t unwind_generation = 1;
 void unwind_table_forget(void)
 {
-    __atomic_fetch_add(&generation, 1, __ATOMIC_RELEASE); /* as in note_module */
+    __atomic_fetch_add(&unwind_generation, 1, __ATOMIC_RELEASE); /* as in note_module */
 }
 
 void unwind_table_after_fork_in_child(void)

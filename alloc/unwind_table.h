@@ -85,7 +85,12 @@ bool unwind_table_row(
  * Rises when a module shows up that was not there before: rules of an earlier generation
  * may be those of modules that were closed.
  */
-uint64_t unwind_table_generation(void);
+extern HIDDEN uint64_t unwind_generation; /* atomic */
+
+static inline uint64_t unwind_table_generation(void)
+{
+    return load_acquire(&unwind_generation); /* pairs with note_module */
+}
 
 void unwind_table_forget(void); /* raise it */
 

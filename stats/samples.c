@@ -1,7 +1,10 @@
 #include "samples.h"
 
 #include "records.h"
+#include "shares.h"
+#include "text.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,6 +123,28 @@ static int copy_sites(
     image->samples.site_count = code == 0 ? count : 0;
     image->flags |= torn ? MP_IMAGE_TORN_SAMPLES : 0;
     return code;
+}
+
+/* Samples get the numbers that their sites have then. */
+static int add_up_shares(
+    struct mp_image *image, const struct source *s, struct mp_error *error)
+{
+    struct samples *a = &image->samples;
+    size_t count = a->site_count;
+    uint32_t *numbers = malloc((count + 1) * sizeof(*numbers));
+
+    if (numbers == NULL
+        || (count > 0 && !shares_add_up(a->sites, &a->site_count, numbers))) {
+        free(numbers);
+        return text_fail(error, -ENOMEM, "%s: out of memory", s->name);
+    }
+    for (size_t i = 0; i < a->sample_count; i++) {
+        struct mp_region_sample *r = &a->samples[i];
+
+        r->site = r->site < count ? numbers[r->site] : UINT32_MAX;
+    }
+    free(numbers);
+    return 0;
 }
 
 static void clean_pair(double *allocated, double *freed, double most)
@@ -257,6 +282,7 @@ int samples_read(struct mp_image *image, const struct source *s, struct mp_error
     code = code != 0 ? code : read_sampling(image, s, error);
     code = code != 0 ? code : read_frames(image, s, error);
     code = code != 0 ? code : read_names(image, s, error);
+    code = code != 0 ? code : add_up_shares(image, s, error);
     if (code == 0) {
         clean_sites(image);
         keep_live(&image->samples);

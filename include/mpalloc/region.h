@@ -312,6 +312,9 @@ enum mp_region_site_flag {
  * the variance of the sums of bytes, S^2 (1 - p) / p^2, and of blocks, (1 - p) / p^2.
  * Live is what was allocated less what was freed.
  *
+ * Where all is sampled each thread may have sites of its own, which differ in `share` alone: what
+ * the stack did is their sum, and one may have freed what another allocated.
+ *
  * The peak: what was live when estimated live bytes of the process were at their highest (to
  * 1 %). The peak_ figures hold if peak_number is that of mp_region_sampling; otherwise nothing
  * was allocated or freed here since the peak, and what is live now was live then.
@@ -371,7 +374,8 @@ struct mp_region_site {
     double counted_freed_blocks_variance;
     double counted_allocated_bytes_variance;
     double counted_freed_bytes_variance;
-    uint64_t reserved_end[2];
+    uint64_t share; /* 0, or which thread wrote it, where all is sampled */
+    uint64_t reserved_end;
 };
 
 /* A live sample. A sequence lock. */

@@ -365,7 +365,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     EXPECT(strchr(error.text, '\n') == NULL);
     if (image != NULL) {
         EXPECT(strcmp(mp_image_path(image), "fuzz\n") == 0);
-        EXPECT(mp_image_flags(image) < 128);
+        EXPECT(mp_image_flags(image) < 256);
         walk_process(image);
         walk_components(image);
         walk_others(image);

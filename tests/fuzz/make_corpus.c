@@ -141,6 +141,15 @@ static void save_samples(void)
     g->interval_bytes = MP_SAMPLING_EXACT;
     save(&m, "stacks_exact");
     m = small();
+    t = made_record(&m, MP_SECTION_SITES, 2);
+    *t = *(struct mp_region_site *)made_record(&m, MP_SECTION_SITES, 1);
+    t->share = 1;
+    t->allocated_samples = 0;
+    t->allocated_bytes = t->counted_freed_blocks = INFINITY;
+    t->peak_number--;
+    t->counted_number = UINT64_MAX;
+    save(&m, "stacks_shared");
+    m = small();
     memset(made_record(&m, MP_SECTION_SAMPLING, 0), 0, sizeof(*g));
     save(&m, "stacks_none");
 }

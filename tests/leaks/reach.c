@@ -505,7 +505,15 @@ static bool check(const struct truth *t, unsigned rounds)
     struct mp_leak_summary s = {.size = sizeof(s), .rounds = rounds, .wait_ms = 50};
     struct mp_snapshot now = {.size = sizeof(now)};
     int code = mp_leak_check(&s);
-    bool is_right = is_so("code", (uint64_t)code, 0);
+    bool is_right;
+
+    /* On a machine that is busy a thread may not run for so long that it is given up. */
+    for (int i = 0; i < 5 && code == 0 && s.partial == MP_LEAK_THREADS_MISSED; i++) {
+        s = (struct mp_leak_summary){
+            .size = sizeof(s), .rounds = rounds, .wait_ms = 50};
+        code = mp_leak_check(&s);
+    }
+    is_right = is_so("code", (uint64_t)code, 0);
 
     if (code != 0) {
         printf("mp_leak_check: %s\n", strerror(-code));

@@ -316,3 +316,100 @@ Test(stats_samples, torn_without_end_they_do_not_hold_the_reader_up)
     cr_assert_lt(clock_ms() - start, 3000);
     mp_image_free(image);
 }
+
+/* Site 2 becomes another thread's part of site 1: it freed two blocks that were site 1's. */
+static void share_site(void)
+{
+    struct mp_region_site *t = site(2);
+
+    *site(1) = (struct mp_region_site){.seq = 2,
+        .frame = 5,
+        .class_number = 3,
+        .first_ns = 30,
+        .last_ns = 40,
+        .heaviest_bytes = 64,
+        .heaviest_blocks = 1,
+        .peak_number = 7,
+        .peak_samples = 10,
+        .peak_blocks = 10,
+        .peak_bytes = 640,
+        .peak_requested = 600,
+        .counted_number = 3,
+        .counted_allocated_samples = 6,
+        .counted_allocated_blocks = 6,
+        .counted_allocated_bytes = 384,
+        .allocated_samples = 12,
+        .allocated_blocks = 12,
+        .allocated_bytes = 768,
+        .allocated_requested = 700};
+    site(1)->lifetimes[3] = 1;
+    *t = (struct mp_region_site){.seq = 2,
+        .frame = 5,
+        .class_number = 3,
+        .share = 9,
+        .peak_number = 6,
+        .counted_number = 2,
+        .freed_samples = 2,
+        .freed_blocks = 2,
+        .freed_bytes = 128,
+        .freed_requested = 100,
+        .freed_lifetime_ns = 5000};
+    t->lifetimes[3] = 2;
+}
+
+Test(stats_samples, sites_of_several_threads_are_one)
+{
+    const struct mp_region_site *t;
+    mp_image_t *image;
+
+    share_site();
+    image = read_made();
+    t = mp_image_site(image, 1);
+    cr_assert_eq(mp_image_flags(image), 0);
+    cr_assert_eq(mp_image_site_count(image), MAKE_SITES - 1);
+    cr_assert_eq(t->share, 0);
+    cr_assert_eq(t->first_ns, 30, "the other has none");
+    cr_assert_eq(t->last_ns, 40);
+    cr_assert_eq(t->allocated_samples, 12);
+    cr_assert_eq(t->freed_samples, 2);
+    cr_assert_eq(t->freed_bytes, 128);
+    cr_assert_eq(t->freed_requested, 100);
+    cr_assert_eq(t->freed_lifetime_ns, 5000);
+    cr_assert_eq(t->lifetimes[3], 3);
+    cr_assert_eq(t->peak_number, 7);
+    cr_assert_eq(t->peak_samples, 8, "what the older one lost was lost then");
+    cr_assert_eq(t->peak_bytes, 640 - 128);
+    cr_assert_eq(t->counted_number, 3);
+    cr_assert_eq(t->counted_allocated_samples, 6);
+    cr_assert_eq(t->counted_freed_samples, 2);
+    cr_assert_eq(t->counted_freed_bytes, 128);
+    cr_assert_eq(mp_image_site(image, 2)->frame, site(3)->frame, "others move up");
+    mp_image_free(image);
+}
+
+Test(stats_samples, samples_follow_their_sites)
+{
+    mp_image_t *image;
+
+    share_site();
+    image = read_made();
+    cr_assert_eq(mp_image_sample_count(image), MAKE_SAMPLES - 1);
+    for (size_t i = 0; i < MAKE_SAMPLES - 1; i++) {
+        uint32_t was = sample(i < 4 ? i : i + 1)->site;
+
+        cr_assert_eq(mp_image_sample(image, i)->site, was < 2 ? was : was - 1);
+    }
+    mp_image_free(image);
+}
+
+Test(stats_samples, shares_of_another_stack_or_class_stay_apart)
+{
+    mp_image_t *image;
+
+    share_site();
+    site(2)->class_number = 4;
+    image = read_made();
+    cr_assert_eq(mp_image_site_count(image), MAKE_SITES);
+    cr_assert_eq(mp_image_site(image, 2)->freed_samples, 0, "not more than allocated");
+    mp_image_free(image);
+}
