@@ -3,6 +3,8 @@
  */
 #include "component.h"
 #include "counters.h"
+#include "leak_check.h"
+#include "leak_roots.h"
 #include "malloc.h"
 #include "modules.h"
 #include "os.h"
@@ -175,6 +177,24 @@ MP_EXPORT void mp_mark(const char *name)
     if (CONFIG_PROFILE) {
         sample_mark(name != NULL ? name : "");
     }
+}
+
+MP_EXPORT int mp_leak_check(struct mp_leak_summary *s)
+{
+    struct unwind_context here;
+
+    unwind_capture(&here);
+    return leak_check(&here, s);
+}
+
+MP_EXPORT int mp_root_add(const void *start, size_t bytes)
+{
+    return leak_roots_add(start, bytes);
+}
+
+MP_EXPORT int mp_root_remove(const void *start)
+{
+    return leak_roots_remove(start);
 }
 
 MP_EXPORT int mp_dump(const char *path)

@@ -14,6 +14,10 @@ struct lock;
 void *arena_alloc(size_t bytes); /* NULL: no memory */
 size_t arena_bytes(void);        /* mapped so far */
 
+/* All of its memory. With arena_lock held, or where nobody else runs. */
+void arena_each_chunk(
+    void (*each)(const void *start, size_t bytes, void *arg), void *arg);
+
 extern struct lock arena_lock;
 
 #endif

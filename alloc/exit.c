@@ -4,9 +4,12 @@
  * Shells, forked workers and daemons end like this. Without it their regions would stay
  * behind and say "died".
  */
+#include "exit.h"
+
 #include "os.h"
 #include "publish.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -19,4 +22,13 @@ EXPORT NORETURN void _exit(int code)
 EXPORT NORETURN void _Exit(int code)
 {
     _exit(code);
+}
+
+/* The one use of stdio in the library: at the end, and without a wait for its lock. */
+void exit_flush(void)
+{
+    if (ftrylockfile(stdout) == 0) {
+        fflush_unlocked(stdout);
+        funlockfile(stdout);
+    }
 }

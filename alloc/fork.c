@@ -8,28 +8,6 @@
 
 #include <pthread.h>
 
-static void prepare(void)
-{
-    for (unsigned i = 0; i < LOCKS_BEFORE_HEAPS; i++) {
-        lock_lock(locks[i]);
-    }
-    heap_lock_all();
-    for (unsigned i = LOCKS_BEFORE_HEAPS; i < LOCKS; i++) {
-        lock_lock(locks[i]);
-    }
-}
-
-static void in_parent(void)
-{
-    for (unsigned i = LOCKS; i-- > LOCKS_BEFORE_HEAPS;) {
-        lock_unlock(locks[i]);
-    }
-    heap_unlock_all();
-    for (unsigned i = LOCKS_BEFORE_HEAPS; i-- > 0;) {
-        lock_unlock(locks[i]);
-    }
-}
-
 static void in_child(void)
 {
     for (unsigned i = 0; i < LOCKS; i++) {
@@ -45,5 +23,5 @@ static void in_child(void)
 
 void fork_register_handlers(void)
 {
-    pthread_atfork(prepare, in_parent, in_child);
+    pthread_atfork(locks_take_all, locks_release_all, in_child);
 }

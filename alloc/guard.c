@@ -435,6 +435,28 @@ void guard_each_live(void (*each)(unsigned row, unsigned cls, void *arg), void *
     }
 }
 
+bool guard_look(unsigned i, struct guard_block *ret)
+{
+    const struct slot *s = &slots[i];
+
+    if (guard_pool.bytes == 0 || load_acquire(&s->state) != SLOT_LIVE) {
+        return false; /* acquire: guard_try_alloc */
+    }
+    *ret = (struct guard_block){s->block, s->bytes, s->row, s->cls};
+    return true;
+}
+
+const void *guard_memory(size_t *ret_bytes)
+{
+    *ret_bytes = GUARD_SLOTS * sizeof(*slots);
+    return slots;
+}
+
+unsigned guard_slot_number(uintptr_t address)
+{
+    return (unsigned)((address - guard_pool.start) / page_bytes() / 2);
+}
+
 /* ---- the start ---- */
 
 void guard_init(void)

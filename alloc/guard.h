@@ -66,6 +66,21 @@ const uint64_t *guard_allocated(const struct mp_component *c);
 /* For each live block; any thread, while others come and go. */
 void guard_each_live(void (*each)(unsigned row, unsigned cls, void *arg), void *arg);
 
+/* The block of a slot, below GUARD_SLOTS. False: it has none that lives. Racy, or locked. */
+struct guard_block {
+    uintptr_t start;
+    uint32_t bytes; /* that were asked for */
+    uint16_t row;
+    uint8_t cls;
+};
+bool guard_look(unsigned i, struct guard_block *ret);
+
+/* The slot that an address of the pool is nearest to; one more than there are, at its end. */
+unsigned guard_slot_number(uintptr_t address);
+
+/* What is known of the slots lies here. NULL: there are none. */
+const void *guard_memory(size_t *ret_bytes);
+
 extern struct lock guard_lock;
 
 #endif

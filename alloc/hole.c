@@ -278,3 +278,23 @@ void hole_forget(struct span *s)
 {
     take(s);
 }
+
+void hole_each_block_locked(
+    const struct span *s, void (*each)(unsigned number, void *arg), void *arg)
+{
+    const struct hole *h = *bucket_of(s);
+    unsigned behind = 0;
+
+    while (h != NULL && h->slab != s) {
+        h = h->next;
+    }
+    for (uint64_t pages = h != NULL ? h->pages : 0; pages != 0; pages &= pages - 1) {
+        unsigned i, end;
+
+        blocks_of_page(s, (unsigned)__builtin_ctzll(pages), &i, &end);
+        for (i = (unsigned)bits_max(i, behind); i < end; i++) {
+            each(i, arg);
+        }
+        behind = end;
+    }
+}

@@ -30,6 +30,10 @@ void hole_fill(struct span *s);
 /* The slab is empty and goes as a whole. */
 void hole_forget(struct span *s);
 
+/* Blocks of the slab that are free and on no list, by number. hole_lock held, or nobody runs. */
+void hole_each_block_locked(
+    const struct span *s, void (*each)(unsigned number, void *arg), void *arg);
+
 extern struct lock hole_lock;
 
 #endif

@@ -36,7 +36,7 @@ static struct huge *kept;   /* freed a moment ago, for the next that fits */
 static size_t kept_bytes;   /* huge_lock, as are the next two */
 static size_t purged_bytes; /* of kept ones, ever */
 static size_t purges;
-static uintptr_t recent[RECENT];
+static uintptr_t recent[RECENT]; /* inverted: no pointers, to whoever looks for some */
 static unsigned recent_at;
 static size_t huge_bytes; /* relaxed atomic */
 
@@ -412,7 +412,7 @@ bool huge_try_free(void *p)
     if (h != NULL) {
         gone = *h;
         remove_locked(h);
-        recent[recent_at++ % RECENT] = gone.start;
+        recent[recent_at++ % RECENT] = ~gone.start;
         is_kept = is_kept && has_room_locked(gone.map_bytes);
         if (is_kept) {
             keep_locked(h, now_ms);
@@ -437,7 +437,7 @@ bool huge_was_freed(const void *p)
 
     lock_lock(&huge_lock);
     for (unsigned i = 0; i < RECENT; i++) {
-        found |= recent[i] == (uintptr_t)p && p != NULL;
+        found |= recent[i] == ~(uintptr_t)p && p != NULL;
     }
     lock_unlock(&huge_lock);
     return found;
@@ -504,6 +504,27 @@ void *huge_try_resize(struct mp_component *c, void *p, size_t size)
         moved = try_resize(c, p, bytes);
     }
     return moved;
+}
+
+void huge_each_locked(void (*each)(const struct huge_view *h, void *arg), void *arg)
+{
+    const struct huge *others[] = {kept, stuck};
+
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        for (const struct huge *h = buckets[i]; h != NULL; h = h->next) {
+            struct huge_view v = {
+                h->start, h->bytes, h->map, h->map_bytes, h->component};
+
+            each(&v, arg);
+        }
+    }
+    for (unsigned i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        for (const struct huge *h = others[i]; h != NULL; h = h->next) {
+            struct huge_view v = {0, 0, h->map, h->map_bytes, NULL};
+
+            each(&v, arg);
+        }
+    }
 }
 
 size_t huge_live_bytes(void)

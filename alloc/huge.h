@@ -42,6 +42,16 @@ void *huge_try_resize(struct mp_component *c, void *p, size_t size);
 /* p was the start of a huge block not long ago. */
 bool huge_was_freed(const void *p);
 
+/* All of them, and what is kept of freed ones. huge_lock held, or nobody else runs. */
+struct huge_view {
+    uintptr_t start; /* of the block; 0: a mapping without one */
+    size_t bytes;
+    const void *map;
+    size_t map_bytes;
+    const struct mp_component *component;
+};
+void huge_each_locked(void (*each)(const struct huge_view *h, void *arg), void *arg);
+
 /* Bytes of live ones. */
 size_t huge_live_bytes(void);
 

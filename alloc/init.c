@@ -7,15 +7,18 @@
  */
 #include "attr.h"
 #include "check.h"
+#include "exit.h"
 #include "fork.h"
 #include "guard.h"
 #include "harden.h"
 #include "housekeeper.h"
+#include "leak_exit.h"
 #include "loader.h"
 #include "options.h"
 #include "os.h"
 #include "publish.h"
 #include "sizeclass.h"
+#include "unwind.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -24,9 +27,20 @@ static bool is_started;
 
 __attribute__((destructor(101))) static void end(void)
 {
-    if (is_started) {
-        housekeeper_stop();
-        publish_end();
+    struct unwind_context here;
+    int code;
+
+    if (!is_started) {
+        return;
+    }
+    housekeeper_stop();
+    unwind_capture(&here);
+    code = publish_is_own() ? leak_exit_check(&here) : -1;
+    publish_end();
+    if (code
+        >= 0) { /* the rest of exit is passed over, but for what the program wrote */
+        exit_flush();
+        os_exit(code);
     }
 }
 

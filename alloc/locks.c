@@ -4,6 +4,7 @@
 #include "counters.h"
 #include "guard.h"
 #include "harden.h"
+#include "heap.h"
 #include "hole.h"
 #include "huge.h"
 #include "region.h"
@@ -13,3 +14,25 @@ struct lock *const locks[LOCKS] = {&counters_lock, &threads_lock, &component_loc
     /* heaps */
     &confined_lock, &track_lock, &hole_lock, &huge_lock, &profile_lock, &span_lock,
     &arena_lock, &guard_lock};
+
+void locks_take_all(void)
+{
+    for (unsigned i = 0; i < LOCKS_BEFORE_HEAPS; i++) {
+        lock_lock(locks[i]);
+    }
+    heap_lock_all();
+    for (unsigned i = LOCKS_BEFORE_HEAPS; i < LOCKS; i++) {
+        lock_lock(locks[i]);
+    }
+}
+
+void locks_release_all(void)
+{
+    for (unsigned i = LOCKS; i-- > LOCKS_BEFORE_HEAPS;) {
+        lock_unlock(locks[i]);
+    }
+    heap_unlock_all();
+    for (unsigned i = LOCKS_BEFORE_HEAPS; i-- > 0;) {
+        lock_unlock(locks[i]);
+    }
+}

@@ -12,4 +12,8 @@ enum { LOCKS_BEFORE_HEAPS = 3, LOCKS = 11 };
 
 extern struct lock *const locks[LOCKS];
 
+/* All of them and those of heaps, in the order of their ranks; and back. */
+void locks_take_all(void);
+void locks_release_all(void);
+
 #endif

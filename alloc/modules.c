@@ -222,6 +222,15 @@ uint32_t modules_find_locked(uintptr_t address, uint64_t *ret_offset)
     return last.number;
 }
 
+bool modules_path_locked(uint32_t number, char *ret, size_t size)
+{
+    size_t n = number < count ? strnlen(known[number]->path, size - 1) : 0;
+
+    memcpy(ret, number < count ? known[number]->path : "", n);
+    ret[n] = '\0';
+    return number == program;
+}
+
 size_t modules_count(void)
 {
     return load_acquire(&count); /* pairs with see_locked */

@@ -28,6 +28,9 @@ void modules_see(void);
  */
 uint32_t modules_find_locked(uintptr_t address, uint64_t *ret_offset);
 
+/* The path of a module, "" for none; true: it is the program itself. profile_lock held. */
+bool modules_path_locked(uint32_t number, char *ret, size_t size);
+
 /* Any thread. */
 size_t modules_count(void);
 uint64_t modules_missing(void);

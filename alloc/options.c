@@ -20,6 +20,8 @@ struct options options = {
     .purge_delay_ms = 1000,
     .sample_bytes = SAMPLE_STANDARD,
     .sample_governor = true,
+    .leak_exit = 23,
+    .leak_timeout_ms = 60000,
 };
 
 #define GUARD_STANDARD ((uint64_t)4 << 20)
@@ -231,6 +233,70 @@ static bool parse_report(const char *text)
     return parse_text(text, !is_flag, options.report);
 }
 
+static bool parse_exit(const char *text, uint64_t *ret)
+{
+    uint64_t value;
+
+    if (!parse_whole(text, &value) || value > 255) {
+        return false;
+    }
+    *ret = value;
+    return true;
+}
+
+static bool parse_leak_timeout(const char *text, uint32_t *ret)
+{
+    uint32_t ms;
+
+    if (!parse_time(text, &ms) || ms == PURGE_NEVER || ms < 10) {
+        return false;
+    }
+    *ret = ms;
+    return true;
+}
+
+static bool is_word(const char *text, size_t length, const char *word)
+{
+    return strlen(word) == length && memcmp(text, word, length) == 0;
+}
+
+/* One of the words; *at goes behind it. */
+static bool parse_pointer_word(const char **at, struct option_pointers *ret)
+{
+    size_t n = strcspn(*at, ",");
+
+    if (**at >= '0' && **at <= '9') {
+        return ret->offset == 0 && parse_number(at, &ret->offset) && ret->offset != 0;
+    }
+    if (is_word(*at, n, "low")) {
+        ret->low = true;
+    } else if (is_word(*at, n, "high")) {
+        ret->high = true;
+    } else if (is_word(*at, n, "interior")) {
+        ret->interior = true;
+    } else if (!is_word(*at, n, "plain")) {
+        return false;
+    }
+    *at += n;
+    return true;
+}
+
+static bool parse_pointers(const char *text, struct option_pointers *ret)
+{
+    struct option_pointers found = {0};
+
+    while (parse_pointer_word(&text, &found)) {
+        if (*text == '\0') {
+            *ret = found;
+            return true;
+        }
+        if (*text++ != ',') {
+            return false;
+        }
+    }
+    return false;
+}
+
 /* In the order of their enum. */
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
@@ -267,6 +333,16 @@ static bool option_set(enum id id, const char *text)
         return parse_memory(text, &options.sample_memory_bytes);
     case ID_sample_governor:
         return parse_bool(text, &options.sample_governor);
+    case ID_leak_check:
+        return parse_bool(text, &options.leak_check);
+    case ID_leak_exit:
+        return parse_exit(text, &options.leak_exit);
+    case ID_leak_suppressions:
+        return parse_text(text, true, options.leak_suppressions);
+    case ID_leak_pointers:
+        return parse_pointers(text, &options.leak_pointers);
+    case ID_leak_timeout:
+        return parse_leak_timeout(text, &options.leak_timeout_ms);
     case ID_guard:
         return parse_guard(text, &options.guard_bytes);
     case ID_abort:

@@ -38,6 +38,16 @@ struct options {
     uint64_t sample_bytes;        /* interval; MP_SAMPLING_EXACT, MP_SAMPLING_OFF */
     uint64_t sample_memory_bytes; /* 0: what suits the mode */
     bool sample_governor;
+    bool leak_check;
+    uint64_t leak_exit;
+    uint32_t leak_timeout_ms;
+    struct option_pointers {
+        bool low;
+        bool high;
+        bool interior;
+        uint64_t offset; /* 0: none */
+    } leak_pointers;
+    char leak_suppressions[OPTION_TEXT_MAX];
     uint64_t guard_bytes;      /* mean bytes between guarded samples; 0: none */
     char dir[OPTION_TEXT_MAX]; /* "": the default */
     char report[OPTION_TEXT_MAX];

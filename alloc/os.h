@@ -181,4 +181,59 @@ bool os_process_exists(uint64_t pid);
 /* Seconds since the file was changed; 0 when that is not known. */
 uint64_t os_file_age_s(int directory, const char *name);
 
+/* ---- other threads, and a child: os_linux_process.c ---- */
+
+/* Zeroed memory that a child by fork shares. NULL: none. */
+void *os_map_shared(size_t bytes);
+
+/* A file of the kernel's, to be read; a negative errno. What was read, or a negative errno. */
+int os_open_file(const char *path);
+long os_read_next(int fd, void *buffer, size_t bytes);
+void os_rewind(int fd);
+long os_read_from(int fd, void *buffer, size_t bytes, uint64_t offset);
+
+/*
+ * For each of up to 512 pages whether it is in memory: all bits or none. False: not known. Pages
+ * that are shared count wherever they are mapped.
+ */
+bool os_pages_present(void *start, size_t pages, uint64_t *ret);
+
+/* All signals of this thread; the mask before. */
+uint64_t os_block_signals(void);
+void os_restore_signals(uint64_t mask);
+
+/*
+ * A handler for a real-time signal that the program has no use for, and that is not in this
+ * mask: its number, or -EBUSY. Given back, it is what it was, and one that was sent and did not
+ * arrive is lost.
+ */
+typedef void os_on_signal(uintptr_t value, const void *ucontext);
+int os_take_signal(os_on_signal *call, uint64_t mask);
+void os_return_signal(int number);
+
+/* To a thread of this process, which calls that with the value; a negative errno. */
+int os_signal_thread(uint64_t thread_id, int number, uintptr_t value);
+
+void os_sleep_ms(uint32_t ms);
+
+/*
+ * fork, without any handler, of which the program is told nothing: no signal when the child ends,
+ * and its wait() does not see it. The number, 0 in the child; a negative errno. The child shares
+ * the descriptors' files with the parent, and must not return.
+ */
+int os_fork_silent(void);
+
+/*
+ * 1: that child ended, and is gone; its exit code, or the negative number of the signal that
+ * ended it. 0: it runs. A negative errno: there is none.
+ */
+int os_reap(int pid, bool may_wait, int *ret_code);
+void os_kill(int pid);
+
+/*
+ * In such a child, first of all: no descriptor is open, no signal arrives but those of faults,
+ * which on_fault gets, and it is killed after so long at most.
+ */
+void os_begin_child(uint32_t most_ms, void (*on_fault)(int));
+
 #endif

@@ -391,3 +391,23 @@ void pool_trim_locked(bool is_all)
         empty[bin].least = empty[bin].count;
     }
 }
+
+unsigned pool_block_shift(const struct span *s)
+{
+    return s->cls + SMALLEST;
+}
+
+bool pool_look_locked(const struct span *s, unsigned index, struct pool_view *ret)
+{
+    struct tag tag;
+
+    if (index >= load_relaxed(&s->carved)) {
+        return false;
+    }
+    tag = read_tag(&s->tags[index]);
+    if (tag.record == 0 || tag.cls == IDLE) {
+        return false;
+    }
+    *ret = (struct pool_view){tag.record, tag.row, tag.cls};
+    return true;
+}

@@ -38,6 +38,18 @@ void pool_free_locked(struct span *s, void *p);
 void pool_trim_locked(bool is_all);
 
 /*
+ * Block number `index` of span s, whose blocks lie 1 << pool_block_shift bytes apart. False: it is
+ * free, or waits to be given out.
+ */
+struct pool_view {
+    uint32_t record;
+    uint16_t row;
+    uint16_t cls;
+};
+unsigned pool_block_shift(const struct span *s);
+bool pool_look_locked(const struct span *s, unsigned index, struct pool_view *ret);
+
+/*
  * Any thread: by class, allocated and freed ever. Read freed first, of all that are linked; only
  * their sum has a meaning, for a block may be freed by another thread. NULL: none of c were.
  */

@@ -8,6 +8,7 @@
 #include "hole.h"
 #include "huge.h"
 #include "large.h"
+#include "leak_check.h"
 #include "locks.h"
 #include "malloc.h"
 #include "modules.h"
@@ -391,6 +392,9 @@ static void serve(struct request r)
         sample_set_interval(r.argument);
         result = sample_interval();
         break;
+    case MP_OPERATION_LEAK_SCAN:
+        result = (uint64_t)leak_check_begin(r.argument);
+        break;
     default:
         return;
     }
@@ -435,6 +439,7 @@ COLD NOINLINE void probe_tick_slow(uint32_t now_ms)
     if (request.number != 0) {
         serve(request);
     }
+    leak_check_step();
 }
 
 COLD NOINLINE void probe_run_slow(void)
@@ -529,6 +534,13 @@ void publish_exit(void)
     region_close_locked(is_kept());
 }
 
+bool publish_is_own(void)
+{
+    return CONFIG_PROFILE && publish.is_started && !publish.was_forked
+           && (publish.fork_mark == NULL || load_relaxed(publish.fork_mark) != 0)
+           && !has_interrupted_us();
+}
+
 void publish_end(void)
 {
     struct mp_snapshot s;
@@ -542,6 +554,7 @@ void publish_end(void)
         return;
     }
     cancel = os_cancel_disable();
+    leak_check_end();
     lock_lock(&counters_lock);
     publish_find_fork_locked(); /* a raw clone's child must not end its parent's region */
     lock_unlock(&counters_lock);
@@ -563,6 +576,7 @@ void publish_after_fork_in_child(void)
         return;
     }
     sample_after_fork_in_child();
+    leak_check_after_fork_in_child();
     region_forget();
     mark_process();
     publish.is_child = true;

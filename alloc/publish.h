@@ -18,6 +18,9 @@ void publish_start(void);
 /* From the destructor. */
 void publish_end(void);
 
+/* Whether this process is the one that began, and no handler runs that interrupted us. */
+bool publish_is_own(void);
+
 /*
  * From _exit, which runs no destructors: the process has ended by itself. Safe in signal
  * handlers, and in a child of vfork, where it does nothing.

@@ -55,6 +55,10 @@ static const struct part {
     {MP_SECTION_SITE_EPOCHS, sizeof(struct mp_region_site_epochs),
         MP_REGION_SITE_EPOCHS_MAX},
     {MP_SECTION_MARKS, sizeof(struct mp_region_mark), MP_REGION_MARKS},
+    {MP_SECTION_LEAKS, sizeof(struct mp_region_leaks), 1},
+    {MP_SECTION_LEAK_CELLS, sizeof(struct mp_region_leak_cell),
+        MP_REGION_COMPONENT_ROWS *MP_REGION_CLASSES},
+    {MP_SECTION_LEAK_SITES, sizeof(struct mp_region_leak_site), MP_REGION_SITES_MAX},
 };
 static_assert(REGION_PROFILE_LEAST >= (size_t)6 * STEP, "five parts, and the first");
 struct lock profile_lock = LOCK_INIT(RANK_PROFILE);
@@ -109,7 +113,8 @@ static size_t part_count(unsigned i)
 {
     bool is_sampler =
         (parts[i].id >= MP_SECTION_FRAMES && parts[i].id <= MP_SECTION_SAMPLES)
-        || parts[i].id == MP_SECTION_SITE_EPOCHS;
+        || parts[i].id == MP_SECTION_SITE_EPOCHS || parts[i].id == MP_SECTION_LEAK_CELLS
+        || parts[i].id == MP_SECTION_LEAK_SITES;
 
     return is_sampler ? parts[i].count / region.sampler_share : parts[i].count;
 }
@@ -646,6 +651,21 @@ struct mp_region_mark *region_mark(size_t i)
     return record(MP_SECTION_MARKS, i, 1);
 }
 
+struct mp_region_leaks *region_leaks(void)
+{
+    return record(MP_SECTION_LEAKS, 0, 1);
+}
+
+struct mp_region_leak_cell *region_leak_cells(size_t row)
+{
+    return record(MP_SECTION_LEAK_CELLS, row * MP_REGION_CLASSES, MP_REGION_CLASSES);
+}
+
+struct mp_region_leak_site *region_leak_site(size_t i)
+{
+    return record(MP_SECTION_LEAK_SITES, i, 1);
+}
+
 size_t region_room(enum mp_region_section_id id)
 {
     return region.base != NULL ? part_count(part_of(id)) : 0;
@@ -680,6 +700,12 @@ size_t region_bytes(void)
     return region.base != NULL ? region.bytes : 0;
 }
 
+const void *region_memory(size_t *ret_bytes)
+{
+    *ret_bytes = region.base != NULL ? region.bytes : 0;
+    return region.base;
+}
+
 /* Whole records at a time: threads that sample wait for one write at most. */
 static bool copy_in_steps(int fd, unsigned i)
 {
@@ -707,7 +733,8 @@ int region_copy(int fd)
         return -EIO;
     }
     for (unsigned i = 0; i < PARTS; i++) {
-        bool is_sampler = parts[i].id >= MP_SECTION_SAMPLING;
+        bool is_sampler =
+            parts[i].id >= MP_SECTION_SAMPLING && parts[i].id <= MP_SECTION_NAMES;
 
         if (is_sampler ? !copy_in_steps(fd, i)
                        : !os_write_at(fd, region.base + region.offset[i],

@@ -51,6 +51,11 @@ struct mp_region_component *region_component(size_t row);
 struct mp_region_cell *region_cells(size_t row); /* MP_REGION_CLASSES of them */
 struct mp_region_moment *region_moment(unsigned tier, uint64_t number);
 
+/* Of leak checks; cells: MP_REGION_CLASSES of them. */
+struct mp_region_leaks *region_leaks(void);
+struct mp_region_leak_cell *region_leak_cells(size_t row);
+struct mp_region_leak_site *region_leak_site(size_t i);
+
 /* The same, of the sampler. */
 struct mp_region_module *region_module(size_t i);
 struct mp_region_sampling *region_sampling(void);
@@ -115,6 +120,9 @@ uint64_t region_mailbox(uint64_t *ret_argument);
 
 size_t region_used_bytes(void); /* backed by memory */
 size_t region_bytes(void);
+
+/* Where it is mapped; NULL: nowhere. */
+const void *region_memory(size_t *ret_bytes);
 
 /* Copy to a file descriptor; a negative errno on failure. Takes profile_lock now and then. */
 int region_copy(int fd);

@@ -271,3 +271,13 @@ void sample_resized_huge(const void *p, uint32_t record, size_t bytes, size_t si
     }
     lock_unlock(&profile_lock);
 }
+
+uint32_t sample_find_huge_locked(const void *p)
+{
+    const struct huge_sample *h = huge_samples[bucket_of(p)];
+
+    while (h != NULL && h->block != p) {
+        h = h->next;
+    }
+    return h != NULL ? h->record : 0;
+}

@@ -41,6 +41,7 @@ void sample_resized_large(struct span *s, size_t bytes, size_t size);
 uint32_t sample_take_huge(const void *p);
 void sample_put_huge(const void *p, uint32_t record);
 void sample_resized_huge(const void *p, uint32_t record, size_t bytes, size_t size);
-void sample_drop(uint32_t record); /* 0: nothing */
+void sample_drop(uint32_t record);               /* 0: nothing */
+uint32_t sample_find_huge_locked(const void *p); /* 0: it is not sampled */
 
 #endif

@@ -229,6 +229,11 @@ uint32_t stacks_intern_locked(const struct stack *s)
     return r->number;
 }
 
+const struct mp_region_frame *stacks_frame_locked(uint32_t number)
+{
+    return frame_of(number);
+}
+
 size_t stacks_count_locked(void)
 {
     return count;

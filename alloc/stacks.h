@@ -34,6 +34,9 @@ uint64_t stacks_hash(const struct stack *s, size_t fresh, uint32_t base);
 void stacks_number_kept(
     const struct stack *s, size_t fresh, uint32_t base, uint32_t number);
 
+/* A frame by its number, which is not 0. */
+const struct mp_region_frame *stacks_frame_locked(uint32_t number);
+
 size_t stacks_count_locked(void);     /* frames; number 0 included */
 uint64_t stacks_refused_locked(void); /* stacks that found no room, each time */
 

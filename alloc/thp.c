@@ -16,8 +16,9 @@ enum {
     PAUSE_MAX = 32768,
 };
 
-static size_t trusted;  /* span_lock: chunks that are asked for without a look */
-static char *advised;   /* span_lock: the chunk of the frontier; NULL: not asked for */
+static size_t trusted; /* span_lock: chunks that are asked for without a look */
+/* span_lock: the chunk of the frontier, and 1; 0: not asked for. Its address is that of a block. */
+static size_t advised;
 static unsigned blocks; /* relaxed atomic: asked for, ever */
 
 /* Relaxed atomics; a race of two threads makes a pause longer or shorter by one. */
@@ -111,14 +112,18 @@ static char *chunk_start(size_t chunk)
 /* How much of a run lies in the chunk that was asked for. */
 static size_t bytes_advised(const struct span *s, size_t count)
 {
-    char *start = pagemap_address(s);
-    char *end = start + (count << SPAN_SHIFT);
+    uintptr_t start = (uintptr_t)pagemap_address(s);
+    uintptr_t end = start + (count << SPAN_SHIFT);
+    uintptr_t chunk;
 
-    if (advised == NULL || end <= advised || start >= advised + THP_BYTES) {
+    if (advised == 0) {
         return 0;
     }
-    return (size_t)((end < advised + THP_BYTES ? end : advised + THP_BYTES)
-                    - (start > advised ? start : advised));
+    chunk = (uintptr_t)chunk_start(advised - 1);
+    if (end <= chunk || start >= chunk + THP_BYTES) {
+        return 0;
+    }
+    return bits_min(end, chunk + THP_BYTES) - bits_max(start, chunk);
 }
 
 /* How many chunks may follow this one without a look: of each seven, one is looked at. */
@@ -136,28 +141,28 @@ static bool is_dense(size_t chunk)
 /* The frontier leaves the chunk `before` and comes to lie in `chunk`. */
 static void move_on(size_t before, size_t chunk)
 {
-    bool was_advised = advised != NULL;
+    bool was_advised = advised != 0;
 
-    advised = NULL;
+    advised = 0;
     if (chunk < THP_HEAP_SPANS / THP_SPANS || !is_possible()
         || pagemap_ranges[0].mapped < (chunk + 1) * THP_SPANS || take_pause()) {
         trusted = 0;
     } else if (trusted > 0) {
         trusted--;
-        advised = chunk_start(chunk);
+        advised = chunk + 1;
     } else if (!was_advised && is_dense(before)) {
         trusted = trusted_after(chunk);
-        advised = chunk_start(chunk);
+        advised = chunk + 1;
     }
     /* Also to one that was left out: neighbours that are alike are one mapping. */
-    if ((was_advised || advised != NULL) && !os_is_sandboxed()) {
+    if ((was_advised || advised != 0) && !os_is_sandboxed()) {
         os_advise_huge(chunk_start(before), THP_BYTES, false);
     }
-    if (advised != NULL && !os_advise_huge(advised, THP_BYTES, true)) {
-        advised = NULL;
+    if (advised != 0 && !os_advise_huge(chunk_start(chunk), THP_BYTES, true)) {
+        advised = 0;
     }
-    if (advised != NULL) {
-        probe(advised); /* in the spans that are new */
+    if (advised != 0) {
+        probe(chunk_start(chunk)); /* in the spans that are new */
     }
 }
 

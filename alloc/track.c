@@ -205,6 +205,11 @@ static bool find_ready(struct track *t)
     return false;
 }
 
+bool track_is_kept_back(const struct track *t, unsigned i)
+{
+    return i < first_block(t);
+}
+
 bool track_is_free(const struct track *t, unsigned i)
 {
     uint64_t bits = load_relaxed(&t->ready[i / WORD_BITS])

@@ -188,6 +188,9 @@ static ALWAYS_INLINE void track_set_freed_remote(struct track *t, unsigned i)
 /* Hard: whether block i has a bit, so that it is free; those in a hand have none. Racy. */
 bool track_is_free(const struct track *t, unsigned i);
 
+/* Hard: block i is none that is ever handed out. */
+bool track_is_kept_back(const struct track *t, unsigned i);
+
 /* remote: frees by others that are counted and not yet folded. */
 void track_check(const struct span *s, unsigned used, unsigned remote);
 

@@ -227,6 +227,86 @@ MP_EXPORT void mp_operation(const char *name);
 MP_EXPORT void mp_mark(const char *name);
 
 /*
+ * Leak check by reachability: which live blocks the program can still get at. The threads stand
+ * still for a moment (some milliseconds for each GiB), a copy of the process looks for pointers
+ * in all memory that the program can write to and in all registers, and sorts each live block:
+ *
+ *     definite   nothing points to it
+ *     indirect   only lost blocks lead to it
+ *     possible   only pointers into blocks, not to their starts, lead to it
+ *     reachable  pointers to starts lead to it
+ *
+ * With two rounds some time apart `lost` are those of the definite that were so in both: what a
+ * thread was just about to store somewhere is definite in one of them.
+ *
+ * What looks like a pointer counts as one: a lost block may be taken for a reachable one. A block
+ * whose only pointers are hidden (combined with others, or compressed) is taken for lost;
+ * MPALLOC_LEAK_POINTERS knows tags and offsets.
+ */
+struct mp_leak_count {
+    uint64_t blocks;
+    uint64_t bytes; /* block bytes */
+};
+
+/* Why figures may be wrong: bits of mp_leak_summary.partial. */
+#define MP_LEAK_THREADS_MISSED                                                         \
+    1u /* threads could not be stopped: their registers are missing */
+#define MP_LEAK_TIME_OVER 2u /* MPALLOC_LEAK_TIMEOUT: what was not seen is possible */
+#define MP_LEAK_HEAP_BUSY 4u /* parts were being changed: their blocks are reachable */
+#define MP_LEAK_UNREADABLE                                                             \
+    8u /* memory that could not be read: what it leads to may be lost */
+#define MP_LEAK_CELLS_MISSING                                                          \
+    16u /* the region has no room for the figures of some components */
+
+struct mp_leak_summary {
+    size_t size;                   /* in: sizeof(struct mp_leak_summary) */
+    uint32_t rounds;               /* in: 1, or 2 (0: 2); out: how many there were */
+    uint32_t wait_ms;              /* in: between them, 0: 1,000; out: the same */
+    uint64_t number;               /* of the check in this process, from 1 on */
+    uint64_t time_ns;              /* CLOCK_REALTIME of the last round */
+    struct mp_leak_count definite; /* these four add up to all live blocks */
+    struct mp_leak_count indirect;
+    struct mp_leak_count possible;
+    struct mp_leak_count reachable;
+    struct mp_leak_count lost; /* of the definite; after two rounds */
+    uint64_t partial;          /* 0: the figures are complete; MP_LEAK_ bits */
+    uint64_t pause_ns;         /* how long the program stood still, the longest */
+    uint64_t fork_ns;          /* part of it */
+    uint64_t mark_ns;          /* how long the last round took, beside the program, */
+    uint64_t mark_cpu_ns;      /* and how long of it on a processor */
+    uint64_t heap_bytes;       /* of blocks, and */
+    uint64_t root_bytes;       /* of other memory, that it looked at */
+    uint64_t child_bytes;      /* what it needed, beside copies of pages */
+    uint64_t threads;          /* that stood still, the caller included */
+    uint64_t threads_missed;
+};
+
+/*
+ * A check now; returns when it is done: after the time between the rounds, and some 1 s for each
+ * GiB of heap and round. The figures by component, class and call stack are in the region then.
+ *
+ * Uses, while threads stop, a real-time signal that has no handler; system calls that a signal
+ * interrupts whatever its flags are (poll, nanosleep) return EINTR then. The copy of the process
+ * is a child that the program's wait() does not see, and of which no signal tells.
+ *
+ * Returns 0 or a negative errno: -EINVAL (s, its size, or more than 2 rounds), -EBUSY (another
+ * check runs, or all real-time signals are taken), -EAGAIN or -ENOMEM (no process could be made,
+ * or no memory), -EPERM (the program filters its system calls), -ENOENT (/proc is not mounted),
+ * -ETIMEDOUT, -ENOSYS in -Dprofile=false builds. The program goes on as if nothing had been in
+ * any case.
+ */
+MP_EXPORT int mp_leak_check(struct mp_leak_summary *s);
+
+/*
+ * Memory that leak checks look for pointers in, and would not find: what is mapped but cannot be
+ * written to, or devices. Nothing else need be added. bytes from `start` must stay readable.
+ * Returns 0, -EINVAL for NULL or no bytes, -ENOSPC beyond 1,024 of them; -ENOENT: it was not
+ * added.
+ */
+MP_EXPORT int mp_root_add(const void *start, size_t bytes);
+MP_EXPORT int mp_root_remove(const void *start);
+
+/*
  * Write a copy of the region (include/mpalloc/region.h), up to date, to a new file.
  * Returns 0 or a negative errno: -EEXIST when the file exists, -ENODATA when this process
  * has no region. Opens files: not for signal handlers or seccomp'd threads.

@@ -93,7 +93,8 @@ enum mp_image_flag {
     MP_IMAGE_CUT_STRINGS = 16, /* strings without an end: cut */
     MP_IMAGE_BAD_FRAMES = 32,  /* frames with an impossible caller: taken as first */
     MP_IMAGE_TORN_SAMPLES =
-        64, /* sums of stacks, or live samples, were being written */
+        64,                    /* sums of stacks, or live samples, were being written */
+    MP_IMAGE_TORN_LEAKS = 128, /* figures of a leak check were being written */
 };
 
 /*
@@ -192,6 +193,22 @@ MPS_EXPORT const struct mp_region_mark *mp_image_mark(
 
 /* The name of an operation or a thread; "" for number 0 and past the end. */
 MPS_EXPORT const char *mp_image_name(const mp_image_t *image, size_t number);
+
+/*
+ * The last leak check that ended (mp_leak_check, mp_leak_request); NULL: there was none. Its
+ * figures are those of its moment: blocks were allocated and freed since. Cells and sites are NULL
+ * where it has none: past the end, after a check that failed (error in mp_region_leaks), and of
+ * components and sites that are younger. A site's sums are weighted as those of mp_region_site; of
+ * sites with is_exact they are no estimates.
+ */
+MPS_EXPORT const struct mp_region_leaks *mp_image_leaks(const mp_image_t *image);
+MPS_EXPORT const struct mp_region_leak_cell *mp_image_leak_cell(
+    const mp_image_t *image, size_t row, size_t number);
+MPS_EXPORT const struct mp_region_leak_site *mp_image_leak_site(
+    const mp_image_t *image, size_t number);
+
+/* Checks that began, ever; more than the number of the last one: another is under way. */
+MPS_EXPORT uint64_t mp_image_leaks_started(const mp_image_t *image);
 
 /* ---- what stacks hold ---- */
 
@@ -486,6 +503,17 @@ MPS_EXPORT int mp_trim_request(
  */
 MPS_EXPORT int mp_sample_request(const char *path, uint64_t interval,
     unsigned timeout_ms, uint64_t *ret_interval, struct mp_error *error);
+
+/*
+ * Ask the process for a leak check, with wait_ms between its two rounds (0: one round), and wait
+ * until it ended, for up to timeout_ms in all. Steps of it are done in the process's slow path:
+ * one that does not allocate does not answer. *ret_number is mp_region_leaks.number of the check;
+ * what it found is in an image that is read then.
+ * Errors are those of mp_leak_check, that the process met, and -ETIMEDOUT: it did not begin, or is
+ * not done; it goes on with it when it allocates. -ESRCH: it runs no more.
+ */
+MPS_EXPORT int mp_leak_request(const char *path, uint64_t wait_ms, unsigned timeout_ms,
+    uint64_t *ret_number, struct mp_error *error);
 
 /* ---- text from programs ---- */
 

@@ -11,6 +11,7 @@
 
 #include "history.h"
 #include "layout.h"
+#include "leaks.h"
 #include "samples.h"
 
 struct mp_image {
@@ -38,6 +39,7 @@ struct mp_image {
     struct mp_region_option *options;
     struct samples samples;
     struct history history;
+    struct leaks leaks;
 };
 
 #endif

@@ -40,6 +40,9 @@ static const struct shape {
     [MP_SECTION_SITE_EPOCHS] = {"site epochs", sizeof(struct mp_region_site_epochs),
         false},
     [MP_SECTION_MARKS] = {"marks", sizeof(struct mp_region_mark), false},
+    [MP_SECTION_LEAKS] = {"leaks", sizeof(struct mp_region_leaks), false},
+    [MP_SECTION_LEAK_CELLS] = {"leak cells", sizeof(struct mp_region_leak_cell), false},
+    [MP_SECTION_LEAK_SITES] = {"leak sites", sizeof(struct mp_region_leak_site), false},
 };
 
 /* The header, once its magic is there: a process that starts writes that last. */
@@ -175,7 +178,7 @@ int layout_read(const struct source *s, struct layout *ret, struct mp_error *err
     for (unsigned i = 0; code == 0 && i < h.section_count; i++) {
         const struct mp_region_section *c = &h.sections[i];
 
-        if (c->id == 0 || c->id >= LAYOUT_SECTIONS) {
+        if (c->id == 0 || c->id >= LAYOUT_SECTIONS || shapes[c->id].name == NULL) {
             continue; /* of a later library: not ours to read */
         }
         code = check_section(s, &h, c, error);

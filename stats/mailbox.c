@@ -158,3 +158,94 @@ int mp_sample_request(const char *path, uint64_t interval, unsigned timeout_ms,
     return request_of(path, MP_OPERATION_SAMPLE,
         interval == MP_SAMPLING_EXACT ? 1 : interval, timeout_ms, ret_interval, error);
 }
+
+/* What went wrong in the process, for people. */
+static const char *explain(int code)
+{
+    switch (code) {
+    case -EBUSY:
+        return "another check runs, or all real-time signals are in use";
+    case -EAGAIN:
+        return "no process could be made: the limit on their number (ulimit -u) is "
+               "reached";
+    case -ENOMEM:
+        return "no memory for a copy of the process";
+    case -EPERM:
+        return "the process filters its system calls";
+    case -ENOENT:
+        return "/proc is not there";
+    case -ETIMEDOUT:
+        return "it took longer than MPALLOC_LEAK_TIMEOUT";
+    case -ENOSYS:
+        return "its library is built without profiling";
+    default:
+        return strerror(-code);
+    }
+}
+
+/* Until the check with that number ended. */
+static int wait_for_check(const struct mp_image *image, const struct source *s,
+    uint64_t number, uint64_t until_ms, struct mp_error *error)
+{
+    uint64_t offset = image->layout.section[MP_SECTION_LEAKS].offset;
+    struct timespec pause = {0, LOOK_MS * 1000000L};
+    unsigned long long pid = image->process.pid;
+    struct mp_region_leaks l;
+
+    for (;;) {
+        int code = source_read_stable(s, &l, sizeof(l), offset, error);
+
+        if (code < 0) {
+            return code;
+        }
+        if (code == 0 && l.number >= number) {
+            code = l.error < 4096 ? -(int)l.error : -EIO;
+            return code == 0 ? 0
+                             : text_fail(error, code, "process %llu: leak check: %s",
+                                 pid, explain(code));
+        }
+        if (mp_image_life(image) != MP_LIFE_RUNNING) {
+            return text_fail(error, -ESRCH, "process %llu: ended meanwhile", pid);
+        }
+        if (clock_ms() >= until_ms) {
+            return text_fail(error, -ETIMEDOUT,
+                "process %llu: its leak check is not done yet; it goes on when the "
+                "process "
+                "allocates",
+                pid);
+        }
+        nanosleep(&pause, NULL);
+    }
+}
+
+int mp_leak_request(const char *path, uint64_t wait_ms, unsigned timeout_ms,
+    uint64_t *ret_number, struct mp_error *error)
+{
+    uint64_t until_ms = clock_ms() + timeout_ms;
+    mp_image_t *image = NULL;
+    struct source s;
+    int fd = -1;
+    int code = source_open(path, true, &fd, error);
+
+    *ret_number = 0;
+    if (code != 0) {
+        return code;
+    }
+    code = mp_image_read(fd, path, &image, error);
+    if (code == 0 && image->layout.section[MP_SECTION_LEAKS].count == 0) {
+        code = text_fail(error, -ENOTSUP, "%s: its library knows no leak checks", path);
+    }
+    code = code != 0 ? code
+                     : ask(image, fd, path, MP_OPERATION_LEAK_SCAN, wait_ms, timeout_ms,
+                         ret_number, error);
+    if (code == 0 && (int64_t)*ret_number < 0) {
+        code = (int64_t)*ret_number > -4096 ? (int)(int64_t)*ret_number : -EIO;
+        text_fail(error, code, "process %llu: leak check: %s",
+            (unsigned long long)image->process.pid, explain(code));
+    }
+    code = code != 0 ? code : source_init(&s, fd, path, error);
+    code = code != 0 ? code : wait_for_check(image, &s, *ret_number, until_ms, error);
+    mp_image_free(image);
+    close(fd);
+    return code;
+}

@@ -91,7 +91,7 @@ static void add_site(struct mp_region_site *to, struct mp_region_site *s)
     bring_to_counters(to, counted);
     bring_to_counters(s, counted);
     add_times(to, s);
-    to->seq |= s->seq & 1; /* torn */
+    to->seq |= s->seq & 1;       /* torn */
     to->epochs_row = UINT32_MAX; /* threads keep no past of theirs */
     to->allocated_samples += s->allocated_samples;
     to->allocated_blocks += s->allocated_blocks;

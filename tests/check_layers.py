@@ -51,7 +51,15 @@ LADDER = [
     "exact",
     "sample sample_large",
     "malloc_large",
-    "malloc housekeeper locks",
+    "malloc housekeeper locks leak_own leak_places leak_present leak_suppress",
+    "leak_park",
+    "leak_heap",
+    "leak_walk",
+    "leak_mark",
+    "leak_roots",
+    "leak_child",
+    "leak_check",
+    "leak_exit",
     "publish",
     "fork libc api cxx exit sandbox",
     "loader libc_info cxx_nocatch",
@@ -62,7 +70,7 @@ LADDER = [
 PLATFORM = re.compile(
     r"\b(__linux__|(?:mmap|munmap|mremap|madvise|mprotect|syscall|getauxval)\s*\()")
 PLATFORM_FILE = "os_linux.c"
-PLATFORM_PARTS = (PLATFORM_FILE, "os_linux_files.c")
+PLATFORM_PARTS = (PLATFORM_FILE, "os_linux_files.c", "os_linux_process.c")
 PLATFORM_FILES = (*PLATFORM_PARTS, "fault_calls.h")  # which stands before its calls
 
 # Words of the processor, and who may say them: an unwinder is made of registers, a jump

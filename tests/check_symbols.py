@@ -40,6 +40,8 @@ CORE_MAY_CALL = set("""
     process_vm_readv syscall prctl kill sigaction sched_yield sched_getcpu sysconf sysinfo uname getrandom
     getpid getppid gettid getuid geteuid getgid getrlimit64 getrusage clock_gettime nanosleep
     memcpy memmove memset memcmp bcmp memchr strlen strnlen strchr strrchr strstr strcmp strncmp
+    __sigsetjmp siglongjmp __longjmp_chk sigemptyset setitimer lseek64 strcspn dladdr
+    __libc_current_sigrtmin __libc_current_sigrtmax
     pthread_setcancelstate at_quick_exit pthread_self pthread_create pthread_sigmask sigfillset
     pthread_attr_init pthread_attr_setstacksize pthread_attr_setdetachstate pthread_attr_destroy
     pthread_key_create pthread_getspecific pthread_setspecific pthread_atfork

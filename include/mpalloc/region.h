@@ -72,6 +72,9 @@ enum mp_region_section_id {
     MP_SECTION_EPOCHS = 17,      /* 1 x struct mp_region_epochs */
     MP_SECTION_SITE_EPOCHS = 18, /* struct mp_region_site_epochs: what sites held */
     MP_SECTION_MARKS = 19,       /* struct mp_region_mark, a ring */
+    MP_SECTION_LEAKS = 20,       /* 1 x struct mp_region_leaks: the last leak check */
+    MP_SECTION_LEAK_CELLS = 21,  /* struct mp_region_leak_cell, [row][class] */
+    MP_SECTION_LEAK_SITES = 22,  /* struct mp_region_leak_site, by site */
 };
 
 struct mp_region_section {
@@ -457,6 +460,80 @@ struct mp_region_mark {
 };
 
 /*
+ * Leak checks: what of the live blocks the program can still reach (alloc/README.md, "Leak
+ * check"). The first four kinds add up to all live blocks of the moment of the last round.
+ */
+enum mp_region_leak_kind {
+    MP_LEAK_DEFINITE = 0,  /* nothing points to it, but for blocks that it leads to */
+    MP_LEAK_INDIRECT = 1,  /* only blocks that are lost lead to it */
+    MP_LEAK_POSSIBLE = 2,  /* reached, but by a pointer into some block only */
+    MP_LEAK_REACHABLE = 3, /* reached by pointers to the starts of blocks */
+    MP_LEAK_LOST = 4, /* of the definite: those that were so in the round before, too */
+    MP_LEAK_KINDS = 5,
+};
+
+/* Why the kinds of a check are not to be relied on. */
+enum mp_region_leak_partial {
+    MP_LEAK_PARTIAL_THREADS = 1, /* threads did not stop: their registers are missing */
+    MP_LEAK_PARTIAL_TIME = 2, /* time was over: what was not seen counts as possible */
+    MP_LEAK_PARTIAL_BUSY =
+        4, /* slabs were being changed: their blocks count as reached */
+    MP_LEAK_PARTIAL_MEMORY =
+        8, /* some memory could not be read: what it leads to may be lost */
+    MP_LEAK_PARTIAL_ROWS =
+        16, /* no room for the cells of some components, or for some sites */
+};
+
+/* The last check. A sequence lock for all three sections. */
+struct mp_region_leaks {
+    uint64_t seq;
+    uint64_t number;  /* of checks that ended; 0: none, and the rest means nothing */
+    uint64_t started; /* of checks that began */
+    uint64_t error;   /* an errno: it failed, and there are no figures; 0 */
+    uint64_t partial; /* enum mp_region_leak_partial */
+    uint64_t rounds;  /* 2: MP_LEAK_LOST is known */
+    uint64_t wait_ns; /* between them */
+    uint64_t time_ns; /* CLOCK_REALTIME of the last one */
+    uint64_t time_mono_ns; /* CLOCK_MONOTONIC of it */
+    uint64_t pause_ns; /* how long the program stood still, the longest of the rounds */
+    uint64_t fork_ns;  /* part of it */
+    uint64_t mark_ns;  /* how long the last round took, beside the program */
+    uint64_t heap_bytes;  /* of blocks that were looked at then, */
+    uint64_t root_bytes;  /* and of the program's other memory */
+    uint64_t child_bytes; /* what the check needed itself, beside copies of pages */
+    uint64_t threads;     /* that stood still, the caller included */
+    uint64_t threads_missed;
+    uint64_t row_count; /* components, classes and sites that have figures */
+    uint64_t site_count;
+    uint64_t is_exact; /* every block was sampled: sites are no estimates */
+    uint64_t blocks[MP_LEAK_KINDS];
+    uint64_t bytes[MP_LEAK_KINDS]; /* block bytes */
+    uint64_t checks_failed_total;
+    uint64_t mark_cpu_ns; /* of mark_ns, on a processor */
+};
+
+/* Exact, as counters are. */
+struct mp_region_leak_cell {
+    uint64_t blocks[MP_LEAK_KINDS];
+    uint64_t bytes[MP_LEAK_KINDS];
+    uint64_t
+        owned_blocks; /* indirect ones, of any component, that its definite ones lead to */
+    uint64_t owned_bytes;
+};
+
+/* Sums over the live samples of a site, as in mp_region_site. */
+struct mp_region_leak_site {
+    uint64_t samples[MP_LEAK_KINDS];
+    double blocks[MP_LEAK_KINDS];
+    double bytes[MP_LEAK_KINDS];
+    double blocks_variance[MP_LEAK_KINDS];
+    double bytes_variance[MP_LEAK_KINDS];
+    double
+        owned_blocks; /* indirect ones that its definite ones lead to, weighted as these are */
+    double owned_bytes;
+};
+
+/*
  * The mailbox: how a tool asks a process for something. The tool writes argument and
  * check, then request; the process looks at it in its slow path, at most every 10 ms.
  *
@@ -469,6 +546,11 @@ struct mp_region_mark {
 enum mp_region_operation {
     MP_OPERATION_TRIM = 1,
     MP_OPERATION_SAMPLE = 2, /* argument: as of mp_sample_set; result: R in force */
+    /*
+     * argument: milliseconds between the rounds, 0: one round; result: the number of the check
+     * (mp_region_leaks.number is it when it ended), or a negative errno.
+     */
+    MP_OPERATION_LEAK_SCAN = 3,
 };
 
 struct mp_region_mailbox {

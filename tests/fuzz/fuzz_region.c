@@ -198,6 +198,27 @@ static void walk_sum(double allocated, double freed)
     EXPECT(isfinite(allocated) && freed >= 0 && freed <= allocated);
 }
 
+static void walk_leaks(const mp_image_t *image)
+{
+    const struct mp_region_leaks *l = mp_image_leaks(image);
+    const struct mp_region_leak_site *t;
+
+    EXPECT(l == NULL || l->blocks[MP_LEAK_LOST] <= l->blocks[MP_LEAK_DEFINITE]);
+    for (size_t row = 0; row <= mp_image_component_count(image); row++) {
+        for (size_t i = 0; i < MP_REGION_CLASSES; i++) {
+            const struct mp_region_leak_cell *c = mp_image_leak_cell(image, row, i);
+
+            EXPECT(c == NULL || c->bytes[MP_LEAK_LOST] <= c->bytes[MP_LEAK_DEFINITE]);
+        }
+    }
+    for (size_t i = 0; (t = mp_image_leak_site(image, i)) != NULL; i++) {
+        EXPECT(mp_image_site(image, i) != NULL);
+        for (unsigned kind = 0; kind < MP_LEAK_KINDS; kind++) {
+            EXPECT(t->blocks[kind] >= 0 && t->bytes[kind] <= 0x1p57);
+        }
+    }
+}
+
 static void walk_site(const mp_image_t *image, const struct mp_region_site *t)
 {
     EXPECT(t->frame == 0 || t->frame < mp_image_frame_count(image));
@@ -240,6 +261,7 @@ static void walk_samples(const mp_image_t *image)
         EXPECT(r->is_live != 0 && r->site < sites);
     }
     EXPECT(mp_image_frame(image, mp_image_frame_count(image)) == NULL);
+    walk_leaks(image);
     EXPECT(mp_image_site(image, sites) == NULL);
     EXPECT(mp_image_sample(image, SIZE_MAX) == NULL);
     EXPECT(mp_image_name(image, SIZE_MAX)[0] == '\0');
@@ -388,7 +410,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     EXPECT(strchr(error.text, '\n') == NULL);
     if (image != NULL) {
         EXPECT(strcmp(mp_image_path(image), "fuzz\n") == 0);
-        EXPECT(mp_image_flags(image) < 128);
+        EXPECT(mp_image_flags(image) < 256);
         walk_process(image);
         walk_components(image);
         walk_others(image);

@@ -66,6 +66,9 @@ static void save_shapes(void)
     for (unsigned id = MP_SECTION_CLASSES; id <= MP_SECTION_MARKS; id++) {
         made_remove(&m, (enum mp_region_section_id)id);
     }
+    made_remove(&m, MP_SECTION_LEAKS);
+    made_remove(&m, MP_SECTION_LEAK_CELLS);
+    made_remove(&m, MP_SECTION_LEAK_SITES);
     m.bytes = made_header(&m)->region_bytes = 3 * 4096;
     save(&m, "least");
     m = small(); /* the table in another order */
@@ -92,6 +95,14 @@ static void save_states(void)
     totals(&m)->live_bytes = totals(&m)->dirty_bytes = UINT64_MAX;
     totals(&m)->freed_bytes_total++;
     save(&m, "mixed");
+    m = small();
+    ((struct mp_region_leaks *)made_record(&m, MP_SECTION_LEAKS, 0))->seq++;
+    ((struct mp_region_leak_site *)made_record(&m, MP_SECTION_LEAK_SITES, 1))
+        ->blocks[0] = -1e300;
+    save(&m, "torn_leaks");
+    m = small();
+    ((struct mp_region_leaks *)made_record(&m, MP_SECTION_LEAKS, 0))->row_count = 5;
+    save(&m, "leak_rows");
     m = small();
     made_header(&m)->magic = 0;
     save(&m, "unfinished");

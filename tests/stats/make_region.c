@@ -23,6 +23,7 @@ const struct make_shape make_small = {.components = 8,
     .names = 4,
     .rows = 4,
     .marks = MP_REGION_MARKS,
+    .leak_rows = 4,
     .written = {11, 2, 0}};
 
 const struct make_shape make_full = {.components = MP_REGION_COMPONENT_ROWS,
@@ -37,6 +38,7 @@ const struct make_shape make_full = {.components = MP_REGION_COMPONENT_ROWS,
     .names = MP_REGION_NAMES_MAX,
     .rows = MP_REGION_SITE_EPOCHS_MAX,
     .marks = MP_REGION_MARKS,
+    .leak_rows = MP_REGION_COMPONENT_ROWS,
     .written = {4000, 66, 6}};
 
 static void stop(const char *what)
@@ -108,6 +110,10 @@ static void make_table(struct made *m, const struct make_shape *shape)
         {MP_SECTION_EPOCHS, sizeof(struct mp_region_epochs), 1},
         {MP_SECTION_SITE_EPOCHS, sizeof(struct mp_region_site_epochs), shape->rows},
         {MP_SECTION_MARKS, sizeof(struct mp_region_mark), shape->marks},
+        {MP_SECTION_LEAKS, sizeof(struct mp_region_leaks), 1},
+        {MP_SECTION_LEAK_CELLS, sizeof(struct mp_region_leak_cell),
+            shape->leak_rows * MP_REGION_CLASSES},
+        {MP_SECTION_LEAK_SITES, sizeof(struct mp_region_leak_site), shape->sites},
     };
     struct mp_region_header h = {.magic = MP_REGION_MAGIC,
         .version = MP_REGION_VERSION,
@@ -466,6 +472,56 @@ static void make_history(const struct made *m)
     }
 }
 
+/* ---- a leak check ---- */
+
+static void make_leaks(const struct made *m, const struct make_shape *shape)
+{
+    struct mp_region_leaks *l = made_record(m, MP_SECTION_LEAKS, 0);
+    size_t rows = shape->leak_rows < MAKE_LEAK_ROWS ? shape->leak_rows : MAKE_LEAK_ROWS;
+
+    *l = (struct mp_region_leaks){.seq = 6,
+        .number = 2,
+        .started = 3,
+        .rounds = 2,
+        .wait_ns = 1000000000,
+        .time_ns = 1700000011000000000u,
+        .time_mono_ns = 16000000000u,
+        .pause_ns = 3000000,
+        .fork_ns = 2000000,
+        .mark_ns = 40000000,
+        .heap_bytes = 30000,
+        .root_bytes = 200000,
+        .child_bytes = 700000,
+        .threads = 2,
+        .row_count = rows,
+        .site_count = MAKE_SITES,
+        .checks_failed_total = 1,
+        .mark_cpu_ns = 30000000};
+    for (size_t row = 0; row < rows; row++) {
+        struct mp_region_leak_cell *c =
+            made_record(m, MP_SECTION_LEAK_CELLS, row * MP_REGION_CLASSES + 3);
+
+        for (unsigned kind = 0; kind < MP_LEAK_KINDS; kind++) {
+            c->blocks[kind] = kind == MP_LEAK_LOST ? row : row + 2 + kind;
+            c->bytes[kind] = c->blocks[kind] * 64;
+            l->blocks[kind] += c->blocks[kind];
+            l->bytes[kind] += c->bytes[kind];
+        }
+        c->owned_blocks = row;
+        c->owned_bytes = row * 64;
+    }
+    for (size_t i = 1; i < MAKE_SITES; i++) {
+        struct mp_region_leak_site *t = made_record(m, MP_SECTION_LEAK_SITES, i);
+
+        t->samples[MP_LEAK_DEFINITE] = i;
+        t->samples[MP_LEAK_LOST] = i - 1;
+        t->blocks[MP_LEAK_DEFINITE] = 100.5 * (double)i;
+        t->bytes[MP_LEAK_DEFINITE] = 6432.0 * (double)i;
+        t->blocks_variance[MP_LEAK_DEFINITE] = 10000;
+        t->bytes_variance[MP_LEAK_DEFINITE] = 4e7;
+    }
+}
+
 void make_region(struct made *m, const struct make_shape *shape)
 {
     make_table(m, shape);
@@ -479,6 +535,7 @@ void make_region(struct made *m, const struct make_shape *shape)
     make_sites(m);
     make_sampling(m);
     make_history(m);
+    make_leaks(m, shape);
 }
 
 void make_region_free(struct made *m)

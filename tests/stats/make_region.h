@@ -26,6 +26,7 @@ enum {
     MAKE_EPOCHS = 5, /* that ended */
     MAKE_MARKS = 2,
     MAKE_INTERVAL = 4096,
+    MAKE_LEAK_ROWS = 3,
 };
 
 /* Room of the sections, and what is longer than it must be. */
@@ -42,11 +43,12 @@ struct make_shape {
     size_t names;
     size_t rows;
     size_t marks;
+    size_t leak_rows; /* 0: no leak check was made by this library */
     uint64_t written[MP_REGION_TIMELINE_TIERS]; /* points ever written */
     size_t extra_bytes; /* of each record, as of a later library */
 };
 
-/* Small: 21 pages. A first tier that went round, a second that did not, an empty third. */
+/* Small: 35 pages. A first tier that went round, a second that did not, an empty third. */
 extern const struct make_shape make_small;
 
 /* The room that the allocator gives: 65 MB, nearly all of it holes. */
