@@ -110,6 +110,38 @@ static int read_figures(
     return code;
 }
 
+static void add_site(
+    struct mp_region_leak_site *to, const struct mp_region_leak_site *from)
+{
+    for (unsigned k = 0; k < MP_LEAK_KINDS; k++) {
+        to->samples[k] += from->samples[k];
+        to->blocks[k] += from->blocks[k];
+        to->bytes[k] += from->bytes[k];
+        to->blocks_variance[k] += from->blocks_variance[k];
+        to->bytes_variance[k] += from->bytes_variance[k];
+    }
+    to->owned_blocks += from->owned_blocks;
+    to->owned_bytes += from->owned_bytes;
+}
+
+/* Of sites that several threads wrote, each its own part, one is left: shares.h. */
+static void add_up_sites(struct mp_image *image)
+{
+    const struct samples *a = &image->samples;
+    struct leaks *l = &image->leaks;
+    size_t count = l->site_count < a->number_count ? l->site_count : a->number_count;
+    size_t left = 0; /* numbers rise by one where a site is the first of its parts */
+
+    for (size_t i = 0; i < count; i++) {
+        if (a->numbers[i] == left) {
+            l->sites[left++] = l->sites[i];
+        } else if (a->numbers[i] < left) {
+            add_site(&l->sites[a->numbers[i]], &l->sites[i]);
+        }
+    }
+    l->site_count = left;
+}
+
 /* What the image has no component or site for, as it is of a later moment, is left out. */
 static void clean_figures(struct mp_image *image)
 {
@@ -118,9 +150,7 @@ static void clean_figures(struct mp_image *image)
     if (l->row_count > image->component_count) {
         l->row_count = image->component_count;
     }
-    if (l->site_count > image->samples.site_count) {
-        l->site_count = image->samples.site_count;
-    }
+    add_up_sites(image);
     for (size_t i = 0; i < l->row_count * MP_REGION_CLASSES; i++) {
         clean_cell(&l->cells[i]);
     }

@@ -143,7 +143,8 @@ static int add_up_shares(
 
         r->site = r->site < count ? numbers[r->site] : UINT32_MAX;
     }
-    free(numbers);
+    a->numbers = numbers;
+    a->number_count = count;
     return 0;
 }
 
@@ -294,6 +295,7 @@ void samples_free(struct samples *samples)
 {
     free(samples->frames);
     free(samples->sites);
+    free(samples->numbers);
     free(samples->samples);
     free(samples->names);
     memset(samples, 0, sizeof(*samples));

@@ -20,6 +20,8 @@ struct samples {
     struct mp_region_frame *frames;
     size_t site_count;
     struct mp_region_site *sites;
+    size_t number_count; /* sites of the file, */
+    uint32_t *numbers;   /* and which of `sites` each of them is part of */
     size_t sample_count;
     struct mp_region_sample *samples;
     size_t name_count;

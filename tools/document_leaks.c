@@ -154,6 +154,35 @@ static json_t *leak_of(const struct leaks *l, const struct leak *k)
     return o;
 }
 
+/* null: there was no leak check. Exact, of all blocks. */
+static json_t *check_of(const mp_image_t *image)
+{
+    static const char *const names[MP_LEAK_KINDS] = {
+        "definite", "indirect", "possible", "reachable", "lost"};
+    const struct mp_region_leaks *c = mp_image_leaks(image);
+    json_t *d;
+
+    if (c == NULL) {
+        return must(json_null());
+    }
+    d = must(json_object());
+    document_set_time(d, "time", c->time_ns);
+    document_set(d, "error",
+        c->error != 0 ? must(json_string(strerror((int)c->error))) : json_null());
+    document_set_bytes(d, "rounds", c->rounds);
+    document_set(d, "is_partial", json_boolean(c->partial != 0));
+    document_set_bytes(d, "pause_ns", c->pause_ns);
+    document_set_bytes(d, "threads_missed", c->threads_missed);
+    for (unsigned i = 0; i < MP_LEAK_KINDS; i++) {
+        json_t *kind = must(json_object());
+
+        document_set_bytes(kind, "blocks", c->blocks[i]);
+        document_set_bytes(kind, "bytes", c->bytes[i]);
+        document_set(d, names[i], kind);
+    }
+    return d;
+}
+
 json_t *document_leaks(const struct leaks *l, size_t rows, bool all)
 {
     struct mp_estimate growth = mp_verdicts_growth(l->verdicts);
@@ -173,6 +202,7 @@ json_t *document_leaks(const struct leaks *l, size_t rows, bool all)
         mp_verdicts_limit(l->verdicts) != 0 ? mp_verdicts_limit(l->verdicts)
                                             : MP_UNKNOWN);
     document_set_bytes(d, "epochs", mp_image_epochs(l->image)->current);
+    document_set(d, "leak_check", check_of(l->image));
     for (size_t i = 0; i < l->count && rows > 0; i++) {
         if (all || l->all[i].verdict->kind <= MP_VERDICT_SUSPECT) {
             append(list, leak_of(l, &l->all[i]));

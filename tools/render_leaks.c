@@ -175,6 +175,44 @@ static void put_components(FILE *out, const struct leaks *l, size_t rows)
 
 /* ---- the whole ---- */
 
+static void put_count(
+    FILE *out, const struct mp_region_leaks *c, unsigned kind, const char *name)
+{
+    fprintf(out, "%s%s %s in %s blocks", kind == MP_LEAK_LOST ? "" : ", ", name,
+        format_bytes((double)c->bytes[kind]).text,
+        format_count((double)c->blocks[kind]).text);
+}
+
+/* Exact, of all blocks, sampled or not. */
+static void put_check(FILE *out, const mp_image_t *image)
+{
+    const struct mp_region_leaks *c = mp_image_leaks(image);
+
+    if (c == NULL) {
+        return;
+    }
+    fprintf(out, "leak check at %s", format_time(c->time_ns).text);
+    if (c->error != 0) {
+        fprintf(out, " failed: %s\n", strerror((int)c->error));
+        return;
+    }
+    fprintf(out, ", %llu round%s, the program stood still for %.1f ms%s:\n  ",
+        (unsigned long long)c->rounds, c->rounds == 1 ? "" : "s",
+        (double)c->pause_ns / 1e6,
+        c->partial != 0 ? "; incomplete, so blocks in use may be among the lost" : "");
+    if (c->rounds > 1) {
+        put_count(out, c, MP_LEAK_LOST, "lost");
+    } else {
+        fprintf(out, "nothing points to %s in %s blocks",
+            format_bytes((double)c->bytes[MP_LEAK_DEFINITE]).text,
+            format_count((double)c->blocks[MP_LEAK_DEFINITE]).text);
+    }
+    put_count(out, c, MP_LEAK_INDIRECT, "indirectly");
+    put_count(out, c, MP_LEAK_POSSIBLE, "possibly");
+    put_count(out, c, MP_LEAK_REACHABLE, "reachable");
+    fputc('\n', out);
+}
+
 static void put_summary(FILE *out, const struct leaks *l)
 {
     struct mp_estimate growth = mp_verdicts_growth(l->verdicts);
@@ -214,6 +252,7 @@ void render_leaks(
     size_t wanted = 0;
 
     put_summary(out, l);
+    put_check(out, l->image);
     if (o->by_component) {
         put_components(out, l, o->rows);
         return;

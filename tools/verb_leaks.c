@@ -22,6 +22,9 @@ const char help_leaks[] =
     "\n"
     "  TARGET          a PID, a region or dump file, or the name of a process\n"
     "  --name NAME     the process of that name (MPALLOC_SERVICE, or its executable)\n"
+    "  --scan          first look which blocks the program can still reach: two "
+    "rounds, a\n"
+    "                  second apart; it stands still for milliseconds per GiB in each\n"
     "  --by WHAT       site (a call stack in a component, the default), or component\n"
     "  --all           also what is cache-like or fine\n"
     "  --rows N        the N worst (20)\n"
@@ -39,6 +42,7 @@ const char help_leaks[] =
     "\n"
     "Examples:\n"
     "  mpalloc leaks 4711\n"
+    "  mpalloc leaks --scan 4711\n"
     "  mpalloc leaks --name shop --json | jq '.leaks[] | {verdict, component, rules}'\n"
     "  mpalloc leaks --ack 0f3a52b1c09d7e44 --until 2027-01-31 --note 'ticket 1203'\n";
 
@@ -48,6 +52,7 @@ struct plan {
     enum form form;
     struct render_leaks_options look;
     const char *since;
+    bool scan;
     const char *ack;
     const char *note;
     int64_t until_s;
@@ -126,6 +131,23 @@ static int judge(const struct plan *plan, const mp_image_t *image)
     return code;
 }
 
+/* Blocks of a thread that is about to store them look lost: not a second later. */
+enum { SCAN_WAIT_MS = 1000, SCAN_TIMEOUT_MS = 60000 };
+
+static int scan(struct common *common, char **words)
+{
+    struct mp_error error = {""};
+    struct target target;
+    uint64_t number = 0;
+    int code = cli_find_target("leaks", common, words, &target);
+
+    if (code != EXIT_FINE) {
+        return code;
+    }
+    code = mp_leak_request(target.path, SCAN_WAIT_MS, SCAN_TIMEOUT_MS, &number, &error);
+    return code != 0 ? cli_fail_as("leaks", code, &error) : EXIT_FINE;
+}
+
 static int acknowledge(const struct plan *plan)
 {
     int code =
@@ -139,12 +161,12 @@ static int acknowledge(const struct plan *plan)
 
 int verb_leaks(int argc, char **argv)
 {
-    enum { ALL = 1, ROWS, BY, SINCE, SARIF, JUNIT, ACK, UNTIL, NOTE };
+    enum { ALL = 1, ROWS, BY, SINCE, SCAN, SARIF, JUNIT, ACK, UNTIL, NOTE };
     static const struct option options[] = {COMMON_OPTIONS,
         {"all", no_argument, NULL, ALL}, {"rows", required_argument, NULL, ROWS},
         {"by", required_argument, NULL, BY}, {"since", required_argument, NULL, SINCE},
-        {"sarif", no_argument, NULL, SARIF}, {"junit", no_argument, NULL, JUNIT},
-        {"ack", required_argument, NULL, ACK},
+        {"scan", no_argument, NULL, SCAN}, {"sarif", no_argument, NULL, SARIF},
+        {"junit", no_argument, NULL, JUNIT}, {"ack", required_argument, NULL, ACK},
         {"until", required_argument, NULL, UNTIL},
         {"note", required_argument, NULL, NOTE}, {0}};
     struct common common = {false, NULL};
@@ -166,6 +188,9 @@ int verb_leaks(int argc, char **argv)
             break;
         case SINCE:
             plan.since = optarg;
+            break;
+        case SCAN:
+            plan.scan = true;
             break;
         case SARIF:
             plan.form = FORM_SARIF;
@@ -191,6 +216,9 @@ int verb_leaks(int argc, char **argv)
         return acknowledge(&plan);
     }
     cli_expect_words("leaks", argc, 1);
+    if (plan.scan && (code = scan(&common, argv + optind)) != EXIT_FINE) {
+        return code;
+    }
     code = cli_open_target("leaks", &common, argv + optind, &target);
     if (code == EXIT_FINE) {
         code = judge(&plan, target.image);
