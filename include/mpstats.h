@@ -310,6 +310,7 @@ enum mp_advice {
 /*
  * What a scan for reachability said of the live samples of a site, summed by weight. Rounds: in
  * how many scans, at least a second apart, the same blocks were lost; below 2 is not believed.
+ * Indirect: only lost blocks lead to it; its site is as lost as that of those.
  */
 struct mp_scanned {
     unsigned rounds;

@@ -281,8 +281,10 @@ static unsigned rules_of(const struct judged *j, const struct mp_verdict *v)
     rules |= j->is_sure && g->is_exponential ? MP_RULE_EXPONENTIAL : 0;
     rules |= has_large_churn(j->of, j->group) ? MP_RULE_LARGE_CHURN : 0;
     rules |= j->is_sure && v->live_samples > 19 * v->freed_samples ? MP_RULE_LOOP : 0;
-    rules |=
-        v->scanned.rounds >= 2 && v->scanned.definite_bytes > 0 ? MP_RULE_REACHED : 0;
+    rules |= v->scanned.rounds >= 2
+                     && v->scanned.definite_bytes + v->scanned.indirect_bytes > 0
+                 ? MP_RULE_REACHED
+                 : 0;
     rules |= g->is_by_marks && g->p_drift < HINT ? MP_RULE_MARKS : 0;
     return rules;
 }
@@ -399,8 +401,11 @@ static void say_rest(const struct judged *j, struct mp_verdict *v)
     char b[32];
 
     if (v->scanned.rounds > 0 && v->scanned.definite_bytes > 0) {
-        say(v, "nothing points to %s of it, in %u scans; %s more hang on that",
-            bytes_text(v->scanned.definite_bytes, a, sizeof(a)), v->scanned.rounds,
+        say(v, "nothing points to %s of it, in %u scans",
+            bytes_text(v->scanned.definite_bytes, a, sizeof(a)), v->scanned.rounds);
+    }
+    if (v->scanned.rounds > 0 && v->scanned.indirect_bytes > 0) {
+        say(v, "%s of it hang on blocks that nothing points to",
             bytes_text(v->scanned.indirect_bytes, b, sizeof(b)));
     }
     if (g->marks_deny) {

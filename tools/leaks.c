@@ -174,10 +174,17 @@ static struct mp_scanned *scanned_of(const mp_image_t *image)
     const struct mp_region_leaks *check = mp_image_leaks(image);
     size_t count = mp_image_site_count(image);
     struct mp_scanned *all;
+    bool is_steady;
 
     if (check == NULL || check->error != 0) {
         return NULL;
     }
+    /*
+     * The indirect ones of the second round hang on all that is definite then, also on what was
+     * not so in the first: they are believed where most of it was.
+     */
+    is_steady = check->rounds > 1
+                && 2 * check->blocks[MP_LEAK_LOST] >= check->blocks[MP_LEAK_DEFINITE];
     all = must(calloc(count + 1, sizeof(*all)));
     for (size_t i = 0; i < count; i++) {
         const struct mp_region_leak_site *s = mp_image_leak_site(image, i);
@@ -186,7 +193,7 @@ static struct mp_scanned *scanned_of(const mp_image_t *image)
             all[i] = (struct mp_scanned){.rounds = (unsigned)check->rounds,
                 .definite_bytes =
                     s->bytes[check->rounds > 1 ? MP_LEAK_LOST : MP_LEAK_DEFINITE],
-                .indirect_bytes = s->bytes[MP_LEAK_INDIRECT],
+                .indirect_bytes = is_steady ? s->bytes[MP_LEAK_INDIRECT] : 0,
                 .possible_bytes = s->bytes[MP_LEAK_POSSIBLE],
                 .reachable_bytes = s->bytes[MP_LEAK_REACHABLE]};
         }

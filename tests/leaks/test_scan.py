@@ -50,6 +50,7 @@ def check(sample, folder):
     assert "lose" in names, (names, document["leaks"])
     assert "usleep" not in names
     assert "leak check at" in text and "lost" in text, text
+    assert any(leak["scan"]["indirect_bytes"] > 0 for leak in lost), lost
     if sample == "exact":  # sites are no estimates then
         assert sum(leak["scan"]["definite_bytes"] for leak in lost) == found["lost"]["bytes"]
 
