@@ -97,26 +97,33 @@ static ALWAYS_INLINE unsigned part_of(enum mp_region_section_id id)
     return PARTS - 1;
 }
 
+enum { SHARE_LIMITED = 16, SHARE_LEAST = 256 };
+
 /*
  * How much less room the sampler gets than there may be. Address space may be limited, and in a
  * process that locks its memory all of this is memory.
  */
 static unsigned find_sampler_share(void)
 {
-    return options.harden                               ? 256 /* it does not sample */
-           : os_limit_as() != 0 || os_limit_file() != 0 ? 16
+    return options.harden ? SHARE_LEAST /* it does not sample */
+           : os_limit_as() != 0 || os_limit_file() != 0 ? SHARE_LIMITED
            : options.sample_bytes == MP_SAMPLING_EXACT  ? 1
                                                         : 4;
 }
 
+/* The past of sites, and leak checks, have room for the first few where space is short. */
 static size_t part_count(unsigned i)
 {
     bool is_sampler =
-        (parts[i].id >= MP_SECTION_FRAMES && parts[i].id <= MP_SECTION_SAMPLES)
-        || parts[i].id == MP_SECTION_SITE_EPOCHS || parts[i].id == MP_SECTION_LEAK_CELLS
-        || parts[i].id == MP_SECTION_LEAK_SITES;
+        parts[i].id >= MP_SECTION_FRAMES && parts[i].id <= MP_SECTION_SAMPLES;
+    bool is_spare = parts[i].id == MP_SECTION_SITE_EPOCHS
+                    || parts[i].id == MP_SECTION_LEAK_CELLS
+                    || parts[i].id == MP_SECTION_LEAK_SITES;
+    unsigned share = is_spare && region.sampler_share >= SHARE_LIMITED
+                         ? SHARE_LEAST
+                         : region.sampler_share;
 
-    return is_sampler ? parts[i].count / region.sampler_share : parts[i].count;
+    return is_sampler || is_spare ? parts[i].count / share : parts[i].count;
 }
 
 static size_t part_bytes(unsigned i)

@@ -401,8 +401,8 @@ static void say_rest(const struct judged *j, struct mp_verdict *v)
     char b[32];
 
     if (v->scanned.rounds > 0 && v->scanned.definite_bytes > 0) {
-        say(v, "nothing points to %s of it, in %u scans",
-            bytes_text(v->scanned.definite_bytes, a, sizeof(a)), v->scanned.rounds);
+        say(v, "nothing points to %s of it",
+            bytes_text(v->scanned.definite_bytes, a, sizeof(a)));
     }
     if (v->scanned.rounds > 0 && v->scanned.indirect_bytes > 0) {
         say(v, "%s of it hang on blocks that nothing points to",

@@ -173,6 +173,8 @@ static struct mp_scanned *scanned_of(const mp_image_t *image)
 {
     const struct mp_region_leaks *check = mp_image_leaks(image);
     size_t count = mp_image_site_count(image);
+    /* At the end no thread is about to store anything: one round is enough. */
+    bool is_end = mp_image_life(image) == MP_LIFE_EXITED;
     struct mp_scanned *all;
     bool is_steady;
 
@@ -190,7 +192,7 @@ static struct mp_scanned *scanned_of(const mp_image_t *image)
         const struct mp_region_leak_site *s = mp_image_leak_site(image, i);
 
         if (s != NULL) {
-            all[i] = (struct mp_scanned){.rounds = (unsigned)check->rounds,
+            all[i] = (struct mp_scanned){.rounds = is_end ? 2 : (unsigned)check->rounds,
                 .definite_bytes =
                     s->bytes[check->rounds > 1 ? MP_LEAK_LOST : MP_LEAK_DEFINITE],
                 .indirect_bytes = is_steady ? s->bytes[MP_LEAK_INDIRECT] : 0,

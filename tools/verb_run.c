@@ -50,7 +50,8 @@ const char help_run[] =
     "what\n"
     "                    and where on standard error: for builds. Growth needs some "
     "100\n"
-    "                    blocks that are sampled: see --sample\n"
+    "                    blocks that are sampled: see --sample; definite: blocks that\n"
+    "                    nothing points to when it ends in order\n"
     "  --keep            keep the region after a clean exit, for mpalloc report PID\n"
     "  --service NAME    the name of the process in ps, reports and metrics\n"
     "  --set OPTION=V    any option of `mpalloc options`, such as PURGE_DELAY=10s\n"
@@ -67,7 +68,7 @@ const char help_run[] =
     "  mpalloc run --for 30s --format dhat -- redis-server --port 7777\n"
     "  mpalloc run --report=/tmp/job.txt --set PURGE_DELAY=never -- make -j2\n";
 
-enum fail_on { FAIL_ON_NOTHING, FAIL_ON_LOST, FAIL_ON_GROWING };
+enum fail_on { FAIL_ON_NOTHING, FAIL_ON_LOST, FAIL_ON_GROWING, FAIL_ON_EITHER };
 
 struct plan {
     bool report;
@@ -202,20 +203,42 @@ static enum fail_on parse_fail_on(const char *text)
     if (strcmp(text, "leak=definite") == 0) {
         return FAIL_ON_LOST;
     }
-    if (strcmp(text, "leak") != 0 && strcmp(text, "leak=growing") != 0) {
+    if (strcmp(text, "leak=growing") == 0) {
+        return FAIL_ON_GROWING;
+    }
+    if (strcmp(text, "leak") != 0) {
         exit(cli_fail("run", EXIT_USAGE,
             "--fail-on takes leak, leak=definite or leak=growing, not \"%s\"", text));
     }
-    return FAIL_ON_GROWING;
+    return FAIL_ON_EITHER;
 }
 
-/* A scan for what is lost goes before this: until then only growth is found. */
+/* Blocks that nothing pointed to at its end; a program that was killed does not know. */
+static uint64_t lost_blocks(const struct plan *plan, const mp_image_t *image)
+{
+    const struct mp_region_leaks *check = mp_image_leaks(image);
+
+    return plan->fail_on != FAIL_ON_GROWING && check != NULL && check->error == 0
+                   && mp_image_life(image) == MP_LIFE_EXITED
+               ? check->blocks[MP_LEAK_DEFINITE]
+               : 0;
+}
+
+/* It ended in order, and looked then which blocks nothing points to; or growth alone is known. */
 static int check_leaks(const struct plan *plan, const mp_image_t *image)
 {
     static const struct render_leaks_options look = {.rows = 20};
     struct leaks *l = leaks_create(image, NULL);
-    size_t count = leaks_failing(l, plan->fail_on == FAIL_ON_GROWING);
+    size_t count = leaks_failing(l, plan->fail_on != FAIL_ON_LOST);
+    uint64_t lost = lost_blocks(plan, image);
 
+    if (count == 0 && lost > 0 && l->of_kind[MP_VERDICT_LOST] == 0) {
+        leaks_destroy(l);
+        return cli_fail("run", EXIT_CONDITION,
+            "%llu blocks are lost, of stacks that were not sampled: --sample exact "
+            "names them (--fail-on)",
+            (unsigned long long)lost);
+    }
     if (count > 0) {
         fputc('\n', stderr);
         render_leaks(stderr, l, &look);
@@ -451,6 +474,10 @@ int verb_run(int argc, char **argv)
     }
     if (plan.capture.format != NULL && plan.capture.format->is_exact) {
         setenv("MPALLOC_SAMPLE", "exact", 0); /* unless it was said otherwise */
+    }
+    if (plan.fail_on == FAIL_ON_LOST || plan.fail_on == FAIL_ON_EITHER) {
+        setenv("MPALLOC_LEAK_CHECK", "1", 0);
+        setenv("MPALLOC_LEAK_EXIT", "0", 1);
     }
     set_preload(library);
     return plan.report || plan.capture.format != NULL || plan.fail_on != FAIL_ON_NOTHING

@@ -1,6 +1,6 @@
 /*
- * loser - loses the only pointer to a list of two blocks in each tenth round, and keeps 1,000
- * others; for mpalloc leaks --scan. Ends by itself after a minute.
+ * loser [ROUNDS] - loses the only pointer to a list of two blocks in each tenth round, and keeps
+ * 1,000 others; for mpalloc leaks --scan. Ends by itself after a minute.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -32,9 +32,11 @@ static __attribute__((noinline)) void lose(void)
     (void)list;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    for (int i = 0; i < ROUNDS; i++) {
+    int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
+
+    for (int i = 0; i < rounds; i++) {
         free(kept[i % KEPT]);
         kept[i % KEPT] = malloc(3000);
         if (i % 10 == 0) {

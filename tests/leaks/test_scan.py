@@ -59,7 +59,17 @@ def main():
     with tempfile.TemporaryDirectory(prefix="mpalloc-scan-") as folder:
         for sample in ("16k", "exact"):
             check(sample, folder)
-        env = dict(os.environ, MPALLOC_DIR=folder)
+        env = dict(os.environ, MPALLOC_DIR=folder, MPALLOC_LIBRARY=LIBRARY)
+        for words, code in ((["1000"], 3), (["0"], 0)):  # 100 lists are lost, or none
+            for kind in ("leak", "leak=definite"):
+                done = subprocess.run([COMMAND, "run", "--fail-on", kind, "--", LOSER, *words],
+                                      env=dict(env, MPALLOC_SAMPLE="4k"), text=True,
+                                      capture_output=True)
+                assert done.returncode == code, (words, kind, done.returncode, done.stderr)
+                assert ("lose" in done.stderr) == (code == 3), done.stderr
+        done = subprocess.run([COMMAND, "run", "--fail-on", "leak", "--sample", "1g", "--", LOSER,
+                               "100"], env=env, text=True, capture_output=True)
+        assert done.returncode == 3 and "10 blocks are lost" in done.stderr, done.stderr
         said = leaks(env, "--scan", 999999999, code=4)
         assert len(said.strip().splitlines()) == 1, said
 
