@@ -111,19 +111,32 @@ static unsigned find_sampler_share(void)
                                                         : 4;
 }
 
-/* The past of sites, and leak checks, have room for the first few where space is short. */
+/*
+ * The past of sites, and leak checks, have room for the first few where space is short. Cells of
+ * leak checks, of some hundred components, would else be a fifth of all.
+ */
+static unsigned share_of(enum mp_region_section_id id)
+{
+    unsigned share = region.sampler_share;
+
+    switch (id) {
+    case MP_SECTION_FRAMES:
+    case MP_SECTION_SITES:
+    case MP_SECTION_SAMPLES:
+        return share;
+    case MP_SECTION_LEAK_CELLS:
+        return share >= SHARE_LIMITED ? SHARE_LEAST : share * share;
+    case MP_SECTION_SITE_EPOCHS:
+    case MP_SECTION_LEAK_SITES:
+        return share >= SHARE_LIMITED ? SHARE_LEAST : share;
+    default:
+        return 1;
+    }
+}
+
 static size_t part_count(unsigned i)
 {
-    bool is_sampler =
-        parts[i].id >= MP_SECTION_FRAMES && parts[i].id <= MP_SECTION_SAMPLES;
-    bool is_spare = parts[i].id == MP_SECTION_SITE_EPOCHS
-                    || parts[i].id == MP_SECTION_LEAK_CELLS
-                    || parts[i].id == MP_SECTION_LEAK_SITES;
-    unsigned share = is_spare && region.sampler_share >= SHARE_LIMITED
-                         ? SHARE_LEAST
-                         : region.sampler_share;
-
-    return is_sampler || is_spare ? parts[i].count / share : parts[i].count;
+    return parts[i].count / share_of(parts[i].id);
 }
 
 static size_t part_bytes(unsigned i)
