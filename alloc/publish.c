@@ -31,8 +31,8 @@ enum {
     PURGE_AT_ONCE = 64 << 20, /* bytes given back in one tick */
     FLUSH_MIN_MS = 500,
     MOMENT_MS = 1000,
-    COST_SHARE = 1000,     /* looks for a peak take so little of the time at most, */
-    COST_FREE_NS = 500000, /* and what the first ones cost */
+    COST_SHARE = 200,       /* looks for a peak take a 200th of the time at most, */
+    COST_FREE_NS = 1000000, /* and what the first ones cost */
 };
 
 static const uint32_t tier_every[MP_REGION_TIMELINE_TIERS] = {1, 60, 600};
