@@ -6,6 +6,7 @@
 #include "janitor.h"
 #include "options.h"
 #include "os.h"
+#include "region_facts.h"
 #include "sizeclass.h"
 
 #include <assert.h>
@@ -201,16 +202,6 @@ static ALWAYS_INLINE void *record(
     return region.base + region.offset[i] + start;
 }
 
-/* ---- facts ---- */
-
-static void text_copy(char *to, size_t size, const char *from)
-{
-    size_t n = strnlen(from, size - 1);
-
-    memcpy(to, from, n);
-    memset(to + n, 0, size - n);
-}
-
 static uint64_t start_ticks(void)
 {
     char stat[1024];
@@ -231,101 +222,16 @@ static uint64_t start_ticks(void)
     return value;
 }
 
-static unsigned hex_digit(char c)
-{
-    return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : (unsigned)(c - '0') & 15;
-}
-
-static void read_boot_id(uint8_t *out)
-{
-    char text[64];
-    unsigned digits = 0;
-
-    if (os_read_file("/proc/sys/kernel/random/boot_id", text, sizeof(text)) <= 0) {
-        return;
-    }
-    for (const char *at = text; *at != '\0' && *at != '\n' && digits < 32; at++) {
-        if (*at != '-') {
-            out[digits / 2] = (uint8_t)(out[digits / 2] << 4 | hex_digit(*at));
-            digits++;
-        }
-    }
-}
-
-static void read_command(char *out, size_t size)
-{
-    long n = os_read_file("/proc/self/cmdline", out, size);
-
-    for (long i = 0; i + 1 < n; i++) {
-        if (out[i] == '\0') {
-            out[i] = ' ';
-        }
-    }
-}
-
-static void write_process(uint64_t ticks, bool is_child)
+/* What is said once. */
+static void write_facts(uint64_t ticks, bool is_child)
 {
     struct mp_region_process *p = record(MP_SECTION_PROCESS, 0, 1);
-    const char *called;
-    const char *slash;
 
-    p->pid = os_pid();
-    p->parent_pid = os_parent_pid();
-    p->uid = os_uid();
-    p->pid_namespace = os_pid_namespace();
-    p->start_ticks = ticks;
-    p->started_ns = is_child ? os_started_ns(ticks) : os_realtime_ns();
-    p->started_mono_ns = os_monotonic_ns();
-    p->state = MP_STATE_RUNNING;
-    p->page_bytes = os_page_bytes();
-    p->span_bytes = SPAN_BYTES;
-    p->limit_cgroup_bytes = os_cgroup_limit();
-    p->limit_as_bytes = os_limit_as();
-    p->limit_data_bytes = os_limit_data();
-    p->physical_bytes = os_physical_bytes();
-    p->forked = is_child;
-    read_boot_id(p->boot_id);
-    os_random(p->run_id, sizeof(p->run_id));
+    region_write_process(p, ticks, is_child);
     memcpy(&region.run_key, p->run_id, sizeof(region.run_key));
-    text_copy(p->version, sizeof(p->version), CONFIG_VERSION);
-    os_read_link("/proc/self/exe", p->exe, sizeof(p->exe));
-    read_command(p->command, sizeof(p->command));
-    /* As it was called: redis-server, though that is a link to redis-check-rdb. */
-    called = os_called();
-    called = called[0] != '\0' ? called : p->exe;
-    slash = strrchr(called, '/');
-    text_copy(p->service, sizeof(p->service),
-        options.service[0] != '\0' ? options.service
-        : slash != NULL            ? slash + 1
-                                   : called);
-}
-
-static void write_classes(void)
-{
-    struct mp_region_class *c = record(MP_SECTION_CLASSES, 0, MP_REGION_CLASSES);
-
-    for (unsigned i = 0; i < MP_REGION_CLASSES; i++) {
-        c[i].block_bytes = sizeclass_bound(i);
-        c[i].blocks_per_span = i < CLASS_SLAB_COUNT ? sizeclass_table[i].capacity : 0;
-        c[i].kind = i < CLASS_SLAB_COUNT ? MP_CLASS_SLAB
-                    : i < CLASS_COUNT    ? MP_CLASS_LARGE
-                                         : MP_CLASS_UNUSED;
-    }
-}
-
-static void write_options(void)
-{
-    size_t count = bits_min(options_count(), MP_REGION_OPTIONS_MAX);
-    struct mp_region_option *o = record(MP_SECTION_OPTIONS, 0, count);
-
-    for (size_t i = 0; i < count; i++) {
-        struct option_view v = options_view(i);
-
-        text_copy(o[i].name, sizeof(o[i].name), v.name);
-        text_copy(o[i].value, sizeof(o[i].value), v.value);
-        o[i].origin = (uint64_t)v.origin;
-    }
-    region_totals()->option_count = count;
+    region_write_classes(record(MP_SECTION_CLASSES, 0, MP_REGION_CLASSES));
+    region_totals()->option_count =
+        region_write_options(record(MP_SECTION_OPTIONS, 0, MP_REGION_OPTIONS_MAX));
 }
 
 static void write_header(void)
@@ -379,7 +285,7 @@ static int create_in_directory(uint64_t ticks, size_t bytes, size_t backed)
     int fd;
 
     if (options.dir[0] != '\0') {
-        text_copy(region.directory, sizeof(region.directory), options.dir);
+        region_copy_text(region.directory, sizeof(region.directory), options.dir);
     } else {
         check_format(region.directory, sizeof(region.directory), "/dev/shm/mpalloc-%lu",
             os_uid());
@@ -481,9 +387,7 @@ bool region_open_locked(bool is_child)
     region.error_text = "";
     region.mailbox_seen = 0;
     region.pid = os_pid();
-    write_process(ticks, is_child);
-    write_classes();
-    write_options();
+    write_facts(ticks, is_child);
     write_header();
     return true;
 }
@@ -691,13 +595,18 @@ size_t region_room(enum mp_region_section_id id)
     return region.base != NULL ? part_count(part_of(id)) : 0;
 }
 
+/* Written under profile_lock, most of it: all from there on. */
+static bool is_of_profile(unsigned i)
+{
+    return parts[i].id >= MP_SECTION_SAMPLING;
+}
+
 size_t region_profile_bytes(void)
 {
     size_t bytes = 0;
 
-    for (unsigned i = part_of(MP_SECTION_SAMPLING); i <= part_of(MP_SECTION_MARKS);
-         i++) {
-        bytes += region.base != NULL ? region.ready[i] : 0;
+    for (unsigned i = 0; region.base != NULL && i < PARTS; i++) {
+        bytes += is_of_profile(i) ? region.ready[i] : 0;
     }
     return bytes;
 }
@@ -753,12 +662,9 @@ int region_copy(int fd)
         return -EIO;
     }
     for (unsigned i = 0; i < PARTS; i++) {
-        bool is_sampler =
-            parts[i].id >= MP_SECTION_SAMPLING && parts[i].id <= MP_SECTION_NAMES;
-
-        if (is_sampler ? !copy_in_steps(fd, i)
-                       : !os_write_at(fd, region.base + region.offset[i],
-                           region.ready[i], region.offset[i])) {
+        if (is_of_profile(i) ? !copy_in_steps(fd, i)
+                             : !os_write_at(fd, region.base + region.offset[i],
+                                 region.ready[i], region.offset[i])) {
             return -EIO;
         }
     }

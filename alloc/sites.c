@@ -4,13 +4,12 @@
 #include "atomic.h"
 #include "bits.h"
 #include "epochs.h"
-#include "os.h"
 #include "own_memory.h"
 #include "poisson.h"
 #include "region.h"
+#include "site_peak.h"
 
 #include <assert.h>
-#include <string.h>
 
 enum {
     SITE_SHIFT = 5,
@@ -24,19 +23,9 @@ static uint32_t *slots;       /* open addressing, a power of two; 0: empty */
 static size_t slot_count;
 static uint64_t refused;
 
-/*
- * Relaxed atomics: threads write what is theirs without the lock. Two that allocate at one moment
- * may both be the peak.
- */
-static struct {
-    uint64_t live_bytes;  /* of those that add to sites of their own */
-    double live_estimate; /* of all others: profile_lock */
-    uint64_t peak_bits; /* of peak_bytes: as numbers they are in the order of doubles */
-    uint64_t peak_number;
-    uint64_t peak_ns;
-    uint64_t counted_number; /* of the publication of counters that was last */
-    uint64_t realtime_less_monotonic;
-} all __attribute__((aligned(CACHE_LINE)));
+/* Relaxed atomics: threads that write what is theirs read them without the lock. */
+static uint64_t counted_number; /* of the publication of counters that was last */
+static uint64_t realtime_less_monotonic;
 
 /* ---- in the region ---- */
 
@@ -226,9 +215,9 @@ uint32_t sites_find_locked(const struct site_key *key)
         .flags = key->flags,
         .share = key->share,
         .epochs_row =
-            key->share != 0 ? EPOCHS_NO_ROW : 0,       /* written without the lock */
-        .peak_number = load_relaxed(&all.peak_number), /* nothing was here then */
-        .counted_number = load_relaxed(&all.counted_number),
+            key->share != 0 ? EPOCHS_NO_ROW : 0,        /* written without the lock */
+        .peak_number = load_relaxed(&site_peak.number), /* nothing was here then */
+        .counted_number = load_relaxed(&counted_number),
     };
     return (uint32_t)site_count++;
 }
@@ -269,7 +258,7 @@ static uint32_t common(uint32_t number)
 /* Before a site changes: as it is, it was at the peak. Returns what changed. */
 static unsigned remember_peak(struct mp_region_site *s)
 {
-    uint64_t peak_number = load_relaxed(&all.peak_number);
+    uint64_t peak_number = load_relaxed(&site_peak.number);
     unsigned changes = 0;
 
     if (s->peak_number != peak_number) {
@@ -287,12 +276,12 @@ static unsigned remember_peak(struct mp_region_site *s)
 /* The same for the last publication of counters. */
 static unsigned remember_counted(struct mp_region_site *s)
 {
-    uint64_t counted_number = load_relaxed(&all.counted_number);
+    uint64_t number = load_relaxed(&counted_number);
 
-    if (s->counted_number == counted_number) {
+    if (s->counted_number == number) {
         return 0;
     }
-    s->counted_number = counted_number;
+    s->counted_number = number;
     s->counted_allocated_samples = s->allocated_samples;
     s->counted_freed_samples = s->freed_samples;
     s->counted_allocated_blocks = s->allocated_blocks;
@@ -309,7 +298,7 @@ static unsigned remember_counted(struct mp_region_site *s)
 /* What the sums are more than they were was counted at the last publication. */
 static unsigned add_counted(struct mp_region_site *s, const struct mp_region_site *was)
 {
-    if (s->counted_number != load_relaxed(&all.counted_number)) {
+    if (s->counted_number != load_relaxed(&counted_number)) {
         return 0; /* all of it was */
     }
     s->counted_allocated_samples += s->allocated_samples - was->allocated_samples;
@@ -385,84 +374,6 @@ static void expect_change(const struct site_row *row, size_t word)
     }
 }
 
-static double bytes_of(uint64_t bits)
-{
-    double bytes;
-
-    memcpy(&bytes, &bits, sizeof(bytes));
-    return bytes;
-}
-
-static uint64_t bits_of(double bytes)
-{
-    uint64_t bits;
-
-    memcpy(&bits, &bytes, sizeof(bits));
-    return bits;
-}
-
-static double live_now(void)
-{
-    uint64_t bits;
-
-    __atomic_load((uint64_t *)&all.live_estimate, &bits, __ATOMIC_RELAXED);
-    return bytes_of(bits) + (double)(int64_t)load_relaxed(&all.live_bytes);
-}
-
-static void add_estimate_locked(double bytes)
-{
-    store_relaxed((uint64_t *)&all.live_estimate, bits_of(all.live_estimate + bytes));
-}
-
-/* Of those without the lock: less, too. */
-static ALWAYS_INLINE void add_live(uint64_t bytes)
-{
-    if (os_is_single_threaded()) {
-        store_relaxed(&all.live_bytes, load_relaxed(&all.live_bytes) + bytes);
-    } else {
-        add_relaxed(&all.live_bytes, bytes);
-    }
-}
-
-/* What readers need at once; the rest they hear by the next tick. */
-static void tell_peak(void)
-{
-    struct mp_region_sampling *out = region_sampling_ready();
-    uint64_t number;
-
-    do {
-        number = load_relaxed(&all.peak_number);
-        if (out != NULL) {
-            store_relaxed(&out->peak_number, number);
-        }
-    } while (
-        UNLIKELY(load_relaxed(&all.peak_number) != number)); /* else an old one stays */
-}
-
-/* False: it is not the highest ever. */
-static ALWAYS_INLINE bool try_raise_peak(uint64_t now_ns)
-{
-    uint64_t live = bits_of(live_now());
-    uint64_t peak = load_relaxed(&all.peak_bits);
-
-    if ((int64_t)live <= (int64_t)peak) {
-        return false;
-    }
-    if (os_is_single_threaded()) {
-        store_relaxed(&all.peak_bits, live);
-        store_relaxed(&all.peak_number, load_relaxed(&all.peak_number) + 1);
-    } else {
-        while (!cas_acquire(&all.peak_bits, &peak, live)) {
-            if ((int64_t)live <= (int64_t)peak) {
-                return false;
-            }
-        }
-        add_relaxed(&all.peak_number, 1);
-    }
-    store_relaxed(&all.peak_ns, now_ns);
-    return true;
-}
-
 /* Returns what changed. */
 static ALWAYS_INLINE unsigned add(
     struct mp_region_site *s, const struct sampled *sampled, uint64_t now_ns)
@@ -497,17 +408,17 @@ void sites_add_locked(uint32_t number, const struct sampled *sampled)
 {
     uint32_t site = common(number);
     struct site_row row = row_of(site);
-    uint64_t now_ns = sampled->born_ns + load_relaxed(&all.realtime_less_monotonic);
+    uint64_t now_ns = sampled->born_ns + load_relaxed(&realtime_less_monotonic);
     unsigned changes;
 
     expect_change(&row, ALLOCATED);
     if (UNLIKELY(epochs_count_locked(sampled->bytes, sampled->blocks))) {
-        epochs_begin_locked(live_now(), now_ns, sampled->born_ns);
+        epochs_begin_locked(site_live_now(), now_ns, sampled->born_ns);
     }
     changes = remember_epochs(site, row.site);
     changes |= add(row.site, sampled, now_ns);
-    add_estimate_locked(sampled->blocks * (double)sampled->bytes);
-    try_raise_peak(now_ns);
+    site_live_estimate_locked(sampled->blocks * (double)sampled->bytes);
+    site_peak_try_raise(now_ns);
     write_changes(&row, changes, 0);
 }
 
@@ -518,13 +429,13 @@ void sites_expect_own(const struct site_row *row)
 
 void sites_add_own(const struct site_row *row, const struct sampled *sampled)
 {
-    uint64_t now_ns = sampled->born_ns + load_relaxed(&all.realtime_less_monotonic);
+    uint64_t now_ns = sampled->born_ns + load_relaxed(&realtime_less_monotonic);
     unsigned changes = add(row->site, sampled, now_ns);
 
-    add_live(sampled->bytes);
+    site_live_add(sampled->bytes);
     write_changes(row, changes, 0);
-    if (UNLIKELY(try_raise_peak(now_ns))) {
-        tell_peak();
+    if (UNLIKELY(site_peak_try_raise(now_ns))) {
+        site_peak_tell();
     }
 }
 
@@ -553,7 +464,7 @@ void sites_subtract_locked(uint32_t number, const struct sampled *sampled)
 
     changes |= subtract(row.site, sampled);
     write_changes(&row, changes, 0);
-    add_estimate_locked(-(sampled->blocks * (double)sampled->bytes));
+    site_live_estimate_locked(-(sampled->blocks * (double)sampled->bytes));
 }
 
 static unsigned bucket_of(uint64_t lifetime_ns)
@@ -585,14 +496,14 @@ void sites_end_locked(
     struct site_row row = row_of(site);
 
     end(&row, sampled, lifetime_ns, remember_epochs(site, row.site));
-    add_estimate_locked(-(sampled->blocks * (double)sampled->bytes));
+    site_live_estimate_locked(-(sampled->blocks * (double)sampled->bytes));
 }
 
 void sites_end_own(
     const struct site_row *row, const struct sampled *sampled, uint64_t lifetime_ns)
 {
     end(row, sampled, lifetime_ns, 0);
-    add_live(-sampled->bytes);
+    site_live_add(-sampled->bytes);
 }
 
 void sites_grow_locked(uint32_t number, const struct sampled *was,
@@ -628,7 +539,7 @@ void sites_grow_locked(uint32_t number, const struct sampled *was,
         s->allocated_bytes_variance += now->blocks_variance * to * to * grown->count;
         s->freed_bytes_variance +=
             was->blocks_variance * from * from + now->blocks_variance * to * to * again;
-        add_estimate_locked(now->blocks * to - was->blocks * from);
+        site_live_estimate_locked(now->blocks * to - was->blocks * from);
         lower_floor(s);
         epochs_count_locked(grown->bytes, now->blocks);
     }
@@ -669,32 +580,32 @@ const struct mp_region_site *sites_site_locked(size_t number)
 
 void sites_set_clock_locked(uint64_t realtime_ns, uint64_t monotonic_ns)
 {
-    store_relaxed(&all.realtime_less_monotonic, realtime_ns - monotonic_ns);
+    store_relaxed(&realtime_less_monotonic, realtime_ns - monotonic_ns);
 }
 
 void sites_mark_locked(const char *name, uint64_t now_ns)
 {
     epochs_mark_locked(
-        name, live_now(), now_ns + load_relaxed(&all.realtime_less_monotonic), now_ns);
+        name, site_live_now(), now_ns + load_relaxed(&realtime_less_monotonic), now_ns);
 }
 
 void sites_describe_locked(struct mp_region_sampling *ret)
 {
     ret->site_count = site_count;
     ret->sites_refused_total = refused;
-    ret->peak_number = load_relaxed(&all.peak_number);
-    ret->peak_ns = load_relaxed(&all.peak_ns);
-    ret->peak_bytes = bytes_of(load_relaxed(&all.peak_bits));
+    ret->peak_number = load_relaxed(&site_peak.number);
+    ret->peak_ns = load_relaxed(&site_peak.ns);
+    ret->peak_bytes = site_peak_bytes();
 }
 
 void sites_counted_locked(uint64_t number)
 {
-    store_relaxed(&all.counted_number, number);
+    store_relaxed(&counted_number, number);
 }
 
 uint64_t sites_news_locked(void)
 {
-    return site_count + load_relaxed(&all.peak_number);
+    return site_count + load_relaxed(&site_peak.number);
 }
 
 void sites_write_all_locked(void)

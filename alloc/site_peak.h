@@ -1,0 +1,101 @@
+/*
+ * site_peak - what all sites hold together, and when it was most
+ *
+ * Owns: live bytes of those that are written with the lock and of those that threads write by
+ * themselves; their peak.
+ *
+ * Relaxed atomics. Two threads that allocate at one moment may both be the peak.
+ */
+#ifndef SITE_PEAK_H
+#define SITE_PEAK_H
+
+#include "arch.h"
+#include "atomic.h"
+#include "os.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+extern HIDDEN struct site_peak {
+    uint64_t live_bytes;  /* of those that threads write by themselves */
+    double live_estimate; /* of all others: profile_lock */
+    uint64_t bits; /* of its bytes: as numbers they are in the order of doubles */
+    uint64_t number;
+    uint64_t ns;
+} site_peak;
+
+static inline double site_bytes_of(uint64_t bits)
+{
+    double bytes;
+
+    memcpy(&bytes, &bits, sizeof(bytes));
+    return bytes;
+}
+
+static inline uint64_t site_bits_of(double bytes)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &bytes, sizeof(bits));
+    return bits;
+}
+
+static inline double site_live_now(void)
+{
+    uint64_t bits;
+
+    __atomic_load((uint64_t *)&site_peak.live_estimate, &bits, __ATOMIC_RELAXED);
+    return site_bytes_of(bits) + (double)(int64_t)load_relaxed(&site_peak.live_bytes);
+}
+
+static inline void site_live_estimate_locked(double more)
+{
+    store_relaxed((uint64_t *)&site_peak.live_estimate,
+        site_bits_of(site_peak.live_estimate + more));
+}
+
+/* Of those without the lock: less, too. */
+static ALWAYS_INLINE void site_live_add(uint64_t bytes)
+{
+    if (os_is_single_threaded()) {
+        store_relaxed(
+            &site_peak.live_bytes, load_relaxed(&site_peak.live_bytes) + bytes);
+    } else {
+        add_relaxed(&site_peak.live_bytes, bytes);
+    }
+}
+
+static inline double site_peak_bytes(void)
+{
+    return site_bytes_of(load_relaxed(&site_peak.bits));
+}
+
+/* False: what is live now is not the most ever. */
+static ALWAYS_INLINE bool site_peak_try_raise(uint64_t now_ns)
+{
+    uint64_t live = site_bits_of(site_live_now());
+    uint64_t peak = load_relaxed(&site_peak.bits);
+
+    if ((int64_t)live <= (int64_t)peak) {
+        return false;
+    }
+    if (os_is_single_threaded()) {
+        store_relaxed(&site_peak.bits, live);
+        store_relaxed(&site_peak.number, load_relaxed(&site_peak.number) + 1);
+    } else {
+        while (!cas_acquire(&site_peak.bits, &peak, live)) {
+            if ((int64_t)live <= (int64_t)peak) {
+                return false;
+            }
+        }
+        add_relaxed(&site_peak.number, 1);
+    }
+    store_relaxed(&site_peak.ns, now_ns);
+    return true;
+}
+
+/* What readers need at once; the rest they hear by the next tick. */
+void site_peak_tell(void);
+
+#endif
