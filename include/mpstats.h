@@ -290,7 +290,7 @@ enum mp_verdict_rule {
     MP_RULE_LARGE_CHURN =
         64,             /* many bytes in blocks of whole pages come and go: no leak */
     MP_RULE_LOOP = 128, /* one stack adds block after block and frees nearly none */
-    MP_RULE_REACHED = 256, /* lost, by the scan */
+    MP_RULE_UNREACHABLE = 256, /* lost, by the scan */
     MP_RULE_MARKS = 512,   /* it grows from mark to mark */
     MP_RULES = 10
 };
@@ -330,7 +330,7 @@ struct mp_verdict_options {
         limit_bytes; /* instead of that of cgroup, RLIMIT_AS, RLIMIT_DATA, machine */
     uint64_t resident_bytes; /* of the process now; what the totals say */
     const struct mp_scanned
-        *scanned; /* one for each site of the image; NULL: no scan */
+        *scanned; /* one for each site; NULL: the image's last leak check, if any */
 };
 
 enum { MP_VERDICT_LINES = 8, MP_VERDICT_THREADS = 4 };

@@ -4,7 +4,7 @@
  * Owns: which evidence makes which verdict, how bad it is, what to do about it, and the words.
  * Does not own: the evidence (growth.h), where it comes from (series.h).
  */
-#include "verdict.h"
+#include <mpstats.h>
 
 #include "estimate.h"
 #include "series.h"
@@ -26,6 +26,7 @@ enum { NAMES_MOST = 64 }; /* of threads that are told apart */
 struct mp_verdicts {
     const mp_image_t *image;
     struct mp_verdict_options options;
+    bool has_ended; /* in order: a check at the end needs no second round */
     struct series series;
     uint64_t limit_bytes;
     uint64_t resident_bytes;
@@ -144,6 +145,32 @@ static void add_names(
     v->thread_share = sum > 0 && count > 0 ? names[0].bytes / sum : 0;
 }
 
+/* What the last leak check found of a site. */
+static struct mp_scanned scanned_of(const struct mp_verdicts *all, uint32_t site)
+{
+    const struct mp_region_leaks *check = mp_image_leaks(all->image);
+    const struct mp_region_leak_site *s = mp_image_leak_site(all->image, site);
+    bool is_steady;
+
+    if (all->options.scanned != NULL) {
+        return all->options.scanned[site];
+    }
+    if (check == NULL || s == NULL) {
+        return (struct mp_scanned){0};
+    }
+    /*
+     * The indirect ones of the second round hang on all that is definite then, also on what was
+     * not so in the first: they are believed where most of it was.
+     */
+    is_steady = all->has_ended
+                || 2 * check->blocks[MP_LEAK_LOST] >= check->blocks[MP_LEAK_DEFINITE];
+    return (struct mp_scanned){.rounds = all->has_ended ? 2 : (unsigned)check->rounds,
+        .definite_bytes = s->bytes[check->rounds > 1 ? MP_LEAK_LOST : MP_LEAK_DEFINITE],
+        .indirect_bytes = is_steady ? s->bytes[MP_LEAK_INDIRECT] : 0,
+        .possible_bytes = s->bytes[MP_LEAK_POSSIBLE],
+        .reachable_bytes = s->bytes[MP_LEAK_REACHABLE]};
+}
+
 static void add_scanned(struct mp_verdict *v, const struct mp_scanned *s)
 {
     v->scanned.rounds = s->rounds > v->scanned.rounds ? s->rounds : v->scanned.rounds;
@@ -169,6 +196,7 @@ static void add_sums(
         uint32_t number = all->series.sites[g->first + i];
         const struct mp_region_site *t = mp_image_site(all->image, number);
         struct tally one = {.samples = t->allocated_samples - t->freed_samples};
+        struct mp_scanned scanned;
 
         if (one.samples > 0) {
             one.bytes.value = fmax(t->allocated_bytes - t->freed_bytes, 0);
@@ -180,9 +208,8 @@ static void add_sums(
         v->freed_samples += t->freed_samples;
         v->first_ns = t->first_ns < v->first_ns ? t->first_ns : v->first_ns;
         v->last_ns = t->last_ns > v->last_ns ? t->last_ns : v->last_ns;
-        if (all->options.scanned != NULL) {
-            add_scanned(v, &all->options.scanned[number]);
-        }
+        scanned = scanned_of(all, number);
+        add_scanned(v, &scanned);
     }
     e = estimate_bytes(&live, r);
     v->live_samples = live.samples;
@@ -283,7 +310,7 @@ static unsigned rules_of(const struct judged *j, const struct mp_verdict *v)
     rules |= j->is_sure && v->live_samples > 19 * v->freed_samples ? MP_RULE_LOOP : 0;
     rules |= v->scanned.rounds >= 2
                      && v->scanned.definite_bytes + v->scanned.indirect_bytes > 0
-                 ? MP_RULE_REACHED
+                 ? MP_RULE_UNREACHABLE
                  : 0;
     rules |= g->is_by_marks && g->p_drift < HINT ? MP_RULE_MARKS : 0;
     return rules;
@@ -296,7 +323,7 @@ static enum mp_verdict_kind kind_of(const struct judged *j, const struct mp_verd
     const struct growth *g = j->growth;
     bool is_hint = g->p < HINT;
 
-    if ((v->rules & MP_RULE_REACHED) != 0) {
+    if ((v->rules & MP_RULE_UNREACHABLE) != 0) {
         return MP_VERDICT_LOST;
     }
     if (g->shape == GROWTH_SATURATES && g->p_drift < HINT) {
@@ -554,6 +581,7 @@ int mp_verdicts_make(const mp_image_t *image, const struct mp_verdict_options *o
     }
     v->image = image;
     set_options(v, options);
+    v->has_ended = mp_image_life(image) == MP_LIFE_EXITED;
     code = series_make(image, &v->series);
     code = code != 0 ? code : judge_all(v);
     if (code != 0) {

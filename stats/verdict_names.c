@@ -1,7 +1,7 @@
 /*
  * verdict_names - what verdicts, rules, severities and advice are called
  */
-#include "verdict.h"
+#include <mpstats.h>
 
 const char *mp_verdict_name(enum mp_verdict_kind kind)
 {

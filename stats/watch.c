@@ -3,7 +3,7 @@
  *
  * Owns: one thread, from mps_on_leak to mps_stop_watch, and which stacks it told of.
  */
-#include "verdict.h"
+#include <mpstats.h>
 
 #include <errno.h>
 #include <pthread.h>

@@ -168,55 +168,17 @@ static void add_leak(
     l->of_kind[v->kind]++;
 }
 
-/* What the last leak check found, for each site; NULL: there was none that tells. */
-static struct mp_scanned *scanned_of(const mp_image_t *image)
-{
-    const struct mp_region_leaks *check = mp_image_leaks(image);
-    size_t count = mp_image_site_count(image);
-    /* At the end no thread is about to store anything: one round is enough. */
-    bool is_end = mp_image_life(image) == MP_LIFE_EXITED;
-    struct mp_scanned *all;
-    bool is_steady;
-
-    if (check == NULL || check->error != 0) {
-        return NULL;
-    }
-    /*
-     * The indirect ones of the second round hang on all that is definite then, also on what was
-     * not so in the first: they are believed where most of it was.
-     */
-    is_steady = check->rounds > 1
-                && 2 * check->blocks[MP_LEAK_LOST] >= check->blocks[MP_LEAK_DEFINITE];
-    all = must(calloc(count + 1, sizeof(*all)));
-    for (size_t i = 0; i < count; i++) {
-        const struct mp_region_leak_site *s = mp_image_leak_site(image, i);
-
-        if (s != NULL) {
-            all[i] = (struct mp_scanned){.rounds = is_end ? 2 : (unsigned)check->rounds,
-                .definite_bytes =
-                    s->bytes[check->rounds > 1 ? MP_LEAK_LOST : MP_LEAK_DEFINITE],
-                .indirect_bytes = is_steady ? s->bytes[MP_LEAK_INDIRECT] : 0,
-                .possible_bytes = s->bytes[MP_LEAK_POSSIBLE],
-                .reachable_bytes = s->bytes[MP_LEAK_REACHABLE]};
-        }
-    }
-    return all;
-}
-
 struct leaks *leaks_create(const mp_image_t *image, const mp_image_t *earlier)
 {
     struct leaks *l = must(calloc(1, sizeof(*l)));
     const struct acks *acks = acks_load();
-    struct mp_scanned *scanned = scanned_of(image);
-    struct mp_verdict_options options = {.scanned = scanned};
     size_t count;
 
     l->image = image;
     l->symbols = symbols_create(image);
-    if (mp_verdicts_make(image, &options, &l->verdicts) != 0) {
+    if (mp_verdicts_make(image, NULL, &l->verdicts) != 0) {
         must(NULL);
     }
-    free(scanned);
     count = mp_verdicts_count(l->verdicts);
     l->all = must(calloc(count + 1, sizeof(*l->all)));
     for (size_t i = 0; i < count; i++) {
