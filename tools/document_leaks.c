@@ -215,11 +215,10 @@ json_t *document_leaks(const struct leaks *l, size_t rows, bool all)
 
 /* ---- SARIF ---- */
 
-static void describe(const struct leaks *l, const struct leak *k, char *to, size_t size)
+static void describe(const struct leak *k, char *to, size_t size)
 {
     const struct mp_verdict *v = k->verdict;
 
-    (void)l;
     snprintf(to, size, "%s: %s in %s holds %s and grows by %s per hour. %s",
         mp_verdict_name(v->kind),
         k->depth > 0 ? k->frames[0].function : "an unknown stack", k->component,
@@ -235,7 +234,7 @@ static json_t *place_of(const struct leak_frame *f)
         "fullyQualifiedName", f->function));
 }
 
-static json_t *result_of(const struct leaks *l, const struct leak *k)
+static json_t *result_of(const struct leak *k)
 {
     const struct mp_verdict *v = k->verdict;
     json_t *places = must(json_array());
@@ -243,7 +242,7 @@ static json_t *result_of(const struct leaks *l, const struct leak *k)
     json_t *o;
     char text[1024];
 
-    describe(l, k, text, sizeof(text));
+    describe(k, text, sizeof(text));
     for (size_t i = 0; i < k->depth; i++) {
         if (i == 0) {
             append(places, place_of(&k->frames[i]));
@@ -268,7 +267,7 @@ json_t *document_leaks_sarif(const struct leaks *l)
 
     for (size_t i = 0; i < l->count; i++) {
         if (l->all[i].verdict->kind <= MP_VERDICT_SUSPECT) {
-            append(results, result_of(l, &l->all[i]));
+            append(results, result_of(&l->all[i]));
         }
     }
     return must(json_pack("{s:s, s:s, s:[{s:{s:{s:s, s:[{s:s}, {s:s}, {s:s}]}}, s:o}]}",
@@ -282,26 +281,11 @@ json_t *document_leaks_sarif(const struct leaks *l)
 static void put_xml(FILE *out, const char *text)
 {
     for (; *text != '\0'; text++) {
-        switch (*text) {
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        case '&':
-            fputs("&amp;", out);
-            break;
-        case '"':
-            fputs("&quot;", out);
-            break;
-        default:
-            fputc(*text, out);
-        }
+        format_put_xml(out, *text);
     }
 }
 
-static void put_case(FILE *out, const struct leaks *l, const struct leak *k)
+static void put_case(FILE *out, const struct leak *k)
 {
     const struct mp_verdict *v = k->verdict;
     char text[1024];
@@ -316,7 +300,7 @@ static void put_case(FILE *out, const struct leaks *l, const struct leak *k)
         put_xml(out, k->ack);
         fputs("\"/>\n", out);
     } else if (v->kind <= MP_VERDICT_GROWING) {
-        describe(l, k, text, sizeof(text));
+        describe(k, text, sizeof(text));
         fprintf(out, "    <failure type=\"%s\" message=\"", mp_verdict_name(v->kind));
         put_xml(out, text);
         fputs("\">", out);
@@ -347,7 +331,7 @@ void document_leaks_junit(FILE *out, const struct leaks *l)
         count, leaks_failing(l, true), l->acknowledged);
     for (size_t i = 0; i < l->count; i++) {
         if (l->all[i].verdict->kind <= MP_VERDICT_SUSPECT) {
-            put_case(out, l, &l->all[i]);
+            put_case(out, &l->all[i]);
         }
     }
     fputs("</testsuite>\n", out);

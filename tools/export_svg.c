@@ -111,22 +111,7 @@ static void put_text(FILE *out, const char *text, size_t most)
             fputs(is_there ? "" : "…", out);
             return;
         }
-        switch (*at) {
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        case '&':
-            fputs("&amp;", out);
-            break;
-        case '"':
-            fputs("&quot;", out);
-            break;
-        default:
-            putc(*at, out);
-        }
+        format_put_xml(out, *at);
     }
 }
 

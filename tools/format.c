@@ -245,6 +245,26 @@ static double highest(const double *value, size_t count)
     return most;
 }
 
+void format_put_xml(FILE *out, char c)
+{
+    switch (c) {
+    case '<':
+        fputs("&lt;", out);
+        break;
+    case '>':
+        fputs("&gt;", out);
+        break;
+    case '&':
+        fputs("&amp;", out);
+        break;
+    case '"':
+        fputs("&quot;", out);
+        break;
+    default:
+        putc(c, out);
+    }
+}
+
 void format_sparkline(char *ret, const double *value, size_t count)
 {
     double most = highest(value, count);

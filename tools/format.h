@@ -49,6 +49,9 @@ const char *format_end(void);
 /* Whether block characters can be shown: the locale is UTF-8. */
 bool format_has_blocks(void);
 
+/* A character of text or of an attribute, as XML and HTML want it. */
+void format_put_xml(FILE *out, char c);
+
 /* count values as one line of eight heights, from 0 to the highest. ret: 4 * count + 1. */
 void format_sparkline(char *ret, const double *value, size_t count);
 
