@@ -4,6 +4,8 @@
  * asked LIBRARY: starts itself with the library preloaded, once as a process that allocates all
  * the time and loses some blocks, once as one that sleeps, and asks both by mp_leak_request.
  */
+#include "scrub.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <spawn.h>
@@ -36,15 +38,6 @@ static __attribute__((noinline)) void drop(void)
 
         p = NULL;
         (void)p;
-    }
-}
-
-static __attribute__((noinline)) void scrub(void)
-{
-    volatile char room[32 * 1024];
-
-    for (size_t i = 0; i < sizeof(room); i++) {
-        room[i] = 0;
     }
 }
 

@@ -6,6 +6,8 @@
  * together the counters, for each component and class. In other builds it just ends, so that
  * valgrind and LeakSanitizer say what they find (compare.py).
  */
+#include "scrub.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -53,16 +55,6 @@ static NOINLINE void *fresh(size_t bytes)
 static void hold(void *p)
 {
     __asm__ volatile("" : : "r"(p) : "memory");
-}
-
-/* What an earlier call left on the stack is gone. */
-static NOINLINE void scrub(void)
-{
-    volatile char room[64 * 1024];
-
-    for (size_t i = 0; i < sizeof(room); i++) {
-        room[i] = 0;
-    }
 }
 
 /* ---- shapes ---- */

@@ -5,6 +5,8 @@
  * when they are quiet, the four kinds are the counters in each component and class, and what was
  * dropped on purpose is lost.
  */
+#include "scrub.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -130,15 +132,6 @@ static __attribute__((noinline)) void drop(void)
 
         p = NULL;
         (void)p;
-    }
-}
-
-static __attribute__((noinline)) void scrub(void)
-{
-    volatile char room[32 * 1024];
-
-    for (size_t i = 0; i < sizeof(room); i++) {
-        room[i] = 0;
     }
 }
 
