@@ -291,7 +291,7 @@ enum mp_verdict_rule {
         64,             /* many bytes in blocks of whole pages come and go: no leak */
     MP_RULE_LOOP = 128, /* one stack adds block after block and frees nearly none */
     MP_RULE_UNREACHABLE = 256, /* lost, by the scan */
-    MP_RULE_MARKS = 512,   /* it grows from mark to mark */
+    MP_RULE_MARKS = 512,       /* it grows from mark to mark */
     MP_RULES = 10
 };
 
