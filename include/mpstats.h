@@ -415,6 +415,93 @@ typedef void mps_leak_fn(
 MPS_EXPORT int mps_on_leak(mps_leak_fn *fn, void *arg, unsigned period_s);
 MPS_EXPORT void mps_stop_watch(void); /* waits until the thread has ended */
 
+/* ---- what to do ---- */
+
+/* Rules of advice, each proved on a program that needs it (tests/advice). */
+enum mp_finding_code {
+    MP_FINDING_POOL,   /* a stack makes many short-lived blocks of one size */
+    MP_FINDING_ARENA,  /* all below a frame make short-lived blocks of many sizes */
+    MP_FINDING_BATCH,  /* a stack makes many small blocks that stay */
+    MP_FINDING_CHUNK,  /* large blocks that live shortly make the peak */
+    MP_FINDING_RESIZE, /* blocks are longer than what is asked for */
+    MP_FINDING_TRIM,   /* free memory that was not given back */
+    MP_FINDING_SPREAD, /* free blocks between live ones */
+    MP_FINDING_BOUND,  /* of stacks that grow or are lost: see enum mp_advice */
+    MP_FINDING_HANDLER,
+    MP_FINDING_CYCLE,
+    MP_FINDING_THREAD,
+    MP_FINDING_SHRINK,
+    MP_FINDING_HOT, /* one component has most of what is live */
+    MP_FINDINGS
+};
+
+enum mp_gain_unit {
+    MP_GAIN_BYTES,            /* of resident memory, now */
+    MP_GAIN_PEAK_BYTES,       /* of what was live at the peak */
+    MP_GAIN_BYTES_PER_HOUR,   /* of growth */
+    MP_GAIN_CALLS_PER_SECOND, /* of malloc and free */
+    MP_GAIN_NONE              /* it says where to look */
+};
+
+enum { MP_FINDING_LINES = 4 };
+
+struct mp_finding {
+    enum mp_finding_code code;
+    enum mp_gain_unit unit;
+    struct mp_estimate gain; /* what is won at most, if the advice is followed */
+    /*
+     * The gain as a share, by which findings are in order: of the resident heap; of the peak; of the
+     * resident heap in a day; of the time of a processor, at 20 ns for a malloc and its free.
+     */
+    double share;
+    bool has_component; /* else it is about the whole process */
+    uint32_t component;
+    uint32_t frame; /* of the stack, or of ARENA where it divides; 0: none */
+    unsigned line_count;
+    char line[MP_FINDING_LINES][160]; /* the evidence in words and numbers */
+};
+
+/* 0 stands for the default of each. A finding needs the lower end of its gain above them. */
+struct mp_finding_options {
+    double least_memory; /* share of the resident heap, or of the peak: 0.02 */
+    double least_time;   /* share of the time of one processor: 0.005 */
+};
+
+typedef struct mp_findings mp_findings_t;
+
+/*
+ * What would make the process smaller or faster, the largest gain first. What is about stacks rests
+ * on their estimates (mp_estimates_make), on the whole time since the start. verdicts may be NULL:
+ * then there is no advice about leaks. The image has to outlive the findings. -ENOMEM.
+ */
+MPS_EXPORT int mp_findings_make(const mp_image_t *image, const mp_verdicts_t *verdicts,
+    const struct mp_finding_options *options, mp_findings_t **ret);
+MPS_EXPORT void mp_findings_free(mp_findings_t *findings);
+MPS_EXPORT size_t mp_findings_count(const mp_findings_t *findings);
+MPS_EXPORT const struct mp_finding *mp_findings_at(
+    const mp_findings_t *findings, size_t number); /* NULL past the end */
+
+/* "POOL"; a sentence; "bytes", "peak_bytes", "bytes_per_hour", "calls_per_second", "none". */
+MPS_EXPORT const char *mp_finding_name(enum mp_finding_code code);
+MPS_EXPORT const char *mp_finding_text(enum mp_finding_code code);
+MPS_EXPORT const char *mp_gain_unit_name(enum mp_gain_unit unit);
+
+/*
+ * Efficiency: what was asked for of what is live, of the resident heap. The four parts are the
+ * resident heap; requested is an estimate where stacks are sampled, block bytes where not.
+ */
+struct mp_efficiency {
+    double ratio; /* requested.value / resident heap; 1: nothing is wasted */
+    struct mp_estimate requested; /* live bytes that were asked for */
+    struct mp_estimate slack;     /* live block bytes beyond that */
+    uint64_t free_bytes;     /* free blocks in spans with live ones, and dirty spans */
+    uint64_t metadata_bytes; /* tables, heaps, region */
+    uint64_t heap_bytes;     /* their sum: the resident heap, at most */
+};
+
+MPS_EXPORT int mp_efficiency_make(
+    const mp_image_t *image, struct mp_efficiency *ret); /* -ENOMEM */
+
 /* ---- what became of the process ---- */
 
 enum mp_life {

@@ -1,6 +1,7 @@
 #include "render.h"
 
 #include "format.h"
+#include "render_advice.h"
 #include "render_stacks.h"
 #include "view.h"
 
@@ -320,6 +321,7 @@ void render_report(FILE *out, const mp_image_t *image, const struct render_optio
     put_components(out, image, most);
     put_classes(out, image, most);
     render_stacks(out, image, o->all);
+    render_advice(out, image, o->all);
     put_timeline(out, image);
     put_allocator(out, image);
 }

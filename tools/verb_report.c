@@ -3,6 +3,7 @@
  */
 #include "cli.h"
 #include "document.h"
+#include "document_advice.h"
 #include "document_stacks.h"
 #include "format.h"
 #include "render.h"
@@ -52,6 +53,7 @@ static int print_json(const char *name, const mp_image_t *image, size_t stacks)
     if (stacks > 0) {
         document_add_history(d, image);
         document_add_stacks(d, image, stacks);
+        document_add_advice(d, image);
     }
     return document_print(d, false);
 }

@@ -1,0 +1,44 @@
+/*
+ * stack_sums - what each call stack did in each component: estimates over all its size classes
+ *
+ * Owns: the groups, sites of one stack in one component and class, and their sums by stack and
+ * component. Does not own: the estimates of groups (estimates.c), what they mean (findings.c).
+ */
+#ifndef STACK_SUMS_H
+#define STACK_SUMS_H
+
+#include <mpstats.h>
+
+/* One size class of a stack. */
+struct stack_class {
+    uint16_t number;
+    const struct mp_figures *figures;
+};
+
+struct stack_sum {
+    uint32_t frame; /* the innermost; 0: no stack */
+    uint32_t component;
+    size_t class_count; /* at least 1 */
+    const struct stack_class *classes;
+    struct mp_estimate value[MP_FIGURES];
+    double
+        requested; /* of MP_ALLOCATED_BYTES, _LIVE_BYTES, _PEAK_BYTES; 0: not known */
+    double live_requested;
+    double peak_requested;
+    double lifetime_s; /* mean of what was freed; 0: nothing was */
+    uint64_t samples;
+    uint64_t live_samples;
+};
+
+struct stack_sums {
+    size_t count;
+    struct stack_sum *all;
+    mp_estimates_t *estimates;
+    struct stack_class *classes;
+};
+
+/* -ENOMEM. The image has to outlive them. */
+int stack_sums_make(const mp_image_t *image, struct stack_sums *ret);
+void stack_sums_free(struct stack_sums *s);
+
+#endif

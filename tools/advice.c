@@ -1,0 +1,54 @@
+#include "advice.h"
+
+#include "must.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAMED_MOST = 64 }; /* names take their time */
+
+static void add_item(struct advice *a, const struct mp_finding *f)
+{
+    struct advice_item *i = &a->all[a->count++];
+
+    i->finding = f;
+    if (f->has_component) {
+        const char *name = mp_image_component(a->image, f->component)->name;
+
+        mp_text_escape(i->component, sizeof(i->component), name, strlen(name));
+    }
+    if (a->count <= NAMED_MOST) {
+        i->depth = stack_names_find(a->image, a->symbols, f->frame, &i->frames);
+    }
+}
+
+struct advice *advice_create(const mp_image_t *image)
+{
+    struct advice *a = must(calloc(1, sizeof(*a)));
+    mp_verdicts_t *verdicts;
+
+    a->image = image;
+    a->symbols = symbols_create(image);
+    if (mp_verdicts_make(image, NULL, &verdicts) != 0
+        || mp_findings_make(image, verdicts, NULL, &a->findings) != 0
+        || mp_efficiency_make(image, &a->efficiency) != 0) {
+        must(NULL);
+    }
+    mp_verdicts_free(verdicts); /* findings keep none of it */
+    a->all = must(calloc(mp_findings_count(a->findings) + 1, sizeof(*a->all)));
+    for (size_t i = 0; i < mp_findings_count(a->findings); i++) {
+        add_item(a, mp_findings_at(a->findings, i));
+    }
+    return a;
+}
+
+void advice_destroy(struct advice *a)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        free(a->all[i].frames);
+    }
+    mp_findings_free(a->findings);
+    symbols_destroy(a->symbols);
+    free(a->all);
+    free(a);
+}

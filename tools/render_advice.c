@@ -1,0 +1,109 @@
+#include "render_advice.h"
+
+#include "advice.h"
+#include "format.h"
+
+#include <string.h>
+
+enum { SHOWN = 8, FRAMES_SHOWN = 3, NAME_COLUMNS = 60, TEXT_BYTES = 2048 };
+
+static const char *gain_suffix(enum mp_gain_unit unit)
+{
+    return unit == MP_GAIN_PEAK_BYTES         ? " of the peak"
+           : unit == MP_GAIN_BYTES_PER_HOUR   ? " per hour"
+           : unit == MP_GAIN_CALLS_PER_SECOND ? " calls/s"
+                                              : "";
+}
+
+static void put_gain(FILE *out, const struct mp_finding *f)
+{
+    const struct mp_estimate *e = &f->gain;
+    bool is_count = f->unit == MP_GAIN_CALLS_PER_SECOND;
+
+    if (f->unit == MP_GAIN_NONE) {
+        return;
+    }
+    if (is_count) {
+        fprintf(out, "  up to %s", format_count(e->value).text);
+    } else {
+        fprintf(out, "  up to %s", format_bytes(e->value).text);
+    }
+    if (e->low < e->value || e->high > e->value) {
+        fprintf(out, " (%s to %s)",
+            is_count ? format_count(e->low).text : format_bytes(e->low).text,
+            is_count ? format_count(e->high).text : format_bytes(e->high).text);
+    }
+    fprintf(out, "%s", gain_suffix(f->unit));
+}
+
+static void put_frames(FILE *out, const struct advice_item *i)
+{
+    char text[TEXT_BYTES];
+
+    for (size_t k = 0; k < i->depth && k < FRAMES_SHOWN; k++) {
+        const struct stack_name *f = &i->frames[k];
+
+        fprintf(out, "      %s %s", k == 0 ? "at" : "by",
+            format_cut(text, sizeof(text), f->function, NAME_COLUMNS));
+        if (f->file != NULL) {
+            fprintf(out, "  %s%s", format_begin(STYLE_DIM), f->file);
+            if (f->line != 0) {
+                fprintf(out, ":%u", f->line);
+            }
+            fputs(format_end(), out);
+        }
+        fputc('\n', out);
+    }
+}
+
+static void put_item(FILE *out, const struct advice_item *i)
+{
+    const struct mp_finding *f = i->finding;
+
+    fprintf(out, "\n  %s%s%s", format_begin(STYLE_BOLD), mp_finding_name(f->code),
+        format_end());
+    put_gain(out, f);
+    if (i->component[0] != '\0') {
+        fprintf(out, "  %s", i->component);
+    }
+    fputc('\n', out);
+    for (unsigned k = 0; k < f->line_count; k++) {
+        fprintf(out, "    %s\n", f->line[k]);
+    }
+    put_frames(out, i);
+    fprintf(out, "    %s\n", mp_finding_text(f->code));
+}
+
+static void put_efficiency(FILE *out, const struct mp_efficiency *e)
+{
+    if (e->heap_bytes == 0) {
+        return;
+    }
+    fprintf(out,
+        "  efficiency %.2f: of %s resident, %s %s are asked for, slack %s, free %s, "
+        "tables %s\n",
+        e->ratio, format_bytes((double)e->heap_bytes).text,
+        format_bytes(e->requested.value).text,
+        format_spread(e->requested.value, e->requested.low, e->requested.high).text,
+        format_bytes(e->slack.value).text, format_bytes((double)e->free_bytes).text,
+        format_bytes((double)e->metadata_bytes).text);
+}
+
+void render_advice(FILE *out, const mp_image_t *image, bool all)
+{
+    struct advice *a = advice_create(image);
+    size_t shown = all || a->count < SHOWN ? a->count : SHOWN;
+
+    fprintf(out, "\n%sWhat to do%s\n", format_begin(STYLE_BOLD), format_end());
+    put_efficiency(out, &a->efficiency);
+    if (a->count == 0) {
+        fputs("  nothing stands out\n", out);
+    }
+    for (size_t i = 0; i < shown; i++) {
+        put_item(out, &a->all[i]);
+    }
+    if (a->count > shown) {
+        fprintf(out, "\n  %zu more (--all)\n", a->count - shown);
+    }
+    advice_destroy(a);
+}
