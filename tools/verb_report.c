@@ -7,6 +7,7 @@
 #include "document_stacks.h"
 #include "format.h"
 #include "render.h"
+#include "render_tops.h"
 #include "view.h"
 
 #include <stdio.h>
@@ -25,11 +26,14 @@ const char help_report[] =
     "  --all           every component, size class and call stack, not only the "
     "largest\n"
     "  --rows N        the largest N\n"
+    "  --by WHAT       one table: component, site, function, operation or thread\n"
+    "  --sort WHAT     of that: live (default), allocated, count, peak or short\n"
     "  --output FILE   write there instead of standard output\n"
     "  --json          schema tools/schemas/report.json\n"
     "\n"
     "Examples:\n"
     "  mpalloc report 4711\n"
+    "  mpalloc report 4711 --by function --sort count\n"
     "  mpalloc report --name redis-server --json | jq .rss_ledger\n"
     "  mpalloc report /dev/shm/mpalloc-1000/4711-8125521.mp    after it was killed\n";
 
@@ -70,44 +74,94 @@ static int finish(const char *verb, FILE *out, const char *path)
                : EXIT_FINE;
 }
 
-int verb_report(int argc, char **argv)
+/* What was asked for. */
+struct asked {
+    struct common common;
+    struct render_options look;
+    const char *path;
+    bool is_by; /* one table, of these two */
+    enum top_key key;
+    enum profile_value sort;
+};
+
+static void read_options(int argc, char **argv, struct asked *a)
 {
-    enum { ALL = 1, ROWS, OUTPUT };
+    enum { ALL = 1, ROWS, OUTPUT, BY, SORT };
     static const struct option options[] = {COMMON_OPTIONS,
         {"all", no_argument, NULL, ALL}, {"rows", required_argument, NULL, ROWS},
-        {"output", required_argument, NULL, OUTPUT}, {0}};
-    struct common common = {false, NULL};
-    struct render_options look = {.rows = 12};
-    const char *path = NULL;
+        {"output", required_argument, NULL, OUTPUT},
+        {"by", required_argument, NULL, BY}, {"sort", required_argument, NULL, SORT},
+        {0}};
+    bool has_sort = false;
+    int c;
+
+    while (
+        (c = cli_next_option("report", argc, argv, options, false, &a->common)) != -1) {
+        if (c == ALL) {
+            a->look.all = true;
+        } else if (c == ROWS) {
+            a->look.rows = (unsigned)cli_number("report", "--rows", optarg, 1, 4098);
+        } else if (c == OUTPUT) {
+            a->path = optarg;
+        } else if (c == BY) {
+            a->is_by = top_key_find(optarg, &a->key);
+            if (!a->is_by) {
+                exit(cli_fail("report", EXIT_USAGE,
+                    "--by takes component, site, function, operation or thread, not "
+                    "'%s'",
+                    optarg));
+            }
+        } else if (c == SORT) {
+            has_sort = true;
+            if (!top_sort_find(optarg, &a->sort)) {
+                exit(cli_fail("report", EXIT_USAGE,
+                    "--sort takes live, allocated, count, peak or short, not '%s'",
+                    optarg));
+            }
+        }
+    }
+    if (has_sort && !a->is_by) {
+        exit(cli_fail("report", EXIT_USAGE, "--sort needs --by: a table to sort"));
+    }
+}
+
+static int print_report(FILE *out, const mp_image_t *image, const struct asked *a)
+{
+    size_t most = a->look.all ? SIZE_MAX : a->look.rows;
+
+    if (a->common.json) {
+        return a->is_by
+                   ? document_print(document_tops(image, a->key, a->sort, most), false)
+                   : print_json(
+                       "report", image, a->look.all ? SIZE_MAX : DOCUMENT_STACKS);
+    }
+    if (a->is_by) {
+        render_tops(out, image, a->key, a->sort, most);
+    } else {
+        render_report(out, image, &a->look);
+    }
+    return finish("report", out, a->path);
+}
+
+int verb_report(int argc, char **argv)
+{
+    struct asked a = {.look = {.rows = 12}, .sort = PROFILE_LIVE_BYTES};
     struct target target;
     FILE *out = stdout;
     int code;
-    int c;
 
-    while ((c = cli_next_option("report", argc, argv, options, false, &common)) != -1) {
-        if (c == ALL) {
-            look.all = true;
-        } else if (c == ROWS) {
-            look.rows = (unsigned)cli_number("report", "--rows", optarg, 1, 4098);
-        } else if (c == OUTPUT) {
-            path = optarg;
-        }
-    }
+    read_options(argc, argv, &a);
     cli_expect_words("report", argc, 1);
-    code = cli_open_target("report", &common, argv + optind, &target);
+    code = cli_open_target("report", &a.common, argv + optind, &target);
     if (code != EXIT_FINE) {
         return code;
     }
-    if (path != NULL
-        && (common.json ? freopen(path, "we", stdout) : (out = fopen(path, "we")))
+    if (a.path != NULL
+        && (a.common.json ? freopen(a.path, "we", stdout) : (out = fopen(a.path, "we")))
                == NULL) {
-        code = cli_fail("report", EXIT_FAILED, "%s cannot be written: %m", path);
-    } else if (common.json) {
-        code =
-            print_json("report", target.image, look.all ? SIZE_MAX : DOCUMENT_STACKS);
+        code = cli_fail("report", EXIT_FAILED, "%s cannot be written: %m", a.path);
     } else {
-        render_report(out, target.image, &look);
-        code = finish("report", out, path);
+        code = print_report(out, target.image, &a);
     }
     mp_image_free(target.image);
     return code;
