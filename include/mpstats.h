@@ -139,10 +139,62 @@ MPS_EXPORT const struct mp_region_cell *mp_image_cell(
 MPS_EXPORT void mp_image_class_sum(
     const mp_image_t *image, size_t number, struct mp_region_cell *ret);
 
+/*
+ * The five sizes that people ask for, each the sum of the classes whose blocks are at most 1 KiB,
+ * 64 KiB, 1 MiB, 16 MiB, or larger. Exact.
+ */
+enum mp_size {
+    MP_SIZE_TINY,
+    MP_SIZE_SMALL,
+    MP_SIZE_MEDIUM,
+    MP_SIZE_LARGE,
+    MP_SIZE_HUGE,
+    MP_SIZES
+};
+
+struct mp_size_sums {
+    uint64_t live_blocks[MP_SIZES];
+    uint64_t live_bytes[MP_SIZES];
+    uint64_t allocated_blocks_total[MP_SIZES];
+    uint64_t allocated_bytes_total[MP_SIZES];
+};
+
+MPS_EXPORT void mp_size_sums_make(const mp_image_t *image, struct mp_size_sums *ret);
+MPS_EXPORT const char *mp_size_name(enum mp_size size); /* "tiny" */
+MPS_EXPORT const char *mp_size_text(enum mp_size size); /* "up to 1 KiB" */
+
+/* With 95 % probability the true value is between low and high. */
+struct mp_estimate {
+    double value;
+    double low;
+    double high;
+};
+
 /* Points of a tier (0: seconds, 1: minutes, 2: ten minutes), the oldest first. */
 MPS_EXPORT size_t mp_image_moment_count(const mp_image_t *image, unsigned tier);
 MPS_EXPORT const struct mp_region_moment *mp_image_moment(
     const mp_image_t *image, unsigned tier, size_t number);
+
+/*
+ * What the timeline says of the time from `from_ns` (CLOCK_REALTIME; 0: the start) on, by the tier
+ * that reaches back to it, or furthest.
+ */
+struct mp_timeline {
+    size_t points;    /* 0: there are none, and nothing is known */
+    uint64_t from_ns; /* of the first and the last point */
+    uint64_t to_ns;
+    double mean_live_bytes; /* by time */
+    uint64_t high_bytes;    /* the most, and when the point of it ended */
+    uint64_t high_ns;
+    /*
+     * Slope of Theil and Sen through the means of up to 48 stretches after the first quarter,
+     * which is warm-up, with Sen's interval; bytes per hour. Without limits for less than 4.
+     */
+    struct mp_estimate bytes_per_hour;
+};
+
+MPS_EXPORT void mp_timeline_make(
+    const mp_image_t *image, uint64_t from_ns, struct mp_timeline *ret);
 
 /*
  * Sampled call stacks. Without sampling interval_bytes is MP_SAMPLING_OFF, and all counts
@@ -334,12 +386,6 @@ struct mp_verdict_options {
 };
 
 enum { MP_VERDICT_LINES = 8, MP_VERDICT_THREADS = 4 };
-
-struct mp_estimate {
-    double value;
-    double low; /* 95 % */
-    double high;
-};
 
 struct mp_verdict {
     enum mp_verdict_kind kind;

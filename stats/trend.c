@@ -88,22 +88,28 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-double trend_slope(const double *y, size_t n)
+enum { PAIRS_MOST = TREND_MOST * (TREND_MOST - 1) / 2 };
+
+/* Of all pairs, the least first; returns how many. */
+static size_t list_slopes(const double *y, size_t n, double slopes[PAIRS_MOST])
 {
-    static const size_t pairs_most = (size_t)TREND_MOST * (TREND_MOST - 1) / 2;
-    double slopes[TREND_MOST * (TREND_MOST - 1) / 2];
     size_t count = 0;
 
     for (size_t i = 0; i < n; i++) {
-        for (size_t k = i + 1; k < n && count < pairs_most; k++) {
+        for (size_t k = i + 1; k < n && count < PAIRS_MOST; k++) {
             slopes[count++] = (y[k] - y[i]) / (double)(k - i);
         }
     }
-    if (count == 0) {
-        return 0;
-    }
     qsort(slopes, count, sizeof(*slopes), compare);
-    return (slopes[(count - 1) / 2] + slopes[count / 2]) / 2;
+    return count;
+}
+
+double trend_slope(const double *y, size_t n)
+{
+    double slopes[PAIRS_MOST];
+    size_t count = list_slopes(y, n, slopes);
+
+    return count == 0 ? 0 : (slopes[(count - 1) / 2] + slopes[count / 2]) / 2;
 }
 
 /* ---- Mann and Kendall ---- */
@@ -166,6 +172,25 @@ static double hamed_rao(const double *y, size_t n)
         }
     }
     return fmax(factor, 1);
+}
+
+void trend_slope_interval(const double *y, size_t n, double *ret_low, double *ret_high)
+{
+    double slopes[PAIRS_MOST];
+    size_t count = list_slopes(y, n, slopes);
+    double half;
+
+    *ret_low = -INFINITY;
+    *ret_high = INFINITY;
+    if (n < 4 || n > TREND_MOST) {
+        return;
+    }
+    half = 1.96 * sqrt(fmax(kendall_variance(y, n), 0) * hamed_rao(y, n));
+    if (half < (double)count) {
+        *ret_low = slopes[(size_t)floor(((double)count - half) / 2)];
+        *ret_high =
+            slopes[(size_t)fmin(ceil(((double)count + half) / 2), (double)count - 1)];
+    }
 }
 
 struct trend_kendall trend_kendall(const double *y, size_t n)

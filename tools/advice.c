@@ -1,7 +1,9 @@
 #include "advice.h"
 
+#include "format.h"
 #include "must.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,4 +53,30 @@ void advice_destroy(struct advice *a)
     symbols_destroy(a->symbols);
     free(a->all);
     free(a);
+}
+
+static struct format amount(const struct mp_finding *f, double value)
+{
+    return f->unit == MP_GAIN_CALLS_PER_SECOND ? format_count(value)
+                                               : format_bytes(value);
+}
+
+const char *advice_gain(const struct mp_finding *f, char *ret, size_t size)
+{
+    static const char *const suffixes[] = {[MP_GAIN_BYTES] = "",
+        [MP_GAIN_PEAK_BYTES] = " of the peak",
+        [MP_GAIN_BYTES_PER_HOUR] = " per hour",
+        [MP_GAIN_CALLS_PER_SECOND] = " calls/s",
+        [MP_GAIN_NONE] = ""};
+    const struct mp_estimate *e = &f->gain;
+
+    if (f->unit == MP_GAIN_NONE) {
+        ret[0] = '\0';
+    } else if (e->low < e->value || e->high > e->value) {
+        snprintf(ret, size, "%s (%s to %s)%s", amount(f, e->value).text,
+            amount(f, e->low).text, amount(f, e->high).text, suffixes[f->unit]);
+    } else {
+        snprintf(ret, size, "%s%s", amount(f, e->value).text, suffixes[f->unit]);
+    }
+    return ret;
 }

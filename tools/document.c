@@ -5,6 +5,7 @@
 #include "format.h"
 #include "view.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -287,6 +288,26 @@ static json_t *size_classes(const mp_image_t *image)
     return all;
 }
 
+static json_t *sizes(const mp_image_t *image)
+{
+    struct mp_size_sums s;
+    json_t *all = checked(json_array());
+
+    mp_size_sums_make(image, &s);
+    for (unsigned i = 0; i < MP_SIZES; i++) {
+        json_t *o = checked(json_object());
+
+        document_set_text(o, "name", mp_size_name((enum mp_size)i));
+        document_set_text(o, "blocks", mp_size_text((enum mp_size)i));
+        document_set_bytes(o, "live_blocks", s.live_blocks[i]);
+        document_set_bytes(o, "live_bytes", s.live_bytes[i]);
+        document_set_bytes(o, "allocated_blocks_total", s.allocated_blocks_total[i]);
+        document_set_bytes(o, "allocated_bytes_total", s.allocated_bytes_total[i]);
+        append(all, o);
+    }
+    return all;
+}
+
 static json_t *options(const mp_image_t *image)
 {
     static const char *const origins[] = {"default", "environment", "refused"};
@@ -377,6 +398,31 @@ json_t *document_modules(const mp_image_t *image)
     return all;
 }
 
+static json_t *real_or_null(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *trend(const mp_image_t *image)
+{
+    struct mp_timeline t;
+    json_t *o = checked(json_object());
+    json_t *slope = checked(json_object());
+
+    mp_timeline_make(image, 0, &t);
+    document_set_bytes(o, "points", t.points);
+    document_set_time(o, "from", t.from_ns);
+    document_set_time(o, "to", t.to_ns);
+    document_set(o, "mean_live_bytes", real_or_null(t.mean_live_bytes));
+    document_set_bytes(o, "high_bytes", t.high_bytes);
+    document_set_time(o, "high_time", t.high_ns);
+    document_set(slope, "value", real_or_null(t.bytes_per_hour.value));
+    document_set(slope, "low", real_or_null(t.bytes_per_hour.low));
+    document_set(slope, "high", real_or_null(t.bytes_per_hour.high));
+    document_set(o, "bytes_per_hour", slope);
+    return o;
+}
+
 void document_add_history(json_t *d, const mp_image_t *image)
 {
     json_t *tiers = checked(json_object());
@@ -385,6 +431,8 @@ void document_add_history(json_t *d, const mp_image_t *image)
     document_set(tiers, "minutes", timeline(image, 1));
     document_set(tiers, "ten_minutes", timeline(image, 2));
     document_set(d, "timeline", tiers);
+    document_set(d, "trend", trend(image));
+    document_set(d, "sizes", sizes(image));
     document_set(d, "modules", document_modules(image));
 }
 

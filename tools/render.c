@@ -5,6 +5,7 @@
 #include "render_stacks.h"
 #include "view.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { CHART_COLUMNS = 64, CHART_ROWS = 6, NAME_COLUMNS = 40 };
@@ -55,6 +56,23 @@ static void put_warnings(FILE *out, const mp_image_t *image)
     }
 }
 
+static void put_trend(FILE *out, const mp_image_t *image)
+{
+    struct mp_timeline t;
+
+    mp_timeline_make(image, 0, &t);
+    if (t.points > 1) {
+        fprintf(out, "  %-10s %11s", "mean", format_bytes(t.mean_live_bytes).text);
+        if (isfinite(t.bytes_per_hour.low)) {
+            fprintf(out, "  growth %s/h after warm-up (%s to %s)",
+                format_bytes(t.bytes_per_hour.value).text,
+                format_bytes(t.bytes_per_hour.low).text,
+                format_bytes(t.bytes_per_hour.high).text);
+        }
+        fputc('\n', out);
+    }
+}
+
 static void put_totals(FILE *out, const mp_image_t *image)
 {
     const struct mp_region_totals *t = mp_image_totals(image);
@@ -71,6 +89,7 @@ static void put_totals(FILE *out, const mp_image_t *image)
         format_count((double)t->live_blocks).text);
     fprintf(out, "  %-10s %11s  after %s\n", "peak",
         format_bytes((double)t->live_peak_bytes).text, format_seconds(peak_after).text);
+    put_trend(out, image);
     fprintf(out, "  %-10s %11s  in %s blocks since the start", "allocated",
         format_bytes((double)t->allocated_bytes_total).text,
         format_count((double)t->allocated_blocks_total).text);
@@ -209,30 +228,32 @@ static void put_classes(FILE *out, const mp_image_t *image, unsigned most)
     }
 }
 
-/* ---- timeline ---- */
-
-/* The finest tier that reaches back to the start, or the one that reaches furthest. */
-static unsigned pick_tier(const mp_image_t *image)
+/* Exact: sums over size classes. */
+static void put_sizes(FILE *out, const mp_image_t *image)
 {
-    uint64_t start = mp_image_process(image)->started_ns;
-    unsigned best = 0;
+    const struct mp_region_totals *t = mp_image_totals(image);
+    struct mp_size_sums s;
 
-    for (unsigned tier = 0; tier < MP_REGION_TIMELINE_TIERS; tier++) {
-        const struct mp_region_moment *first = mp_image_moment(image, tier, 0);
-
-        if (mp_image_moment_count(image, tier) >= 2) {
-            best = tier;
-            if (first->time_ns <= start + 120000000000u) {
-                break;
-            }
+    mp_size_sums_make(image, &s);
+    heading(out, "Sizes");
+    for (unsigned i = 0; i < MP_SIZES; i++) {
+        if (s.allocated_blocks_total[i] > 0) {
+            fprintf(out, "  %11s  %7s  %9s  %11s  %9s  %-6s  %s\n",
+                format_bytes((double)s.live_bytes[i]).text,
+                format_percent((double)s.live_bytes[i], (double)t->live_bytes).text,
+                format_count((double)s.live_blocks[i]).text,
+                format_bytes((double)s.allocated_bytes_total[i]).text,
+                format_count((double)s.allocated_blocks_total[i]).text,
+                mp_size_name((enum mp_size)i), mp_size_text((enum mp_size)i));
         }
     }
-    return best;
 }
+
+/* ---- timeline ---- */
 
 static void put_timeline(FILE *out, const mp_image_t *image)
 {
-    unsigned tier = pick_tier(image);
+    unsigned tier = view_pick_tier(image);
     size_t count = mp_image_moment_count(image, tier);
     double column[CHART_COLUMNS] = {0};
     double most = 0;
@@ -249,8 +270,7 @@ static void put_timeline(FILE *out, const mp_image_t *image)
     for (size_t i = 0; i < count; i++) {
         const struct mp_region_moment *m = mp_image_moment(image, tier, i);
         size_t at = i * columns / count;
-        double high = (double)(m->live_high_bytes > m->live_bytes ? m->live_high_bytes
-                                                                  : m->live_bytes);
+        double high = (double)view_high(m);
 
         column[at] = high > column[at] ? high : column[at];
         most = high > most ? high : most;
@@ -320,6 +340,7 @@ void render_report(FILE *out, const mp_image_t *image, const struct render_optio
     put_kernel(out, image);
     put_components(out, image, most);
     put_classes(out, image, most);
+    put_sizes(out, image);
     render_stacks(out, image, o->all);
     render_advice(out, image, o->all);
     put_timeline(out, image);

@@ -7,35 +7,6 @@
 
 enum { SHOWN = 8, FRAMES_SHOWN = 3, NAME_COLUMNS = 60, TEXT_BYTES = 2048 };
 
-static const char *gain_suffix(enum mp_gain_unit unit)
-{
-    return unit == MP_GAIN_PEAK_BYTES         ? " of the peak"
-           : unit == MP_GAIN_BYTES_PER_HOUR   ? " per hour"
-           : unit == MP_GAIN_CALLS_PER_SECOND ? " calls/s"
-                                              : "";
-}
-
-static void put_gain(FILE *out, const struct mp_finding *f)
-{
-    const struct mp_estimate *e = &f->gain;
-    bool is_count = f->unit == MP_GAIN_CALLS_PER_SECOND;
-
-    if (f->unit == MP_GAIN_NONE) {
-        return;
-    }
-    if (is_count) {
-        fprintf(out, "  up to %s", format_count(e->value).text);
-    } else {
-        fprintf(out, "  up to %s", format_bytes(e->value).text);
-    }
-    if (e->low < e->value || e->high > e->value) {
-        fprintf(out, " (%s to %s)",
-            is_count ? format_count(e->low).text : format_bytes(e->low).text,
-            is_count ? format_count(e->high).text : format_bytes(e->high).text);
-    }
-    fprintf(out, "%s", gain_suffix(f->unit));
-}
-
 static void put_frames(FILE *out, const struct advice_item *i)
 {
     char text[TEXT_BYTES];
@@ -59,10 +30,13 @@ static void put_frames(FILE *out, const struct advice_item *i)
 static void put_item(FILE *out, const struct advice_item *i)
 {
     const struct mp_finding *f = i->finding;
+    char text[128];
 
     fprintf(out, "\n  %s%s%s", format_begin(STYLE_BOLD), mp_finding_name(f->code),
         format_end());
-    put_gain(out, f);
+    if (f->unit != MP_GAIN_NONE) {
+        fprintf(out, "  up to %s", advice_gain(f, text, sizeof(text)));
+    }
     if (i->component[0] != '\0') {
         fprintf(out, "  %s", i->component);
     }

@@ -8,6 +8,7 @@
 #include "format.h"
 #include "render.h"
 #include "render_tops.h"
+#include "report_sheet.h"
 #include "view.h"
 
 #include <stdio.h>
@@ -28,12 +29,15 @@ const char help_report[] =
     "  --rows N        the largest N\n"
     "  --by WHAT       one table: component, site, function, operation or thread\n"
     "  --sort WHAT     of that: live (default), allocated, count, peak or short\n"
+    "  --format F      text (default), md, html: one page that needs nothing else, "
+    "json\n"
     "  --output FILE   write there instead of standard output\n"
-    "  --json          schema tools/schemas/report.json\n"
+    "  --json          the same as --format json; schema tools/schemas/report.json\n"
     "\n"
     "Examples:\n"
     "  mpalloc report 4711\n"
     "  mpalloc report 4711 --by function --sort count\n"
+    "  mpalloc report 4711 --format html -o report.html\n"
     "  mpalloc report --name redis-server --json | jq .rss_ledger\n"
     "  mpalloc report /dev/shm/mpalloc-1000/4711-8125521.mp    after it was killed\n";
 
@@ -75,8 +79,11 @@ static int finish(const char *verb, FILE *out, const char *path)
 }
 
 /* What was asked for. */
+enum report_format { FORMAT_TEXT, FORMAT_MARKDOWN, FORMAT_HTML };
+
 struct asked {
     struct common common;
+    enum report_format format;
     struct render_options look;
     const char *path;
     bool is_by; /* one table, of these two */
@@ -84,14 +91,28 @@ struct asked {
     enum profile_value sort;
 };
 
+static void read_format(const char *name, struct asked *a)
+{
+    if (strcmp(name, "json") == 0) {
+        a->common.json = true;
+    } else if (strcmp(name, "md") == 0 || strcmp(name, "markdown") == 0) {
+        a->format = FORMAT_MARKDOWN;
+    } else if (strcmp(name, "html") == 0) {
+        a->format = FORMAT_HTML;
+    } else if (strcmp(name, "text") != 0) {
+        exit(cli_fail("report", EXIT_USAGE,
+            "--format takes text, md, html or json, not '%s'", name));
+    }
+}
+
 static void read_options(int argc, char **argv, struct asked *a)
 {
-    enum { ALL = 1, ROWS, OUTPUT, BY, SORT };
+    enum { ALL = 1, ROWS, OUTPUT, BY, SORT, FORMAT };
     static const struct option options[] = {COMMON_OPTIONS,
         {"all", no_argument, NULL, ALL}, {"rows", required_argument, NULL, ROWS},
         {"output", required_argument, NULL, OUTPUT},
         {"by", required_argument, NULL, BY}, {"sort", required_argument, NULL, SORT},
-        {0}};
+        {"format", required_argument, NULL, FORMAT}, {0}};
     bool has_sort = false;
     int c;
 
@@ -103,6 +124,8 @@ static void read_options(int argc, char **argv, struct asked *a)
             a->look.rows = (unsigned)cli_number("report", "--rows", optarg, 1, 4098);
         } else if (c == OUTPUT) {
             a->path = optarg;
+        } else if (c == FORMAT) {
+            read_format(optarg, a);
         } else if (c == BY) {
             a->is_by = top_key_find(optarg, &a->key);
             if (!a->is_by) {
@@ -123,6 +146,9 @@ static void read_options(int argc, char **argv, struct asked *a)
     if (has_sort && !a->is_by) {
         exit(cli_fail("report", EXIT_USAGE, "--sort needs --by: a table to sort"));
     }
+    if (a->is_by && a->format != FORMAT_TEXT) {
+        exit(cli_fail("report", EXIT_USAGE, "--by is shown as text or JSON only"));
+    }
 }
 
 static int print_report(FILE *out, const mp_image_t *image, const struct asked *a)
@@ -135,7 +161,12 @@ static int print_report(FILE *out, const mp_image_t *image, const struct asked *
                    : print_json(
                        "report", image, a->look.all ? SIZE_MAX : DOCUMENT_STACKS);
     }
-    if (a->is_by) {
+    if (a->format != FORMAT_TEXT) {
+        struct sheet *s = report_sheet_create(image, most);
+
+        (a->format == FORMAT_HTML ? sheet_put_html : sheet_put_markdown)(s, out);
+        sheet_destroy(s);
+    } else if (a->is_by) {
         render_tops(out, image, a->key, a->sort, most);
     } else {
         render_report(out, image, &a->look);

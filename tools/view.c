@@ -214,3 +214,21 @@ size_t view_classes(const mp_image_t *image, uint8_t *ret_classes, size_t most)
     }
     return used < most ? used : most;
 }
+
+unsigned view_pick_tier(const mp_image_t *image)
+{
+    uint64_t start = mp_image_process(image)->started_ns;
+    unsigned best = 0;
+
+    for (unsigned tier = 0; tier < MP_REGION_TIMELINE_TIERS; tier++) {
+        const struct mp_region_moment *first = mp_image_moment(image, tier, 0);
+
+        if (mp_image_moment_count(image, tier) >= 2) {
+            best = tier;
+            if (first->time_ns <= start + 120000000000u) {
+                break;
+            }
+        }
+    }
+    return best;
+}

@@ -45,4 +45,13 @@ size_t view_components(const mp_image_t *image, uint16_t *ret_rows, size_t most)
 /* Class numbers by live bytes (allocated ones when ended), those never used left out. */
 size_t view_classes(const mp_image_t *image, uint8_t *ret_classes, size_t most);
 
+/* The finest tier of the timeline that reaches back to the start, or the one furthest back. */
+unsigned view_pick_tier(const mp_image_t *image);
+
+/* The most that was live up to a point, since the one before. */
+static inline uint64_t view_high(const struct mp_region_moment *m)
+{
+    return m->live_high_bytes > m->live_bytes ? m->live_high_bytes : m->live_bytes;
+}
+
 #endif

@@ -1,0 +1,119 @@
+/*
+ * timeline - what points over time say in a few figures: mean, most, slope
+ */
+#include <mpstats.h>
+
+#include "trend.h"
+
+#include <math.h>
+
+enum { STRETCHES = 48, WARM_UP_PART = 4 };
+
+/* The finest tier that reaches back to `from_ns`, or the one that reaches furthest. */
+static unsigned pick_tier(const mp_image_t *image, uint64_t from_ns)
+{
+    static const uint64_t step_ns[MP_REGION_TIMELINE_TIERS] = {
+        1000000000u, 60000000000u, 600000000000u};
+    uint64_t start = mp_image_process(image)->started_ns;
+    unsigned best = 0;
+
+    from_ns = from_ns > start ? from_ns : start;
+    for (unsigned tier = 0; tier < MP_REGION_TIMELINE_TIERS; tier++) {
+        if (mp_image_moment_count(image, tier) >= 2) {
+            best = tier;
+            /* Two minutes, or steps: where the ring begins is no matter then. */
+            if (mp_image_moment(image, tier, 0)->time_ns
+                <= from_ns + 2 * step_ns[tier > 0 ? tier : 1]) {
+                break;
+            }
+        }
+    }
+    return best;
+}
+
+/* Means of equal stretches of time from begin to end; levels hold until the next point. */
+static size_t make_stretches(const mp_image_t *image, unsigned tier, size_t first,
+    uint64_t begin, uint64_t end, double ret[STRETCHES])
+{
+    size_t count = mp_image_moment_count(image, tier);
+    size_t n = count - first < STRETCHES ? count - first : STRETCHES;
+    double length = (double)(end - begin) / (double)n;
+    double held[STRETCHES] = {0};
+
+    for (size_t i = first; i < count; i++) {
+        const struct mp_region_moment *m = mp_image_moment(image, tier, i);
+        double at = ((double)m->time_ns - (double)begin) / length;
+        size_t k = at > 0 ? (size_t)at : 0;
+
+        k = k < n ? k : n - 1;
+        ret[k] = (ret[k] * held[k] + (double)m->live_bytes) / (held[k] + 1);
+        held[k]++;
+    }
+    for (size_t k = 1; k < n; k++) {
+        ret[k] = held[k] > 0 ? ret[k] : ret[k - 1];
+    }
+    return n;
+}
+
+static void find_slope(
+    const mp_image_t *image, unsigned tier, size_t first, struct mp_timeline *t)
+{
+    uint64_t begin = t->from_ns + (t->to_ns - t->from_ns) / WARM_UP_PART;
+    double y[STRETCHES] = {0};
+    double hours;
+    size_t n;
+
+    while (first + 1 < mp_image_moment_count(image, tier)
+           && mp_image_moment(image, tier, first)->time_ns < begin) {
+        first++;
+    }
+    t->bytes_per_hour = (struct mp_estimate){0, -INFINITY, INFINITY};
+    if (t->to_ns <= begin) {
+        return;
+    }
+    n = make_stretches(image, tier, first, begin, t->to_ns, y);
+    hours = (double)(t->to_ns - begin) / 3600e9 / (double)n; /* of a stretch */
+    trend_slope_interval(y, n, &t->bytes_per_hour.low, &t->bytes_per_hour.high);
+    t->bytes_per_hour.value = trend_slope(y, n) / hours;
+    t->bytes_per_hour.low /= hours;
+    t->bytes_per_hour.high /= hours;
+}
+
+void mp_timeline_make(
+    const mp_image_t *image, uint64_t from_ns, struct mp_timeline *ret)
+{
+    unsigned tier = pick_tier(image, from_ns);
+    size_t count = mp_image_moment_count(image, tier);
+    size_t first = 0;
+    double sum = 0;
+
+    *ret = (struct mp_timeline){0};
+    while (
+        first + 1 < count && mp_image_moment(image, tier, first)->time_ns < from_ns) {
+        first++;
+    }
+    if (count < 2 || first + 1 >= count) {
+        return;
+    }
+    ret->points = count - first;
+    ret->from_ns = mp_image_moment(image, tier, first)->time_ns;
+    ret->to_ns = mp_image_moment(image, tier, count - 1)->time_ns;
+    for (size_t i = first; i < count; i++) {
+        const struct mp_region_moment *m = mp_image_moment(image, tier, i);
+        uint64_t high =
+            m->live_high_bytes > m->live_bytes ? m->live_high_bytes : m->live_bytes;
+        uint64_t next =
+            i + 1 < count ? mp_image_moment(image, tier, i + 1)->time_ns : m->time_ns;
+
+        if (high > ret->high_bytes) {
+            ret->high_bytes = high;
+            ret->high_ns = m->time_ns;
+        }
+        sum += (double)m->live_bytes
+               * (next > m->time_ns ? (double)(next - m->time_ns) : 0);
+    }
+    if (ret->to_ns > ret->from_ns) {
+        ret->mean_live_bytes = sum / (double)(ret->to_ns - ret->from_ns);
+        find_slope(image, tier, first, ret);
+    }
+}

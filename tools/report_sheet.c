@@ -1,0 +1,405 @@
+#include "report_sheet.h"
+
+#include "advice.h"
+#include "format.h"
+#include "leaks.h"
+#include "stacks.h"
+#include "view.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LEAKS_SHOWN = 10, ADVICE_SHOWN = 10, FRAMES_SHOWN = 8, TEXT_BYTES = 2048 };
+
+struct making {
+    struct sheet *sheet;
+    const mp_image_t *image;
+    size_t rows;
+};
+
+/* ---- texts ---- */
+
+static const char *estimate_text(
+    double value, double low, double high, char *ret, size_t size)
+{
+    snprintf(ret, size, "%s %s", format_estimate(value, low, high).text,
+        format_spread(value, low, high).text);
+    return ret;
+}
+
+static const char *hex_text(const uint8_t *bytes, size_t count, char *ret, size_t size)
+{
+    ret[0] = '\0';
+    for (size_t i = 0; i < count && 2 * i + 3 <= size; i++) {
+        snprintf(ret + 2 * i, size - 2 * i, "%02x", bytes[i]);
+    }
+    return ret;
+}
+
+static void add_frames(struct sheet *s, const struct stack_name *frames, size_t depth)
+{
+    for (size_t i = 0; i < depth && i < FRAMES_SHOWN; i++) {
+        if (frames[i].file != NULL && frames[i].line != 0) {
+            sheet_code(
+                s, "%s  %s:%u", frames[i].function, frames[i].file, frames[i].line);
+        } else {
+            sheet_code(s, "%s", frames[i].function);
+        }
+    }
+    if (depth > FRAMES_SHOWN) {
+        sheet_code(s, "and %zu more", depth - FRAMES_SHOWN);
+    }
+}
+
+/* ---- sections ---- */
+
+static void add_row(
+    struct sheet *s, const char *what, const char *value, const char *more)
+{
+    sheet_cell(s, "%s", what);
+    sheet_cell(s, "%s", value);
+    sheet_cell(s, "%s", more);
+}
+
+static void add_figures(struct making *m)
+{
+    const struct mp_region_totals *t = mp_image_totals(m->image);
+    const struct mp_region_process *p = mp_image_process(m->image);
+    struct sheet *s = m->sheet;
+    struct mp_timeline line;
+    char text[128];
+    const char *source;
+    uint64_t limit = view_limit(m->image, &source);
+
+    mp_timeline_make(m->image, 0, &line);
+    sheet_table(s);
+    sheet_column(s, "", SHEET_LEFT);
+    sheet_column(s, "", SHEET_RIGHT);
+    sheet_column(s, "", SHEET_LEFT);
+    snprintf(
+        text, sizeof(text), "in %s blocks", format_count((double)t->live_blocks).text);
+    add_row(s, "live", format_bytes((double)t->live_bytes).text, text);
+    snprintf(text, sizeof(text), "at %s",
+        t->live_peak_ns != 0 ? format_time(t->live_peak_ns).text : "the start");
+    add_row(s, "peak", format_bytes((double)t->live_peak_bytes).text, text);
+    if (line.points > 1) {
+        snprintf(text, sizeof(text), "of %zu points since %s", line.points,
+            format_time(line.from_ns).text);
+        add_row(s, "mean", format_bytes(line.mean_live_bytes).text, text);
+    }
+    if (isfinite(line.bytes_per_hour.low) && line.points > 1) {
+        snprintf(text, sizeof(text), "per hour, after warm-up: from %s to %s",
+            format_bytes(line.bytes_per_hour.low).text,
+            format_bytes(line.bytes_per_hour.high).text);
+        add_row(s, "growth", format_bytes(line.bytes_per_hour.value).text, text);
+    }
+    snprintf(text, sizeof(text), "in %s blocks since the start",
+        format_count((double)t->allocated_blocks_total).text);
+    add_row(s, "allocated", format_bytes((double)t->allocated_bytes_total).text, text);
+    snprintf(text, sizeof(text), "%llu at most, %llu in all",
+        (unsigned long long)t->threads_peak, (unsigned long long)t->threads_total);
+    add_row(s, "threads", format_count((double)t->threads).text, text);
+    if (limit != MP_UNKNOWN) {
+        add_row(s, "limit", format_bytes((double)limit).text, source);
+    }
+    sheet_fold(s, "The run");
+    sheet_point(
+        s, "run id %s", hex_text(p->run_id, sizeof(p->run_id), text, sizeof(text)));
+    sheet_point(s, "build id %s",
+        hex_text(p->build_id,
+            p->build_id_bytes < sizeof(p->build_id) ? p->build_id_bytes
+                                                    : sizeof(p->build_id),
+            text, sizeof(text)));
+    sheet_point(s, "mpalloc %.31s", p->version);
+    sheet_unfold(s);
+}
+
+static void add_summary(struct making *m)
+{
+    const struct mp_region_process *p = mp_image_process(m->image);
+    const char *text;
+    char name[1100];
+
+    sheet_line(m->sheet, "pid %llu, %s; ran %s since %s; figures %s old",
+        (unsigned long long)p->pid, mp_life_name(mp_image_life(m->image)),
+        format_seconds(view_ran_seconds(m->image)).text,
+        format_time(p->started_ns).text,
+        format_seconds(view_age_seconds(m->image)).text);
+    sheet_code(m->sheet, "%s", format_name(name, sizeof(name), p->command, 200));
+    for (unsigned i = 0; (text = view_warning(m->image, i)) != NULL; i++) {
+        if (text[0] != '\0') {
+            sheet_line(m->sheet, "Note: %s.", text);
+        }
+    }
+    sheet_heading(m->sheet, "Summary");
+    add_figures(m);
+}
+
+static void add_chart(struct making *m)
+{
+    unsigned tier = view_pick_tier(m->image);
+    size_t count = mp_image_moment_count(m->image, tier);
+    uint64_t first;
+    double most = 0;
+
+    if (count < 2) {
+        return;
+    }
+    first = mp_image_moment(m->image, tier, 0)->time_ns;
+    for (size_t i = 0; i < count; i++) {
+        most = fmax(most, (double)view_high(mp_image_moment(m->image, tier, i)));
+    }
+    sheet_heading(m->sheet, "Live bytes over time");
+    sheet_chart(m->sheet, "live bytes over time", format_bytes(most).text,
+        format_time(first).text,
+        format_time(mp_image_moment(m->image, tier, count - 1)->time_ns).text);
+    for (size_t i = 0; i < count; i++) {
+        const struct mp_region_moment *n = mp_image_moment(m->image, tier, i);
+
+        sheet_chart_point(m->sheet,
+            n->time_ns > first ? (double)(n->time_ns - first) / 1e9 : 0,
+            (double)view_high(n));
+    }
+}
+
+static void add_ledger(struct making *m)
+{
+    struct mp_ledger l;
+    double below = 0;
+
+    mp_ledger_make(m->image, &l);
+    sheet_heading(m->sheet, "Where resident memory is");
+    for (size_t i = 0; i < l.count; i++) {
+        below += l.part[i].bytes < 0 ? (double)-l.part[i].bytes : 0;
+    }
+    sheet_line(m->sheet, "%s %s%s%s.", format_bytes((double)l.total_bytes).text,
+        l.resident_bytes != MP_UNKNOWN ? "resident, the kernel's figure"
+                                       : "resident at most, of mpalloc",
+        below > 0 ? "; of the parts, never touched or in swap: " : "",
+        below > 0 ? format_bytes(below).text : "");
+    sheet_bar(m->sheet);
+    for (size_t i = 0; i < l.count; i++) {
+        sheet_part(m->sheet, l.part[i].label, (double)l.part[i].bytes,
+            format_bytes((double)l.part[i].bytes).text);
+    }
+}
+
+static void add_advice(struct making *m)
+{
+    struct advice *a = advice_create(m->image);
+    const struct mp_efficiency *e = &a->efficiency;
+    char gain[128];
+
+    sheet_heading(m->sheet, "What to do");
+    if (e->heap_bytes > 0) {
+        sheet_line(m->sheet,
+            "Efficiency %.2f: of %s resident, %s are asked for, slack %s, free %s, "
+            "tables %s.",
+            e->ratio, format_bytes((double)e->heap_bytes).text,
+            format_bytes(e->requested.value).text, format_bytes(e->slack.value).text,
+            format_bytes((double)e->free_bytes).text,
+            format_bytes((double)e->metadata_bytes).text);
+    }
+    if (a->count == 0) {
+        sheet_line(m->sheet, "Nothing stands out.");
+    }
+    for (size_t i = 0; i < a->count && i < ADVICE_SHOWN; i++) {
+        const struct advice_item *item = &a->all[i];
+
+        sheet_title(m->sheet, "%s%s%s%s%s", mp_finding_name(item->finding->code),
+            item->finding->unit != MP_GAIN_NONE ? ": up to " : "",
+            item->finding->unit != MP_GAIN_NONE
+                ? advice_gain(item->finding, gain, sizeof(gain))
+                : "",
+            item->component[0] != '\0' ? ", " : "", item->component);
+        for (unsigned k = 0; k < item->finding->line_count; k++) {
+            sheet_point(m->sheet, "%s", item->finding->line[k]);
+        }
+        add_frames(m->sheet, item->frames, item->depth < 3 ? item->depth : 3);
+        sheet_point(m->sheet, "%s", mp_finding_text(item->finding->code));
+    }
+    advice_destroy(a);
+}
+
+static void add_leaks(struct making *m)
+{
+    struct leaks *l = leaks_create(m->image, NULL);
+    size_t shown = 0;
+
+    sheet_heading(m->sheet, "Leaks");
+    sheet_line(m->sheet,
+        "%zu lost, %zu growing, %zu suspect, %zu cache-like, %zu fine.",
+        l->of_kind[MP_VERDICT_LOST], l->of_kind[MP_VERDICT_GROWING],
+        l->of_kind[MP_VERDICT_SUSPECT], l->of_kind[MP_VERDICT_CACHE_LIKE],
+        l->of_kind[MP_VERDICT_FINE]);
+    for (size_t i = 0; i < l->count && shown < LEAKS_SHOWN; i++) {
+        const struct leak *k = &l->all[i];
+        const struct mp_verdict *v = k->verdict;
+        char text[128];
+
+        if (v->kind > MP_VERDICT_SUSPECT) {
+            break;
+        }
+        shown++;
+        sheet_title(m->sheet, "%s: %s holds %s, grows by %s per hour%s%s",
+            mp_verdict_name(v->kind), k->component,
+            estimate_text(v->live_bytes.value, v->live_bytes.low, v->live_bytes.high,
+                text, sizeof(text)),
+            format_bytes(v->bytes_per_hour.value).text,
+            k->ack != NULL                    ? ", acknowledged"
+            : v->severity != MP_SEVERITY_INFO ? ", "
+                                              : "",
+            k->ack == NULL && v->severity != MP_SEVERITY_INFO
+                ? mp_severity_name(v->severity)
+                : "");
+        for (unsigned n = 0; n < v->line_count; n++) {
+            sheet_point(m->sheet, "%s", v->line[n]);
+        }
+        for (size_t n = 0; n < k->depth && n < 3; n++) {
+            sheet_code(m->sheet, "%s", k->frames[n].function);
+        }
+    }
+    leaks_destroy(l);
+}
+
+static void add_components(struct making *m)
+{
+    uint16_t numbers[MP_REGION_COMPONENT_ROWS];
+    size_t count = view_components(m->image, numbers, MP_REGION_COMPONENT_ROWS);
+    struct sheet *s = m->sheet;
+    double live = (double)mp_image_totals(m->image)->live_bytes;
+
+    sheet_heading(s, "Components");
+    sheet_table(s);
+    sheet_column(s, "live, with all below", SHEET_RIGHT);
+    sheet_column(s, "share", SHEET_RIGHT);
+    sheet_column(s, "peak", SHEET_RIGHT);
+    sheet_column(s, "own live", SHEET_RIGHT);
+    sheet_column(s, "blocks", SHEET_RIGHT);
+    sheet_column(s, "allocated", SHEET_RIGHT);
+    sheet_column(s, "component", SHEET_LEFT);
+    for (size_t i = 0; i < count && i < m->rows; i++) {
+        const struct mp_region_component *c = mp_image_component(m->image, numbers[i]);
+        char name[4 * MP_REGION_NAME_BYTES + 1];
+
+        sheet_cell(s, "%s", format_bytes((double)c->tree_live_bytes).text);
+        sheet_cell(s, "%s", format_percent((double)c->tree_live_bytes, live).text);
+        sheet_cell(s, "%s", format_bytes((double)c->tree_live_peak_bytes).text);
+        sheet_cell(s, "%s", format_bytes((double)c->live_bytes).text);
+        sheet_cell(s, "%s", format_count((double)c->live_blocks).text);
+        sheet_cell(s, "%s", format_bytes((double)c->allocated_bytes_total).text);
+        sheet_cell(s, "%s", format_name(name, sizeof(name), c->name, 80));
+    }
+    if (count > m->rows) {
+        sheet_line(s, "%zu more.", count - m->rows);
+    }
+}
+
+static void add_roll_up(struct making *m)
+{
+    struct mp_size_sums sums;
+    struct sheet *s = m->sheet;
+
+    mp_size_sums_make(m->image, &sums);
+    sheet_heading(s, "Sizes");
+    sheet_table(s);
+    sheet_column(s, "blocks of", SHEET_LEFT);
+    sheet_column(s, "live", SHEET_RIGHT);
+    sheet_column(s, "live blocks", SHEET_RIGHT);
+    sheet_column(s, "allocated", SHEET_RIGHT);
+    sheet_column(s, "all blocks", SHEET_RIGHT);
+    for (unsigned i = 0; i < MP_SIZES; i++) {
+        sheet_cell(s, "%s", mp_size_text((enum mp_size)i));
+        sheet_cell(s, "%s", format_bytes((double)sums.live_bytes[i]).text);
+        sheet_cell(s, "%s", format_count((double)sums.live_blocks[i]).text);
+        sheet_cell(s, "%s", format_bytes((double)sums.allocated_bytes_total[i]).text);
+        sheet_cell(s, "%s", format_count((double)sums.allocated_blocks_total[i]).text);
+    }
+}
+
+static void add_stack_row(
+    struct making *m, const struct profile *p, const struct stack *k)
+{
+    char text[TEXT_BYTES];
+    size_t at = 0;
+
+    sheet_cell(m->sheet, "%s",
+        estimate_text((double)k->value[PROFILE_LIVE_BYTES],
+            (double)k->low[PROFILE_LIVE_BYTES], (double)k->high[PROFILE_LIVE_BYTES],
+            text, sizeof(text)));
+    sheet_cell(m->sheet, "%s",
+        estimate_text((double)k->value[PROFILE_ALLOCATED_BYTES],
+            (double)k->low[PROFILE_ALLOCATED_BYTES],
+            (double)k->high[PROFILE_ALLOCATED_BYTES], text, sizeof(text)));
+    sheet_cell(m->sheet, "%s", k->component);
+    text[0] = '\0';
+    for (size_t i = 0; i < k->depth && i < 4 && at < sizeof(text) - 1; i++) {
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s",
+            i > 0 ? " \u2190 " : "", p->frames[k->frames[k->depth - 1 - i]].function);
+    }
+    sheet_cell(m->sheet, "%s", k->samples > 0 ? text : "(not sampled)");
+}
+
+static void add_stacks(struct making *m)
+{
+    struct profile *p = profile_create(m->image);
+    struct stacks *k = p->has_stacks ? stacks_create(p) : NULL;
+    char how[100];
+
+    if (k != NULL) {
+        if (view_is_ended(m->image)) {
+            stacks_sort(k, PROFILE_PEAK_BYTES);
+        }
+        sheet_heading(m->sheet, "Top stacks");
+        sheet_line(m->sheet, "%s.", profile_describe(p, how, sizeof(how)));
+        sheet_table(m->sheet);
+        sheet_column(m->sheet, "live", SHEET_RIGHT);
+        sheet_column(m->sheet, "allocated", SHEET_RIGHT);
+        sheet_column(m->sheet, "component", SHEET_LEFT);
+        sheet_column(m->sheet, "stack", SHEET_LEFT);
+        for (size_t i = 0; i < k->count && i < m->rows; i++) {
+            add_stack_row(m, p, &k->stack[i]);
+        }
+        stacks_destroy(k);
+    }
+    profile_destroy(p);
+}
+
+static void add_cost(struct making *m)
+{
+    const struct mp_region_totals *t = mp_image_totals(m->image);
+    const struct mp_region_sampling *g = mp_image_sampling(m->image);
+    double ran = view_ran_seconds(m->image);
+
+    sheet_heading(m->sheet, "What mpalloc itself costs");
+    sheet_point(m->sheet, "memory: region %s, span table %s, heaps and components %s",
+        format_bytes((double)mp_image_file_bytes(m->image)).text,
+        format_bytes((double)t->metadata_span_bytes).text,
+        format_bytes((double)t->metadata_heap_bytes).text);
+    sheet_point(m->sheet, "time: publishing %s (%s of the run), sampling %s (%s)",
+        format_seconds((double)t->publish_ns_total / 1e9).text,
+        format_percent((double)t->publish_ns_total / 1e9, ran).text,
+        format_seconds((double)g->cost_ns_total / 1e9).text,
+        format_percent((double)g->cost_ns_total / 1e9, ran).text);
+}
+
+struct sheet *report_sheet_create(const mp_image_t *image, size_t rows)
+{
+    struct making m = {.image = image, .rows = rows};
+    char title[512];
+    char name[256];
+
+    snprintf(title, sizeof(title), "%s: memory",
+        format_name(name, sizeof(name), mp_image_process(image)->service, 80));
+    m.sheet = sheet_create(title);
+    add_summary(&m);
+    add_chart(&m);
+    add_ledger(&m);
+    add_advice(&m);
+    add_leaks(&m);
+    add_components(&m);
+    add_stacks(&m);
+    add_roll_up(&m);
+    add_cost(&m);
+    return m.sheet;
+}
