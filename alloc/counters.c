@@ -75,6 +75,7 @@ static void sweep_begin(void)
             row->used[cls] = 0;
             row->waiting[cls] = 0;
             row->returned[cls] = 0;
+            row->touched[cls] = 0;
         }
     }
     for (const struct heap *h = heap_first(); h != NULL; h = h->next_all) {
@@ -111,21 +112,23 @@ static RACY_READER void sweep_slab(const struct span *s)
     uint64_t used = slab_used_at_once(s);
     uint64_t remote = slab_remote_count(s);
     uint64_t carved = load_relaxed(&s->carved);
+    uint64_t touched;
     struct counters_row *row;
 
     if (cls >= CLASS_SLAB_COUNT || row_number >= component_count()) {
         return;
     }
     row = rows[row_number];
+    touched = bits_round_up(bits_max(carved * sizeclass_bytes(cls),
+                                (uint64_t)slab_touched_before(s) << SPAN_PART_SHIFT),
+        os_page_bytes());
     if (row != NULL) {
+        row->touched[cls] += touched;
         /* More than there are: of a hard slab, of which a remote free is still to be counted. */
         row->used[cls] += bits_min(used - bits_min(remote, used), carved);
     }
     sweep.seen.slab_bytes += (uint64_t)sizeclass_table[cls].spans * SPAN_BYTES;
-    sweep.seen.slab_touched_bytes +=
-        bits_round_up(bits_max(carved * sizeclass_bytes(cls),
-                          (uint64_t)slab_touched_before(s) << SPAN_PART_SHIFT),
-            os_page_bytes());
+    sweep.seen.slab_touched_bytes += touched;
 }
 
 /* How many entries to go on by: over runs at once. */
@@ -363,6 +366,8 @@ static void finish_small(struct counters_row *row, unsigned cls)
         &row->has_changed);
     cell->allocated_bytes_total = cell->allocated_blocks_total * bytes;
     cell->freed_bytes_total = cell->freed_blocks_total * bytes;
+    row->has_changed |= cell->slab_bytes != row->touched[cls];
+    cell->slab_bytes = row->touched[cls];
 }
 
 static void finish_large(struct counters_row *row, unsigned cls)

@@ -20,6 +20,7 @@ struct counters_row {
     uint64_t used[CLASS_SLAB_COUNT];
     uint64_t waiting[CLASS_SLAB_COUNT];
     uint64_t returned[CLASS_SLAB_COUNT];
+    uint64_t touched[CLASS_SLAB_COUNT]; /* bytes */
     struct large_count large[CLASS_LARGE_COUNT];
     struct mp_region_component sum; /* name and parent are not filled */
     bool has_changed;               /* in the last sweep */

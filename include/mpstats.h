@@ -170,6 +170,12 @@ struct mp_estimate {
     double high;
 };
 
+/*
+ * Free bytes between the live blocks of a cell's slabs, as far as they were ever handed out. Sampled
+ * blocks are live, and in no slab: it is by so much too small.
+ */
+MPS_EXPORT uint64_t mp_cell_free_bytes(const struct mp_region_cell *cell);
+
 /* Points of a tier (0: seconds, 1: minutes, 2: ten minutes), the oldest first. */
 MPS_EXPORT size_t mp_image_moment_count(const mp_image_t *image, unsigned tier);
 MPS_EXPORT const struct mp_region_moment *mp_image_moment(

@@ -90,7 +90,17 @@ void mp_image_class_sum(
         ret->freed_blocks_total += c->freed_blocks_total;
         ret->allocated_bytes_total += c->allocated_bytes_total;
         ret->freed_bytes_total += c->freed_bytes_total;
+        ret->slab_bytes += c->slab_bytes;
     }
+}
+
+uint64_t mp_cell_free_bytes(const struct mp_region_cell *cell)
+{
+    uint64_t live = cell->allocated_bytes_total > cell->freed_bytes_total
+                        ? cell->allocated_bytes_total - cell->freed_bytes_total
+                        : 0;
+
+    return cell->slab_bytes > live ? cell->slab_bytes - live : 0;
 }
 
 size_t mp_image_moment_count(const mp_image_t *image, unsigned tier)

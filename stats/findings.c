@@ -348,6 +348,37 @@ static double slabs_in_use(const struct making *m)
            * (double)mp_image_process(m->image)->span_bytes;
 }
 
+/* The component and class with most free bytes, in words. */
+static void say_worst(const struct making *m, struct mp_finding *f)
+{
+    uint64_t most = 0;
+    uint16_t class_number = 0;
+    char a[WORDS_BYTES];
+    char b[WORDS_BYTES];
+    char c[WORDS_BYTES];
+
+    for (size_t row = 0; row < mp_image_component_count(m->image); row++) {
+        for (uint16_t i = 0; i < MP_REGION_CLASSES; i++) {
+            const struct mp_region_cell *cell = mp_image_cell(m->image, row, i);
+
+            if (cell != NULL && mp_cell_free_bytes(cell) > most) {
+                most = mp_cell_free_bytes(cell);
+                class_number = i;
+                f->component = (uint32_t)row;
+            }
+        }
+    }
+    if (most > 0) {
+        const struct mp_region_cell *cell =
+            mp_image_cell(m->image, f->component, class_number);
+
+        f->has_component = true;
+        say(f, "most of it in blocks of %s: %s free of the %s of their slabs",
+            words_bytes((double)mp_image_class(m->image, class_number)->block_bytes, a),
+            words_bytes((double)most, b), words_bytes((double)cell->slab_bytes, c));
+    }
+}
+
 static void advise_spread(struct making *m)
 {
     double cached = fmax((double)m->totals->cached_bytes - slabs_in_use(m), 0);
@@ -367,6 +398,7 @@ static void advise_spread(struct making *m)
     if (f != NULL) {
         say(f, "%s free between live blocks, which have %s; at the peak %s were live",
             words_bytes(cached, a), words_bytes(live, b), words_bytes(peak, c));
+        say_worst(m, f);
     }
 }
 

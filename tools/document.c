@@ -254,6 +254,7 @@ static json_t *components(const mp_image_t *image)
         SET(o, c, freed_blocks_total);
         SET(o, c, tree_live_bytes);
         SET(o, c, tree_live_peak_bytes);
+        document_set_bytes(o, "free_bytes", view_free_bytes(image, i));
         append(all, o);
     }
     return all;
@@ -283,6 +284,8 @@ static json_t *size_classes(const mp_image_t *image)
         SET(o, &sum, allocated_bytes_total);
         SET(o, &sum, freed_blocks_total);
         SET(o, &sum, freed_bytes_total);
+        SET(o, &sum, slab_bytes);
+        document_set_bytes(o, "free_bytes", mp_cell_free_bytes(&sum));
         append(all, o);
     }
     return all;

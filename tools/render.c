@@ -203,8 +203,8 @@ static void put_classes(FILE *out, const mp_image_t *image, unsigned most)
 
     heading(out, view_is_ended(image) ? "Size classes, by bytes allocated"
                                       : "Size classes, by bytes live");
-    fprintf(out, "  %11s  %7s  %9s  %11s  %9s  %s\n", "live", "share", "live blks",
-        "allocated", "all blks", "block size");
+    fprintf(out, "  %11s  %7s  %9s  %11s  %11s  %9s  %s\n", "live", "share",
+        "live blks", "free", "allocated", "all blks", "block size");
     for (size_t i = 0; i < shown; i++) {
         const struct mp_region_class *c = mp_image_class(image, numbers[i]);
         struct mp_region_cell sum;
@@ -212,12 +212,13 @@ static void put_classes(FILE *out, const mp_image_t *image, unsigned most)
 
         mp_image_class_sum(image, numbers[i], &sum);
         live = view_live(sum.allocated_bytes_total, sum.freed_bytes_total);
-        fprintf(out, "  %11s  %7s  %9s  %11s  %9s  %s%s\n",
+        fprintf(out, "  %11s  %7s  %9s  %11s  %11s  %9s  %s%s\n",
             format_bytes((double)live).text,
             format_percent((double)live, (double)t->live_bytes).text,
             format_count(
                 (double)view_live(sum.allocated_blocks_total, sum.freed_blocks_total))
                 .text,
+            format_bytes((double)mp_cell_free_bytes(&sum)).text,
             format_bytes((double)sum.allocated_bytes_total).text,
             format_count((double)sum.allocated_blocks_total).text,
             c->kind == MP_CLASS_LARGE ? "up to " : "",

@@ -232,3 +232,15 @@ unsigned view_pick_tier(const mp_image_t *image)
     }
     return best;
 }
+
+uint64_t view_free_bytes(const mp_image_t *image, size_t row)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < MP_REGION_CLASSES; i++) {
+        const struct mp_region_cell *c = mp_image_cell(image, row, i);
+
+        sum += c != NULL ? mp_cell_free_bytes(c) : 0;
+    }
+    return sum;
+}

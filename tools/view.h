@@ -42,6 +42,9 @@ bool view_is_ended(const mp_image_t *image);
  * when the program ended); returns the count. */
 size_t view_components(const mp_image_t *image, uint16_t *ret_rows, size_t most);
 
+/* Free blocks between live ones in the slabs of a component, over all classes. */
+uint64_t view_free_bytes(const mp_image_t *image, size_t row);
+
 /* Class numbers by live bytes (allocated ones when ended), those never used left out. */
 size_t view_classes(const mp_image_t *image, uint8_t *ret_classes, size_t most);
 

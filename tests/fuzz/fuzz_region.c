@@ -147,7 +147,7 @@ static void walk_components(const mp_image_t *image)
             volatile uint64_t last;
 
             if (cell != NULL) {
-                last = cell->reserved;
+                last = cell->slab_bytes;
                 (void)last;
             }
         }
