@@ -22,6 +22,7 @@ const char help_leaks[] =
     "\n"
     "  TARGET          a PID, a region or dump file, or the name of a process\n"
     "  --name NAME     the process of that name (MPALLOC_SERVICE, or its executable)\n"
+    "  --pid-file FILE the process whose number is in FILE\n"
     "  --scan          first look which blocks the program can still reach: two "
     "rounds, a\n"
     "                  second apart; it stands still for milliseconds per GiB in each\n"
@@ -169,7 +170,7 @@ int verb_leaks(int argc, char **argv)
         {"junit", no_argument, NULL, JUNIT}, {"ack", required_argument, NULL, ACK},
         {"until", required_argument, NULL, UNTIL},
         {"note", required_argument, NULL, NOTE}, {0}};
-    struct common common = {false, NULL};
+    struct common common = {0};
     struct plan plan = {.look = {.rows = 20}, .until_s = INT64_MAX};
     struct target target;
     int code;

@@ -21,6 +21,7 @@ const char help_report[] =
     "\n"
     "  TARGET          a PID, a region or dump file, or the name of a process\n"
     "  --name NAME     the process of that name (MPALLOC_SERVICE, or its executable)\n"
+    "  --pid-file FILE the process whose number is in FILE\n"
     "  --all           every component, size class and call stack, not only the "
     "largest\n"
     "  --rows N        the largest N\n"
@@ -37,6 +38,7 @@ const char help_snapshot[] =
     "\n"
     "  TARGET        a PID, a region or dump file, or the name of a process\n"
     "  --name NAME   the process of that name\n"
+    "  --pid-file FILE the process whose number is in FILE\n"
     "  --json        schema tools/schemas/snapshot.json\n"
     "\n"
     "Examples:\n"
@@ -74,7 +76,7 @@ int verb_report(int argc, char **argv)
     static const struct option options[] = {COMMON_OPTIONS,
         {"all", no_argument, NULL, ALL}, {"rows", required_argument, NULL, ROWS},
         {"output", required_argument, NULL, OUTPUT}, {0}};
-    struct common common = {false, NULL};
+    struct common common = {0};
     struct render_options look = {.rows = 12};
     const char *path = NULL;
     struct target target;
@@ -135,7 +137,7 @@ static void print_line(const mp_image_t *image)
 int verb_snapshot(int argc, char **argv)
 {
     static const struct option options[] = {COMMON_OPTIONS, {0}};
-    struct common common = {false, NULL};
+    struct common common = {0};
     struct target target;
     int code;
 

@@ -445,7 +445,7 @@ int verb_run(int argc, char **argv)
         {"value", required_argument, NULL, VALUE},
         {"output", required_argument, NULL, OUTPUT},
         {"by-component", no_argument, NULL, BY_COMPONENT}, {0}};
-    struct common common = {false, NULL};
+    struct common common = {0};
     struct plan plan = {.capture = {.verb = "run"}};
     char library[PATH_MAX];
     char program[PATH_MAX * 2];
