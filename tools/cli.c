@@ -1,5 +1,6 @@
 #include "cli.h"
 
+#include "corefile.h"
 #include "format.h"
 
 #include <ctype.h>
@@ -301,7 +302,7 @@ static int find(const struct common *common, const char *word, struct target *re
     return mp_find_name(word, ret->path, sizeof(ret->path), error);
 }
 
-int cli_find_target(
+static int find_target(
     const char *verb, const struct common *common, char **words, struct target *ret)
 {
     struct mp_error error = {""};
@@ -330,18 +331,40 @@ int cli_find_target(
     return EXIT_FINE;
 }
 
-int cli_open_target(
+int cli_find_target(
     const char *verb, const struct common *common, char **words, struct target *ret)
 {
-    struct mp_error error = {""};
-    int code = cli_find_target(verb, common, words, ret);
+    int code = find_target(verb, common, words, ret);
 
-    if (code != EXIT_FINE) {
-        return code;
+    if (code == EXIT_FINE && corefile_is_one(ret->path)) {
+        return cli_fail(verb, EXIT_NO_PROCESS,
+            "%s: is a core file: this asks a process that runs", ret->path);
     }
-    code = mp_image_open(ret->path, &ret->image, &error);
+    return code;
+}
+
+int cli_open_file(const char *verb, const char *path, mp_image_t **ret)
+{
+    struct mp_error error = {""};
+    char *left = NULL;
+    int code = corefile_is_one(path) ? corefile_open(path, ret, &left, &error)
+                                     : mp_image_open(path, ret, &error);
+
     if (code != 0) {
         return cli_fail_as(verb, code, &error);
     }
+    if (left != NULL) {
+        cli_fail(verb, EXIT_FINE, "%s: holds no region; this is %s, which it left",
+            path, left);
+        free(left);
+    }
     return EXIT_FINE;
+}
+
+int cli_open_target(
+    const char *verb, const struct common *common, char **words, struct target *ret)
+{
+    int code = find_target(verb, common, words, ret);
+
+    return code != EXIT_FINE ? code : cli_open_file(verb, ret->path, &ret->image);
 }

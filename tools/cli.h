@@ -102,7 +102,10 @@ struct target {
 int cli_open_target(
     const char *verb, const struct common *common, char **words, struct target *ret);
 
-/* Only where it is. */
+/* The same of a path: a region, a dump, or a core file. */
+int cli_open_file(const char *verb, const char *path, mp_image_t **ret);
+
+/* Only where it is, for what asks a process that runs: no core file. */
 int cli_find_target(
     const char *verb, const struct common *common, char **words, struct target *ret);
 

@@ -20,7 +20,7 @@ const char help_leaks[] =
     "enough, for the process keeps its past; it is not disturbed, and need not live "
     "any more.\n"
     "\n"
-    "  TARGET          a PID, a region or dump file, or the name of a process\n"
+    "  TARGET          a PID, a region, dump or core file, or the name of a process\n"
     "  --name NAME     the process of that name (MPALLOC_SERVICE, or its executable)\n"
     "  --pid-file FILE the process whose number is in FILE\n"
     "  --scan          first look which blocks the program can still reach: two "
@@ -41,8 +41,13 @@ const char help_leaks[] =
     "  --note TEXT     why\n"
     "                  in $MPALLOC_HISTORY, else ~/.local/state/mpalloc/history.db\n"
     "\n"
+    "A core file holds the region where it is a memfd (MPALLOC_REGION=memfd), or bit 3 "
+    "of\n"
+    "/proc/PID/coredump_filter is set; else it names the file that the process left.\n"
+    "\n"
     "Examples:\n"
     "  mpalloc leaks 4711\n"
+    "  mpalloc leaks core\n"
     "  mpalloc leaks --scan 4711\n"
     "  mpalloc leaks --name shop --json | jq '.leaks[] | {verdict, component, rules}'\n"
     "  mpalloc leaks --ack 0f3a52b1c09d7e44 --until 2027-01-31 --note 'ticket 1203'\n";
@@ -114,16 +119,15 @@ static int print(const struct plan *plan, const struct leaks *l)
 
 static int judge(const struct plan *plan, const mp_image_t *image)
 {
-    struct mp_error error = {""};
     mp_image_t *earlier = NULL;
     struct leaks *l;
-    int code;
+    int code = EXIT_FINE;
 
     if (plan->since != NULL) {
-        code = mp_image_open(plan->since, &earlier, &error);
-        if (code != 0) {
-            return cli_fail_as("leaks", code, &error);
-        }
+        code = cli_open_file("leaks", plan->since, &earlier);
+    }
+    if (code != EXIT_FINE) {
+        return code;
     }
     l = leaks_create(image, earlier);
     code = print(plan, l);

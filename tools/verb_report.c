@@ -19,7 +19,7 @@ const char help_report[] =
     "and\n"
     "need not live any more.\n"
     "\n"
-    "  TARGET          a PID, a region or dump file, or the name of a process\n"
+    "  TARGET          a PID, a region, dump or core file, or the name of a process\n"
     "  --name NAME     the process of that name (MPALLOC_SERVICE, or its executable)\n"
     "  --pid-file FILE the process whose number is in FILE\n"
     "  --all           every component, size class and call stack, not only the "
@@ -36,7 +36,7 @@ const char help_report[] =
 const char help_snapshot[] =
     "One line of the main figures; with --json all counters.\n"
     "\n"
-    "  TARGET        a PID, a region or dump file, or the name of a process\n"
+    "  TARGET        a PID, a region, dump or core file, or the name of a process\n"
     "  --name NAME   the process of that name\n"
     "  --pid-file FILE the process whose number is in FILE\n"
     "  --json        schema tools/schemas/snapshot.json\n"

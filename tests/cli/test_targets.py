@@ -4,9 +4,15 @@
 """
 
 import os
+import pathlib
+import resource
+import shutil
 import signal
+import struct
+import subprocess
+import unittest
 
-from command import CommandTest, main
+from command import TARGET, CommandTest, main
 
 
 class PidFile(CommandTest):
@@ -60,6 +66,106 @@ class PidFile(CommandTest):
     def test_a_queue_that_nobody_writes_to_is_not_waited_for(self):
         os.mkfifo(self.dir / "queue")
         self.fails(2, "leaks", "--pid-file", self.dir / "queue", says="no process number in it")
+
+
+def makes_cores():
+    pattern = pathlib.Path("/proc/sys/kernel/core_pattern").read_text()
+    return pattern[0] not in "|/@" and resource.getrlimit(resource.RLIMIT_CORE)[1] != 0
+
+
+class CoreFile(CommandTest):
+    def gcore(self, p):
+        subprocess.run(["gcore", "-o", self.dir / "core", str(p.pid)], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return self.dir / f"core.{p.pid}"
+
+    def check(self, core, p, message=""):
+        """Exact figures are those of target.c; each verb reads it."""
+        d = self.document("snapshot", core)
+        self.assertEqual((d["process"]["pid"], d["process"]["state"]), (p.pid, "died"))
+        cart = next(c for c in d["components"] if c["name"] == "shop/cart")
+        self.assertEqual((cart["live_blocks"], cart["live_bytes"]), (1000, 1008 * 1000))
+        for verb in ("leaks", "report", "snapshot"):
+            self.assertRegex(self.command(verb, core).stderr, f"^{message}$")
+        self.document("leaks", core)
+
+    @unittest.skipUnless(shutil.which("gcore"), "gcore is not installed")
+    def test_a_memfd_is_in_it(self):
+        p = self.start("quiet", MPALLOC_REGION="memfd")
+        core = self.gcore(p)
+        self.check(core, p)
+        p.kill()
+        p.wait()
+        self.check(core, p)
+        for verb, *words in (("trim",), ("sample", "64k"), ("leaks", "--scan"), ("top",)):
+            self.fails(4, verb, core, *words, says="is a core file: this asks a process that runs")
+        early = self.document("leaks", core, "--since", core)
+        self.assertTrue(all(k["since_bytes"] == 0 for k in early["leaks"]))
+        whole = core.read_bytes()
+        for name, data in (("cut", whole[:len(whole) // 2]), ("short", whole[:2000]),
+                           ("machine", whole[:5] + b"\2" + whole[6:])):
+            with self.subTest(name=name):
+                bad = self.dir / name
+                bad.write_bytes(data)
+                self.assertIn(self.command("leaks", bad, code=None).returncode, (4, 6))
+                self.fails(self.command("leaks", bad, code=None).returncode, "report", bad,
+                           says=name)
+
+    @unittest.skipUnless(shutil.which("gcore"), "gcore is not installed")
+    def test_a_file_of_dev_shm_is_not_but_was_left(self):
+        p = self.start("quiet")
+        core = self.gcore(p)
+        region = self.region_of(p)
+        p.kill()
+        p.wait()
+        self.check(core, p, f"mpalloc [a-z]+: {core}: holds no region; this is {region}, "
+                   "which it left\n")
+        region.unlink()
+        self.fails(4, "leaks", core, says=f"holds no region, for that was a file, and {region} "
+                   "is not here: .*MPALLOC_REGION=memfd")
+
+    @unittest.skipUnless(shutil.which("gcore"), "gcore is not installed")
+    def test_a_file_of_dev_shm_is_when_the_kernel_is_told_so(self):
+        p = self.start("quiet")
+        pathlib.Path(f"/proc/{p.pid}/coredump_filter").write_text("0x3b")
+        core = self.gcore(p)
+        self.region_of(p).unlink()
+        self.check(core, p)
+
+    @unittest.skipUnless(shutil.which("gcore"), "gcore is not installed")
+    def test_a_process_without_mpalloc(self):
+        p = subprocess.Popen(["/bin/sleep", "60"])
+        self.addCleanup(p.wait)
+        self.addCleanup(p.kill)
+        self.fails(4, "leaks", self.gcore(p), says=f"holds no region: process {p.pid} was not "
+                   "on mpalloc, or what it shared is not in it")
+
+    @unittest.skipUnless(makes_cores(), "core files go elsewhere, or are not allowed")
+    def test_what_the_kernel_writes(self):
+        folder = self.dir / "w"
+        folder.mkdir()
+        p = subprocess.Popen([TARGET, "quiet"], env={**self.env, "MPALLOC_REGION": "memfd"},
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True, cwd=folder,
+                             preexec_fn=lambda: resource.setrlimit(
+                                 resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2))
+        self.addCleanup(self.end, p)
+        p.stdout.readline()
+        p.send_signal(signal.SIGQUIT)
+        p.wait()
+        self.check(next(folder.iterdir()), p)
+
+    def test_files_that_only_look_so(self):
+        """An ELF header of a core file, and nothing, or too much, behind it."""
+        for count, more in ((0, b""), (1, b""), (3, b"\xff" * 168), (65000, b"\xff" * 999)):
+            path = self.dir / f"c{count}"
+            head = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 4, 62, 1, 0, 64, 0, 0, 64,
+                               56, count, 0, 0, 0)
+            path.write_bytes(head + more)
+            with self.subTest(count=count):
+                code = self.command("leaks", path, code=None).returncode
+                self.assertIn(code, (4, 6))
+                self.fails(code, "leaks", path, says=str(path))
 
 
 main()
