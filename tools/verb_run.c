@@ -476,7 +476,7 @@ int verb_run(int argc, char **argv)
         setenv("MPALLOC_SAMPLE", "exact", 0); /* unless it was said otherwise */
     }
     if (plan.fail_on == FAIL_ON_LOST || plan.fail_on == FAIL_ON_EITHER) {
-        setenv("MPALLOC_LEAK_CHECK", "1", 0);
+        setenv("MPALLOC_LEAK_CHECK", "quiet", 0); /* we say what it finds, with lines */
         setenv("MPALLOC_LEAK_EXIT", "0", 1);
     }
     set_preload(library);
