@@ -402,6 +402,12 @@ MPS_EXPORT const struct mp_verdict *mp_verdicts_at(
 MPS_EXPORT struct mp_estimate mp_verdicts_growth(const mp_verdicts_t *verdicts);
 MPS_EXPORT uint64_t mp_verdicts_limit(const mp_verdicts_t *verdicts);
 
+/*
+ * False: every allocation is recorded (MP_SAMPLING_EXACT), and of sites that threads wrote without
+ * a lock no past is kept: none of those is called growing, or a suspect. The rest holds.
+ */
+MPS_EXPORT bool mp_verdicts_has_past(const mp_verdicts_t *verdicts);
+
 /* Keys: "growing", "cache-like"; "rising_floor" of one bit; "critical"; "bound". */
 MPS_EXPORT const char *mp_verdict_name(enum mp_verdict_kind kind);
 MPS_EXPORT const char *mp_rule_name(unsigned rule);

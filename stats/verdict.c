@@ -422,7 +422,9 @@ static void say_rest(const struct judged *j, struct mp_verdict *v)
         say(v, "at the last mark it held no more than at the first");
     }
     if (!j->group->has_history) {
-        say(v, "its past is not known: no room was left for it");
+        say(v, mp_verdicts_has_past(j->of)
+                   ? "its past is not known: no room was left for it"
+                   : "its past is not known: threads that record all keep none");
     }
     if (v->kind <= MP_VERDICT_GROWING && isfinite(v->limit_s.value)) {
         say(v, "at this rate memory (%s) is used up in %s",
@@ -613,6 +615,18 @@ struct mp_estimate mp_verdicts_growth(const mp_verdicts_t *v)
     sum.low = sum.value - sqrt(below);
     sum.high = sum.value + sqrt(above);
     return sum;
+}
+
+bool mp_verdicts_has_past(const mp_verdicts_t *v)
+{
+    bool is_exact = mp_image_sampling(v->image)->interval_bytes == MP_SAMPLING_EXACT;
+
+    for (size_t i = 0; is_exact && i < v->series.group_count; i++) {
+        if (!v->series.groups[i].has_history) {
+            return false;
+        }
+    }
+    return true;
 }
 
 uint64_t mp_verdicts_limit(const mp_verdicts_t *v)

@@ -202,6 +202,7 @@ json_t *document_leaks(const struct leaks *l, size_t rows, bool all)
         mp_verdicts_limit(l->verdicts) != 0 ? mp_verdicts_limit(l->verdicts)
                                             : MP_UNKNOWN);
     document_set_bytes(d, "epochs", mp_image_epochs(l->image)->current);
+    document_set(d, "has_past", json_boolean(mp_verdicts_has_past(l->verdicts)));
     document_set(d, "leak_check", check_of(l->image));
     for (size_t i = 0; i < l->count && rows > 0; i++) {
         if (all || l->all[i].verdict->kind <= MP_VERDICT_SUSPECT) {

@@ -240,6 +240,11 @@ static void put_summary(FILE *out, const struct leaks *l)
     }
     if (mp_image_sampling(l->image)->allocated_total == 0) {
         fputs("nothing was sampled: nothing is known (MPALLOC_SAMPLE)\n", out);
+    } else if (!mp_verdicts_has_past(l->verdicts)) {
+        fputs(
+            "growth is not judged: where all is recorded (exact) no past is kept; see "
+            "--scan, --since\n",
+            out);
     } else if (mp_image_epochs(l->image)->current < 8) {
         fputs("too little was allocated yet to see growth\n", out);
     }
