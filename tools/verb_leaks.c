@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 const char help_leaks[] =
     "One verdict for each call stack: lost, growing, suspect, cache-like or fine, with "
@@ -61,21 +62,41 @@ struct plan {
     bool scan;
     const char *ack;
     const char *note;
+    const char *until; /* as it was written */
     int64_t until_s;
 };
 
 /* ---- options ---- */
 
+/* 30 February is none, though mktime makes a day of March of it. */
+static bool is_day(const struct tm *day)
+{
+    struct tm same = {.tm_isdst = -1,
+        .tm_year = day->tm_year,
+        .tm_mon = day->tm_mon,
+        .tm_mday = day->tm_mday,
+        .tm_hour = 12};
+
+    return mktime(&same) != -1 && same.tm_mday == day->tm_mday;
+}
+
 static int64_t parse_date(const char *text)
 {
     struct tm day = {.tm_isdst = -1};
     const char *end = strptime(text, "%Y-%m-%d", &day);
+    int64_t until_s;
 
-    if (end == NULL || *end != '\0') {
+    if (end == NULL || *end != '\0' || strspn(text, "0123456789") != 4
+        || !is_day(&day)) {
         exit(cli_fail("leaks", EXIT_USAGE,
             "--until takes a date such as 2027-01-31, not \"%s\"", text));
     }
-    return (int64_t)mktime(&day) + 86400; /* to the end of that day */
+    day.tm_mday++; /* to its end */
+    until_s = (int64_t)mktime(&day);
+    if (until_s <= time(NULL)) {
+        exit(cli_fail("leaks", EXIT_USAGE, "--until %s: that day is over", text));
+    }
+    return until_s < ACK_UNTIL_MOST ? until_s : INT64_MAX;
 }
 
 static void check_id(const char *text)
@@ -94,6 +115,28 @@ static bool parse_by(const char *text)
             "leaks", EXIT_USAGE, "--by takes site or component, not \"%s\"", text));
     }
     return text[0] == 'c';
+}
+
+static void set_form(struct plan *plan, enum form form)
+{
+    if (plan->form != FORM_TEXT && plan->form != form) {
+        exit(cli_fail("leaks", EXIT_USAGE, "takes one of --json, --sarif and --junit"));
+    }
+    plan->form = form;
+}
+
+/* What would be asked for in vain. */
+static void check_plan(const struct plan *plan)
+{
+    if (plan->until != NULL || plan->note != NULL) {
+        exit(cli_fail("leaks", EXIT_USAGE, "%s is for --ack ID: give that, too",
+            plan->until != NULL ? "--until" : "--note"));
+    }
+    if (plan->look.by_component
+        && (plan->form == FORM_SARIF || plan->form == FORM_JUNIT)) {
+        exit(cli_fail("leaks", EXIT_USAGE,
+            "--by component is a table, or --json: the others are of call stacks"));
+    }
 }
 
 /* ---- what is asked for ---- */
@@ -139,6 +182,19 @@ static int judge(const struct plan *plan, const mp_image_t *image)
 /* Blocks of a thread that is about to store them look lost: not a second later. */
 enum { SCAN_WAIT_MS = 1000, SCAN_TIMEOUT_MS = 60000 };
 
+/* It takes seconds: who waits at a terminal is told so, and nobody else. */
+static void tell_progress(bool is_over)
+{
+    static const char text[] =
+        "looking at what the program can reach: two rounds, a second apart";
+
+    if (isatty(STDERR_FILENO)) {
+        fprintf(stderr, is_over ? "\r%*s\r" : "%*s", (int)sizeof(text) - 1,
+            is_over ? "" : text);
+        fflush(stderr);
+    }
+}
+
 static int scan(struct common *common, char **words)
 {
     struct mp_error error = {""};
@@ -149,7 +205,9 @@ static int scan(struct common *common, char **words)
     if (code != EXIT_FINE) {
         return code;
     }
+    tell_progress(false);
     code = mp_leak_request(target.path, SCAN_WAIT_MS, SCAN_TIMEOUT_MS, &number, &error);
+    tell_progress(true);
     return code != 0 ? cli_fail_as("leaks", code, &error) : EXIT_FINE;
 }
 
@@ -198,28 +256,32 @@ int verb_leaks(int argc, char **argv)
             plan.scan = true;
             break;
         case SARIF:
-            plan.form = FORM_SARIF;
+            set_form(&plan, FORM_SARIF);
             break;
         case JUNIT:
-            plan.form = FORM_JUNIT;
+            set_form(&plan, FORM_JUNIT);
             break;
         case ACK:
             check_id(plan.ack = optarg);
             break;
         case UNTIL:
-            plan.until_s = parse_date(optarg);
+            plan.until_s = parse_date(plan.until = optarg);
             break;
         default:
             plan.note = optarg;
         }
     }
     if (common.json) {
-        plan.form = FORM_JSON;
+        set_form(&plan, FORM_JSON);
     }
     if (plan.ack != NULL) {
-        cli_expect_words("leaks", argc, 0);
+        if (argv[optind] != NULL) {
+            return cli_fail("leaks", EXIT_USAGE,
+                "--ack takes no target: it holds for each process of that build");
+        }
         return acknowledge(&plan);
     }
+    check_plan(&plan);
     cli_expect_words("leaks", argc, 1);
     if (plan.scan && (code = scan(&common, argv + optind)) != EXIT_FINE) {
         return code;
