@@ -131,6 +131,7 @@ static void print_frames(const struct shown *frames, size_t count)
 /* What is said, and what is not. */
 struct account {
     const struct leak_area *area;
+    bool is_quiet; /* the region has it all */
     bool has_rules;
     double suppressed_blocks;
     double suppressed_bytes;
@@ -195,6 +196,9 @@ static void look_at_site(size_t number, struct account *a)
         return;
     }
     a->shown_sites++;
+    if (a->is_quiet) {
+        return;
+    }
     check_say("definitely lost: %lu blocks of %lu bytes in all, component %s, from %lu "
               "samples; they lead to %lu blocks of %lu bytes",
         (unsigned long)(l->blocks[MP_LEAK_DEFINITE] + 0.5),
@@ -315,11 +319,11 @@ static void say_sums(const struct account *a)
 
 int leak_exit_check(const struct unwind_context *here)
 {
-    struct account a = {0};
+    struct account a = {.is_quiet = options.leak_check == LEAK_CHECK_QUIET};
     bool is_lost;
     int code;
 
-    if (!options.leak_check) {
+    if (options.leak_check == LEAK_CHECK_NO) {
         return -1;
     }
     if (options.leak_suppressions[0] != '\0') {
@@ -330,9 +334,13 @@ int leak_exit_check(const struct unwind_context *here)
         check_say("leak check: could not be made: %s (errno %d)", why(code), -code);
         return -1;
     }
-    look_at_sites(&a);
-    say_partial(a.area->partial);
-    say_sums(&a);
+    if (!a.is_quiet || a.has_rules) {
+        look_at_sites(&a);
+    }
+    if (!a.is_quiet) {
+        say_partial(a.area->partial);
+        say_sums(&a);
+    }
     is_lost = is_failure(&a);
     leak_check_done();
     return is_lost && options.leak_exit != 0 ? (int)options.leak_exit : -1;

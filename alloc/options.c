@@ -334,7 +334,11 @@ static bool option_set(enum id id, const char *text)
     case ID_sample_governor:
         return parse_bool(text, &options.sample_governor);
     case ID_leak_check:
-        return parse_bool(text, &options.leak_check);
+        if (parse_choice(text, WORDS("0", "1", "quiet"), &i)) {
+            options.leak_check = (enum option_leak_check)i;
+            return true;
+        }
+        break;
     case ID_leak_exit:
         return parse_exit(text, &options.leak_exit);
     case ID_leak_suppressions:

@@ -15,6 +15,7 @@
 enum { OPTION_TEXT_MAX = 256 };
 
 enum option_region { REGION_FILE, REGION_MEMFD, REGION_OFF };
+enum option_leak_check { LEAK_CHECK_NO, LEAK_CHECK_SAY, LEAK_CHECK_QUIET };
 enum option_log { LOG_QUIET, LOG_WARN, LOG_DEBUG };
 enum option_deepbind { DEEPBIND_STRIP, DEEPBIND_KEEP };
 enum option_huge_pages { HUGE_PAGES_AUTO, HUGE_PAGES_OFF };
@@ -38,7 +39,7 @@ struct options {
     uint64_t sample_bytes;        /* interval; MP_SAMPLING_EXACT, MP_SAMPLING_OFF */
     uint64_t sample_memory_bytes; /* 0: what suits the mode */
     bool sample_governor;
-    bool leak_check;
+    enum option_leak_check leak_check;
     uint64_t leak_exit;
     uint32_t leak_timeout_ms;
     struct option_pointers {

@@ -209,6 +209,11 @@ MPS_EXPORT void mp_timeline_make(
  * and what was freed is not more than what was allocated.
  */
 MPS_EXPORT const struct mp_region_sampling *mp_image_sampling(const mp_image_t *image);
+/*
+ * What was live when estimated live bytes were at their highest: that estimate, but no more than
+ * counters ever saw, unless it is newer than they are. 0: nothing was sampled.
+ */
+MPS_EXPORT double mp_image_peak_bytes(const mp_image_t *image);
 MPS_EXPORT size_t mp_image_frame_count(const mp_image_t *image);
 MPS_EXPORT const struct mp_region_frame *mp_image_frame(
     const mp_image_t *image, size_t number);
@@ -309,7 +314,8 @@ typedef struct mp_estimates mp_estimates_t;
  * explains (mp_estimates_rest), add up to its counters, to the byte, and what came after them
  * (mp_image_since) is added by the samples alone. (overflow), site 0, is of all classes: of it
  * these figures are what came after the counters, and what it held before is in the rests. Peaks
- * have no counter and are plain estimates. When every allocation was recorded nothing is
+ * have no counter of their moment, and are plain estimates, cut to the highest that counters saw:
+ * of each component and class, and of all (mp_image_peak_bytes). When every allocation was recorded nothing is
  * estimated, and low and high are the value. -ENOMEM.
  */
 MPS_EXPORT int mp_estimates_make(const mp_image_t *image, const uint32_t *group,
@@ -447,6 +453,12 @@ MPS_EXPORT const struct mp_verdict *mp_verdicts_at(
 /* Of all: bytes per hour of lost and growing ones, and the limit that counts; 0: none. */
 MPS_EXPORT struct mp_estimate mp_verdicts_growth(const mp_verdicts_t *verdicts);
 MPS_EXPORT uint64_t mp_verdicts_limit(const mp_verdicts_t *verdicts);
+
+/*
+ * False: every allocation is recorded (MP_SAMPLING_EXACT), and of sites that threads wrote without
+ * a lock no past is kept: none of those is called growing, or a suspect. The rest holds.
+ */
+MPS_EXPORT bool mp_verdicts_has_past(const mp_verdicts_t *verdicts);
 
 /* Keys: "growing", "cache-like"; "rising_floor" of one bit; "critical"; "bound". */
 MPS_EXPORT const char *mp_verdict_name(enum mp_verdict_kind kind);

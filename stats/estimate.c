@@ -157,23 +157,44 @@ struct estimate estimate_blocks(const struct tally *t)
     return interval_of(&t->blocks);
 }
 
-/* The smaller part of a whole that is counted. */
-static struct estimate interval_of_part(
-    const struct estimate_sum *part, double whole, double exact)
+/* Twice what is seen weighs: R was another then. */
+static bool is_heavy(double weight, const struct estimate_sum *s)
 {
-    double factor = exact / whole;
-    double rest = 1 - part->value / whole;
-    struct estimate_sum s = *part;
+    return s->variance > 0 && weight * s->value > 2 * s->variance;
+}
 
-    s.value *= factor;
-    s.variance *= factor * factor * rest;
-    s.heaviest *= factor * sqrt(rest);
-    return interval_of(&s);
+/*
+ * The smaller part of a whole that is counted: part / (part + others), so both err. Where all
+ * weigh the same that is the binomial variance, (1 - q) of the part's. One more sample of it may
+ * weigh what any of the whole does, if R was longer once; but what nobody saw of it can only be
+ * what the others leave.
+ */
+static struct estimate interval_of_part(
+    const struct estimate_sum *part, const struct estimate_sum *others, double exact)
+{
+    double whole = part->value + others->value;
+    double factor = exact / whole;
+    double q = part->value / whole;
+    double heaviest = fmax(part->heaviest, others->heaviest);
+    struct estimate_sum s = {.value = part->value * factor,
+        .variance = factor * factor
+                    * ((1 - q) * (1 - q) * part->variance + q * q * others->variance),
+        .heaviest = heaviest * factor * sqrt(1 - q)};
+    struct estimate e = interval_of(&s);
+    struct estimate_sum known = {others->value, others->variance, 0};
+
+    if (is_heavy(heaviest, part)) {
+        e.high = fmin(e.high, fmax(exact - interval_of(&known).low, e.value));
+    }
+    return e;
 }
 
 struct estimate estimate_calibrated(
     const struct tally *t, const struct tally *whole, double exact, double interval)
 {
+    struct estimate_sum others = {.value = fmax(whole->bytes.value - t->bytes.value, 0),
+        .variance = fmax(whole->bytes.variance - t->bytes.variance, 0),
+        .heaviest = whole->bytes.heaviest};
     struct estimate e;
 
     if (t->samples == 0 || whole->samples < ESTIMATE_CALIBRATED
@@ -181,13 +202,9 @@ struct estimate estimate_calibrated(
         return estimate_bytes(t, interval);
     }
     if (t->bytes.value <= whole->bytes.value / 2) {
-        e = interval_of_part(&t->bytes, whole->bytes.value, exact);
+        e = interval_of_part(&t->bytes, &others, exact);
     } else { /* by what is not it: seeing nothing of that does not mean there is nothing */
-        struct estimate_sum others = {
-            .value = fmax(whole->bytes.value - t->bytes.value, 0),
-            .variance = fmax(whole->bytes.variance - t->bytes.variance, 0),
-            .heaviest = whole->bytes.heaviest};
-        struct estimate o = interval_of_part(&others, whole->bytes.value, exact);
+        struct estimate o = interval_of_part(&others, &t->bytes, exact);
 
         e = (struct estimate){
             exact - o.value, fmax(exact - o.high, 0), fmax(exact - o.low, 0)};

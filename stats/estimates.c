@@ -10,6 +10,7 @@
  */
 #include "estimate.h"
 #include "image.h"
+#include "peaks.h"
 #include "rests.h"
 #include "site_sums.h"
 
@@ -47,6 +48,7 @@ struct mp_estimates {
     const mp_image_t *image;
     bool is_exact;          /* nothing but exact recording, ever */
     double interval;        /* R of sums without a sample; 0: not known */
+    double peak_most;       /* of all; INFINITY: not known */
     double overflow[PARTS]; /* which share of all bytes sampled is in (overflow) */
     size_t group_count;
     struct group *groups;
@@ -183,6 +185,27 @@ static void find_intervals(const struct mp_estimates *e, struct members *m)
         bytes > 0 && blocks > 0 ? e->interval * blocks / bytes : e->interval;
 }
 
+/*
+ * The highest that a cell was seen at. Its peak and that of all may be of different moments: it
+ * held no more, then. INFINITY: not known, or older than the peak.
+ */
+static double peak_most(
+    const struct mp_estimates *e, const struct members *m, enum unit unit)
+{
+    struct tally whole;
+
+    if (m->cell == NULL || e->peak_most == INFINITY) {
+        return INFINITY;
+    }
+    if (unit == BYTES) {
+        return (double)m->cell->live_peak_bytes;
+    }
+    whole_of(e, m, PEAK, BYTES, &whole); /* blocks are alike */
+    return whole.bytes.value > 0 ? (double)m->cell->live_peak_bytes * whole.blocks.value
+                                       / whole.bytes.value
+                                 : INFINITY;
+}
+
 /* Where the rounded figure of a group goes. */
 struct slots {
     uint64_t *value;
@@ -254,6 +277,7 @@ static void estimate_part(
     bool is_whole = !e->is_exact && !is_shared && part != SHORT && counter.is_known
                     && whole.bytes.value > 0 && whole.samples >= ESTIMATE_CALIBRATED;
     uint64_t most = e->is_exact ? UINT64_MAX : counter.value;
+    double peak = part == PEAK ? peak_most(e, m, unit) : INFINITY;
 
     for (size_t i = 0; is_whole && i < m->count; i++) {
         if (e->groups[m->group[i]].part[part].samples > 0) {
@@ -266,6 +290,9 @@ static void estimate_part(
         struct slots to = slots_of(e, m->group[i], part, unit);
         uint64_t upto;
 
+        if (peak < INFINITY) {
+            r = cut(r, whole.bytes.value > peak ? peak / whole.bytes.value : 1, peak);
+        }
         sum += r.value;
         upto = i == last ? counter.value : round_down(sum + 0.5);
         upto = upto < most ? upto : most;
@@ -607,6 +634,7 @@ int mp_estimates_make(const mp_image_t *image, const uint32_t *group,
     e->image = image;
     e->is_exact = g->interval_bytes == MP_SAMPLING_EXACT && g->changes_total == 0;
     e->interval = find_interval(image);
+    e->peak_most = peaks_most(image);
     e->group_count = group != NULL ? group_count : mp_image_site_count(image);
     e->groups = calloc(e->group_count + 1, sizeof(*e->groups));
     e->figures = calloc(e->group_count + 1, sizeof(*e->figures));
@@ -620,6 +648,7 @@ int mp_estimates_make(const mp_image_t *image, const uint32_t *group,
         }
         find_overflow(e);
         code = estimate_all(e);
+        peaks_cut(e->figures, e->group_count, e->peak_most);
     }
     if (code != 0) {
         mp_estimates_free(e);

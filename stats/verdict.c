@@ -6,7 +6,7 @@
  */
 #include <mpstats.h>
 
-#include "estimate.h"
+#include "held.h"
 #include "series.h"
 #include "trend.h"
 
@@ -28,6 +28,7 @@ struct mp_verdicts {
     struct mp_verdict_options options;
     bool has_ended; /* in order: a check at the end needs no second round */
     struct series series;
+    struct mp_estimate *held; /* by each of its groups */
     uint64_t limit_bytes;
     uint64_t resident_bytes;
     double live_bytes;
@@ -183,38 +184,20 @@ static void add_scanned(struct mp_verdict *v, const struct mp_scanned *s)
 static void add_sums(
     const struct mp_verdicts *all, const struct series_group *g, struct mp_verdict *v)
 {
-    const struct mp_region_sampling *sampling = mp_image_sampling(all->image);
-    double r = sampling->interval_bytes == MP_SAMPLING_EXACT
-                       || sampling->interval_bytes == MP_SAMPLING_OFF
-                   ? 0
-                   : (double)sampling->interval_bytes;
-    struct tally live = {0};
-    struct estimate e;
-
     v->first_ns = UINT64_MAX;
     for (size_t i = 0; i < g->count; i++) {
         uint32_t number = all->series.sites[g->first + i];
         const struct mp_region_site *t = mp_image_site(all->image, number);
-        struct tally one = {.samples = t->allocated_samples - t->freed_samples};
         struct mp_scanned scanned;
 
-        if (one.samples > 0) {
-            one.bytes.value = fmax(t->allocated_bytes - t->freed_bytes, 0);
-            one.bytes.variance =
-                fmax(t->allocated_bytes_variance - t->freed_bytes_variance, 0);
-            one.bytes.heaviest = one.bytes.variance > 0 ? t->heaviest_bytes : 0;
-            tally_merge(&live, &one);
-        }
+        v->live_samples += t->allocated_samples - t->freed_samples;
         v->freed_samples += t->freed_samples;
         v->first_ns = t->first_ns < v->first_ns ? t->first_ns : v->first_ns;
         v->last_ns = t->last_ns > v->last_ns ? t->last_ns : v->last_ns;
         scanned = scanned_of(all, number);
         add_scanned(v, &scanned);
     }
-    e = estimate_bytes(&live, r);
-    v->live_samples = live.samples;
-    v->live_bytes =
-        (struct mp_estimate){e.value, fmin(e.low, e.value), fmax(e.high, e.value)};
+    v->live_bytes = all->held[g - all->series.groups];
 }
 
 /* ---- how fast, how long ---- */
@@ -439,7 +422,9 @@ static void say_rest(const struct judged *j, struct mp_verdict *v)
         say(v, "at the last mark it held no more than at the first");
     }
     if (!j->group->has_history) {
-        say(v, "its past is not known: no room was left for it");
+        say(v, mp_verdicts_has_past(j->of)
+                   ? "its past is not known: no room was left for it"
+                   : "its past is not known: threads that record all keep none");
     }
     if (v->kind <= MP_VERDICT_GROWING && isfinite(v->limit_s.value)) {
         say(v, "at this rate memory (%s) is used up in %s",
@@ -583,6 +568,8 @@ int mp_verdicts_make(const mp_image_t *image, const struct mp_verdict_options *o
     set_options(v, options);
     v->has_ended = mp_image_life(image) == MP_LIFE_EXITED;
     code = series_make(image, &v->series);
+    v->held = code == 0 ? held_make(image, &v->series) : NULL;
+    code = code == 0 && v->held == NULL ? -ENOMEM : code;
     code = code != 0 ? code : judge_all(v);
     if (code != 0) {
         mp_verdicts_free(v);
@@ -596,6 +583,7 @@ void mp_verdicts_free(mp_verdicts_t *v)
 {
     if (v != NULL) {
         series_free(&v->series);
+        free(v->held);
         free(v->all);
         free(v);
     }
@@ -627,6 +615,18 @@ struct mp_estimate mp_verdicts_growth(const mp_verdicts_t *v)
     sum.low = sum.value - sqrt(below);
     sum.high = sum.value + sqrt(above);
     return sum;
+}
+
+bool mp_verdicts_has_past(const mp_verdicts_t *v)
+{
+    bool is_exact = mp_image_sampling(v->image)->interval_bytes == MP_SAMPLING_EXACT;
+
+    for (size_t i = 0; is_exact && i < v->series.group_count; i++) {
+        if (!v->series.groups[i].has_history) {
+            return false;
+        }
+    }
+    return true;
 }
 
 uint64_t mp_verdicts_limit(const mp_verdicts_t *v)

@@ -74,6 +74,7 @@ static void take_row(struct acks *acks, sqlite3_stmt *s)
     a = &acks->all[acks->count++];
     snprintf(a->id, sizeof(a->id), "%s", id != NULL ? id : "");
     a->until_s = sqlite3_column_int64(s, 1);
+    a->until_s = a->until_s < ACK_UNTIL_MOST ? a->until_s : INT64_MAX;
     mp_text_escape(
         a->note, sizeof(a->note), note != NULL ? note : "", note ? strlen(note) : 0);
 }

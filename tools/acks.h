@@ -12,6 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What is later is for ever: the year 2500, for nanoseconds of times end in 2554. */
+#define ACK_UNTIL_MOST INT64_C(16725225600)
+
 struct ack {
     char id[17];
     int64_t until_s; /* seconds of 1970; INT64_MAX: for ever */

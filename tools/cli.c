@@ -1,9 +1,11 @@
 #include "cli.h"
 
+#include "corefile.h"
 #include "format.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,6 +100,9 @@ int cli_next_option(const char *verb, int argc, char **argv,
             break;
         case OPT_NAME:
             common->name = optarg;
+            break;
+        case OPT_PID_FILE:
+            common->pid_file = optarg;
             break;
         case OPT_COLOR:
             set_color(verb, optarg);
@@ -224,6 +229,59 @@ static bool is_file(const char *word)
            || access(word, F_OK) == 0;
 }
 
+/*
+ * The number in the first line of a file that a service left, as postmaster.pid is: more may
+ * follow. 0, or an exit code after a line.
+ */
+static int read_pid_file(const char *verb, const char *path, uint64_t *ret)
+{
+    char text[64] = "";
+    char shown[4 * sizeof(text)];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+    int code = errno;
+    char *line = text;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (n < 0) {
+        return cli_fail(
+            verb, cli_code(-code), "--pid-file %s: %s", path, strerror(code));
+    }
+    text[strcspn(text, "\r\n")] = '\0';
+    line += strspn(text, " \t");
+    for (size_t end = strlen(line); end > 0 && strchr(" \t", line[end - 1]); end--) {
+        line[end - 1] = '\0';
+    }
+    if (n == 0 || line[0] == '\0') {
+        return cli_fail(
+            verb, EXIT_USAGE, "--pid-file %s: has no process number in it", path);
+    }
+    *ret = is_number(line) ? strtoull(line, NULL, 10) : 0;
+    if (*ret == 0 || *ret > INT32_MAX) {
+        mp_text_escape(shown, sizeof(shown), line, strlen(line));
+        return cli_fail(verb, EXIT_USAGE,
+            "--pid-file %s: a process number was expected, not \"%s\"", path, shown);
+    }
+    return EXIT_FINE;
+}
+
+static int find_by_pid_file(const char *verb, const char *path, struct target *ret)
+{
+    struct mp_error error = {""};
+    uint64_t pid = 0;
+    int code = read_pid_file(verb, path, &pid);
+
+    if (code != EXIT_FINE) {
+        return code;
+    }
+    code = mp_find_pid(pid, ret->path, sizeof(ret->path), &error);
+    return code != 0 ? cli_fail(verb, cli_code(code), "--pid-file %s: %s", path,
+               error.text[0] != '\0' ? error.text : strerror(-code))
+                     : EXIT_FINE;
+}
+
 static int find(const struct common *common, const char *word, struct target *ret,
     struct mp_error *error)
 {
@@ -244,19 +302,27 @@ static int find(const struct common *common, const char *word, struct target *re
     return mp_find_name(word, ret->path, sizeof(ret->path), error);
 }
 
-int cli_find_target(
+static int find_target(
     const char *verb, const struct common *common, char **words, struct target *ret)
 {
     struct mp_error error = {""};
     int code;
 
+    const char *option = common->pid_file != NULL ? "--pid-file" : "--name";
+
     ret->image = NULL;
-    if (words[0] == NULL && common->name == NULL) {
+    if (words[0] == NULL && common->name == NULL && common->pid_file == NULL) {
         return cli_fail(verb, EXIT_USAGE,
             "needs a PID, a region file or --name NAME (mpalloc ps lists processes)");
     }
-    if (words[0] != NULL && common->name != NULL) {
-        return cli_fail(verb, EXIT_USAGE, "takes %s or --name, not both", words[0]);
+    if (words[0] != NULL && (common->name != NULL || common->pid_file != NULL)) {
+        return cli_fail(verb, EXIT_USAGE, "takes %s or %s, not both", words[0], option);
+    }
+    if (common->name != NULL && common->pid_file != NULL) {
+        return cli_fail(verb, EXIT_USAGE, "takes --name or --pid-file, not both");
+    }
+    if (common->pid_file != NULL) {
+        return find_by_pid_file(verb, common->pid_file, ret);
     }
     code = find(common, words[0], ret, &error);
     if (code != 0) {
@@ -265,18 +331,40 @@ int cli_find_target(
     return EXIT_FINE;
 }
 
-int cli_open_target(
+int cli_find_target(
     const char *verb, const struct common *common, char **words, struct target *ret)
 {
-    struct mp_error error = {""};
-    int code = cli_find_target(verb, common, words, ret);
+    int code = find_target(verb, common, words, ret);
 
-    if (code != EXIT_FINE) {
-        return code;
+    if (code == EXIT_FINE && corefile_is_one(ret->path)) {
+        return cli_fail(verb, EXIT_NO_PROCESS,
+            "%s: is a core file: this asks a process that runs", ret->path);
     }
-    code = mp_image_open(ret->path, &ret->image, &error);
+    return code;
+}
+
+int cli_open_file(const char *verb, const char *path, mp_image_t **ret)
+{
+    struct mp_error error = {""};
+    char *left = NULL;
+    int code = corefile_is_one(path) ? corefile_open(path, ret, &left, &error)
+                                     : mp_image_open(path, ret, &error);
+
     if (code != 0) {
         return cli_fail_as(verb, code, &error);
     }
+    if (left != NULL) {
+        cli_fail(verb, EXIT_FINE, "%s: holds no region; this is %s, which it left",
+            path, left);
+        free(left);
+    }
     return EXIT_FINE;
+}
+
+int cli_open_target(
+    const char *verb, const struct common *common, char **words, struct target *ret)
+{
+    int code = find_target(verb, common, words, ret);
+
+    return code != EXIT_FINE ? code : cli_open_file(verb, ret->path, &ret->image);
 }

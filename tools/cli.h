@@ -38,16 +38,18 @@ const struct verb *verb_find(const char *name);
 /* What every verb understands. */
 struct common {
     bool json;
-    const char *name; /* --name, NULL */
+    const char *name;     /* --name, NULL */
+    const char *pid_file; /* --pid-file, NULL */
 };
 
 /* Values of the common options in getopt tables; those of a verb are below. */
-enum { OPT_HELP = 1000, OPT_JSON, OPT_COLOR, OPT_NAME };
+enum { OPT_HELP = 1000, OPT_JSON, OPT_COLOR, OPT_NAME, OPT_PID_FILE };
 #define COMMON_OPTIONS                                                                 \
     {"help", no_argument, NULL, OPT_HELP}, {"json", no_argument, NULL, OPT_JSON},      \
         {"color", required_argument, NULL, OPT_COLOR},                                 \
+        {"name", required_argument, NULL, OPT_NAME},                                   \
     {                                                                                  \
-        "name", required_argument, NULL, OPT_NAME                                      \
+        "pid-file", required_argument, NULL, OPT_PID_FILE                              \
     }
 
 /*
@@ -94,13 +96,16 @@ struct target {
 };
 
 /*
- * What the words after the options name: a PID, a file, or the name of a service, or
- * --name. Finds the region and reads it. 0, or an exit code after a line on stderr.
+ * What the words after the options name: a PID, a file, or the name of a service; or --name, or
+ * --pid-file. Finds the region and reads it. 0, or an exit code after a line on stderr.
  */
 int cli_open_target(
     const char *verb, const struct common *common, char **words, struct target *ret);
 
-/* Only where it is. */
+/* The same of a path: a region, a dump, or a core file. */
+int cli_open_file(const char *verb, const char *path, mp_image_t **ret);
+
+/* Only where it is, for what asks a process that runs: no core file. */
 int cli_find_target(
     const char *verb, const struct common *common, char **words, struct target *ret);
 

@@ -3,8 +3,11 @@
 #include "document.h"
 #include "format.h"
 #include "must.h"
+#include "view.h"
 
+#include <limits.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void append(json_t *array, json_t *value)
@@ -183,26 +186,69 @@ static json_t *check_of(const mp_image_t *image)
     return d;
 }
 
+static json_t *counts_of(const size_t of_kind[MP_VERDICTS])
+{
+    json_t *counts = must(json_object());
+
+    for (unsigned i = 0; i < MP_VERDICTS; i++) {
+        document_set_bytes(
+            counts, mp_verdict_name((enum mp_verdict_kind)i), of_kind[i]);
+    }
+    return counts;
+}
+
+static json_t *components_of(const struct leaks *l)
+{
+    size_t count;
+    struct leaks_component *all = leaks_by_component(l, &count);
+    json_t *list = must(json_array());
+
+    for (size_t i = 0; i < count; i++) {
+        json_t *o = must(json_object());
+
+        document_set(o, "name", json_string(all[i].name));
+        document_set(o, "verdict", json_string(mp_verdict_name(all[i].worst)));
+        document_set(o, "verdicts", counts_of(all[i].stacks));
+        document_set(o, "live_bytes", number(all[i].live));
+        document_set(o, "growth_bytes_per_hour", number(all[i].rate));
+        append(list, o);
+    }
+    free(all);
+    return list;
+}
+
+/* null: no earlier image was given. */
+static json_t *since_of(const mp_image_t *earlier)
+{
+    json_t *o;
+
+    if (earlier == NULL) {
+        return json_null();
+    }
+    o = must(json_object());
+    document_set_bytes(o, "pid", mp_image_process(earlier)->pid);
+    document_set_time(o, "published", mp_image_totals(earlier)->published_ns);
+    return o;
+}
+
 json_t *document_leaks(const struct leaks *l, size_t rows, bool all)
 {
     struct mp_estimate growth = mp_verdicts_growth(l->verdicts);
     json_t *d = document_new("leaks");
     json_t *list = must(json_array());
-    json_t *counts = must(json_object());
 
     document_set(d, "process", document_process(l->image));
-    for (unsigned i = 0; i < MP_VERDICTS; i++) {
-        document_set_bytes(
-            counts, mp_verdict_name((enum mp_verdict_kind)i), l->of_kind[i]);
-    }
-    document_set(d, "verdicts", counts);
+    document_set(d, "verdicts", counts_of(l->of_kind));
     document_set_bytes(d, "acknowledged", l->acknowledged);
     set_estimate(d, "growth_bytes_per_hour", &growth);
     document_set_bytes(d, "limit_bytes",
         mp_verdicts_limit(l->verdicts) != 0 ? mp_verdicts_limit(l->verdicts)
                                             : MP_UNKNOWN);
     document_set_bytes(d, "epochs", mp_image_epochs(l->image)->current);
+    document_set(d, "has_past", json_boolean(mp_verdicts_has_past(l->verdicts)));
     document_set(d, "leak_check", check_of(l->image));
+    document_set(d, "since", since_of(l->earlier));
+    document_set(d, "components", components_of(l));
     for (size_t i = 0; i < l->count && rows > 0; i++) {
         if (all || l->all[i].verdict->kind <= MP_VERDICT_SUSPECT) {
             append(list, leak_of(l, &l->all[i]));
@@ -226,12 +272,79 @@ static void describe(const struct leak *k, char *to, size_t size)
         format_bytes(fmax(v->bytes_per_hour.value, 0)).text, mp_advice_text(v->advice));
 }
 
+/* Without "." and "..", which code hosts do not resolve. */
+static void clean_path(char *ret, size_t size, const char *path)
+{
+    size_t used = 0;
+
+    ret[0] = '\0';
+    while (*path != '\0') {
+        size_t n = strcspn(path, "/");
+        char *slash = strrchr(ret, '/');
+
+        if (n == 2 && strncmp(path, "..", 2) == 0 && slash != NULL
+            && strcmp(slash, "/..") != 0) {
+            used = (size_t)(slash - ret);
+            ret[used] = '\0';
+        } else if (n > 0 && !(n == 1 && path[0] == '.')) {
+            used += (size_t)snprintf(ret + used, size - used, "%s%.*s",
+                used > 0 && ret[used - 1] != '/' ? "/" : "", (int)n, path);
+        }
+        if (used >= size) {
+            break;
+        }
+        path += n;
+        if (used == 0 && *path == '/') { /* of the root */
+            used = (size_t)snprintf(ret, size, "/");
+        }
+        path += strspn(path, "/");
+    }
+}
+
+/* RFC 3986: of a path as the compiler wrote it, "/src/build/../a b.c" is "file:///src/a%20b.c". */
+static void make_uri(const char *path, char *ret, size_t size)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                "0123456789-._~/";
+    char clean[PATH_MAX];
+    size_t at;
+
+    clean_path(clean, sizeof(clean), path);
+    at = (size_t)snprintf(ret, size, "%s", clean[0] == '/' ? "file://" : "");
+    for (const char *c = clean; *c != '\0' && at + 4 < size; c++) {
+        at += (size_t)snprintf(ret + at, size - at,
+            strchr(plain, *c) != NULL ? "%c" : "%%%02X", (unsigned char)*c);
+    }
+}
+
+/* Of a frame whose source is not known the function alone. */
 static json_t *place_of(const struct leak_frame *f)
 {
-    return must(json_pack("{s:{s:{s:s},s:{s:i}},s:[{s:s}]}", "physicalLocation",
-        "artifactLocation", "uri", f->file != NULL ? f->file : "unknown", "region",
-        "startLine", f->line != 0 ? (int)f->line : 1, "logicalLocations",
-        "fullyQualifiedName", f->function));
+    json_t *o = must(json_pack(
+        "{s:[{s:s}]}", "logicalLocations", "fullyQualifiedName", f->function));
+    char uri[3 * PATH_MAX];
+
+    if (f->file != NULL) {
+        make_uri(f->file, uri, sizeof(uri));
+        document_set(o, "physicalLocation",
+            json_pack("{s:{s:s}, s:{s:i}}", "artifactLocation", "uri", uri, "region",
+                "startLine", f->line != 0 && f->line < INT32_MAX ? (int)f->line : 1));
+    }
+    return o;
+}
+
+static json_t *rule_of(enum mp_verdict_kind kind)
+{
+    static const char *const texts[] = {
+        [MP_VERDICT_LOST] = "The program has memory that nothing points to any more",
+        [MP_VERDICT_GROWING] =
+            "What a call stack holds grows steadily, and what is old is not freed",
+        [MP_VERDICT_SUSPECT] =
+            "What a call stack holds grew; whether it goes on is not sure yet"};
+
+    return must(json_pack("{s:s, s:{s:s}, s:{s:s}}", "id", mp_verdict_name(kind),
+        "shortDescription", "text", texts[kind], "defaultConfiguration", "level",
+        kind <= MP_VERDICT_GROWING ? "error" : "warning"));
 }
 
 static json_t *result_of(const struct leak *k)
@@ -256,7 +369,8 @@ static json_t *result_of(const struct leak *k)
         "mpallocId/v1", k->id));
     if (k->ack != NULL) {
         document_set(o, "suppressions",
-            json_pack("[{s:s, s:s}]", "kind", "external", "justification", k->ack));
+            json_pack("[{s:s, s:s, s:s}]", "kind", "external", "status", "accepted",
+                "justification", k->ack));
     }
     return o;
 }
@@ -270,10 +384,12 @@ json_t *document_leaks_sarif(const struct leaks *l)
             append(results, result_of(&l->all[i]));
         }
     }
-    return must(json_pack("{s:s, s:s, s:[{s:{s:{s:s, s:[{s:s}, {s:s}, {s:s}]}}, s:o}]}",
+    return must(json_pack("{s:s, s:s, s:[{s:{s:{s:s, s:s, s:[o, o, o]}}, s:s, s:o}]}",
         "$schema", "https://json.schemastore.org/sarif-2.1.0.json", "version", "2.1.0",
-        "runs", "tool", "driver", "name", "mpalloc", "rules", "id", "lost", "id",
-        "growing", "id", "suspect", "results", results));
+        "runs", "tool", "driver", "name", "mpalloc", "version", CONFIG_VERSION, "rules",
+        rule_of(MP_VERDICT_LOST), rule_of(MP_VERDICT_GROWING),
+        rule_of(MP_VERDICT_SUSPECT), "columnKind", "unicodeCodePoints", "results",
+        results));
 }
 
 /* ---- JUnit ---- */
@@ -317,18 +433,27 @@ static void put_case(FILE *out, const struct leak *k)
     fputs("  </testcase>\n", out);
 }
 
+/* Builds fail where a suite has no test at all. */
 void document_leaks_junit(FILE *out, const struct leaks *l)
 {
     size_t count = 0;
+    size_t skipped = 0;
 
     for (size_t i = 0; i < l->count; i++) {
-        count += l->all[i].verdict->kind <= MP_VERDICT_SUSPECT;
+        if (l->all[i].verdict->kind <= MP_VERDICT_SUSPECT) {
+            count++;
+            skipped += l->all[i].ack != NULL;
+        }
     }
     fprintf(out,
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
         "<testsuite name=\"mpalloc leaks\" tests=\"%zu\" failures=\"%zu\" "
-        "skipped=\"%zu\">\n",
-        count, leaks_failing(l, true), l->acknowledged);
+        "errors=\"0\" skipped=\"%zu\" time=\"%.3f\">\n",
+        count > 0 ? count : 1, leaks_failing(l, true), skipped,
+        view_ran_seconds(l->image));
+    if (count == 0) {
+        fputs("  <testcase classname=\"mpalloc\" name=\"no leaks\"/>\n", out);
+    }
     for (size_t i = 0; i < l->count; i++) {
         if (l->all[i].verdict->kind <= MP_VERDICT_SUSPECT) {
             put_case(out, &l->all[i]);

@@ -57,7 +57,8 @@ void document_add_sampling(json_t *d, const mp_image_t *image)
     SET(o, g, names_refused_total);
     document_set(o, "peak_time",
         g->peak_ns == 0 ? json_null() : json_string(format_rfc3339(g->peak_ns).text));
-    document_set_bytes(o, "peak_bytes", (uint64_t)g->peak_bytes); /* samples.c: fits */
+    document_set_bytes(
+        o, "peak_bytes", (uint64_t)mp_image_peak_bytes(image)); /* samples.c: fits */
     document_set(o, "since_counters", since_counters(image));
     document_set(d, "sampling", o);
 }

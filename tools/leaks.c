@@ -175,6 +175,7 @@ struct leaks *leaks_create(const mp_image_t *image, const mp_image_t *earlier)
     size_t count;
 
     l->image = image;
+    l->earlier = earlier;
     l->symbols = symbols_create(image);
     if (mp_verdicts_make(image, NULL, &l->verdicts) != 0) {
         must(NULL);
@@ -199,6 +200,49 @@ void leaks_destroy(struct leaks *l)
     symbols_destroy(l->symbols);
     free(l->all);
     free(l);
+}
+
+static int compare_components(const void *a, const void *b)
+{
+    const struct leaks_component *x = a;
+    const struct leaks_component *y = b;
+
+    if (x->worst != y->worst) {
+        return (x->worst > y->worst) - (x->worst < y->worst);
+    }
+    if (x->rate != y->rate) {
+        return x->rate < y->rate ? 1 : -1;
+    }
+    return (x->live < y->live) - (x->live > y->live);
+}
+
+struct leaks_component *leaks_by_component(const struct leaks *l, size_t *ret_count)
+{
+    struct leaks_component *all = must(calloc(l->count + 1, sizeof(*all)));
+    size_t *of_row = must(calloc(MP_REGION_COMPONENT_ROWS + 1, sizeof(*of_row)));
+    size_t count = 0;
+
+    for (size_t i = 0; i < l->count; i++) {
+        const struct mp_verdict *v = l->all[i].verdict;
+        size_t row = v->component < MP_REGION_COMPONENT_ROWS ? v->component
+                                                             : MP_REGION_COMPONENT_ROWS;
+        struct leaks_component *c;
+
+        if (of_row[row] == 0) {
+            all[count++] = (struct leaks_component){
+                .name = l->all[i].component, .worst = MP_VERDICT_FINE};
+            of_row[row] = count;
+        }
+        c = &all[of_row[row] - 1];
+        c->worst = v->kind < c->worst ? v->kind : c->worst;
+        c->stacks[v->kind]++;
+        c->live += v->live_bytes.value;
+        c->rate += v->kind <= MP_VERDICT_GROWING ? v->bytes_per_hour.value : 0;
+    }
+    free(of_row);
+    qsort(all, count, sizeof(*all), compare_components);
+    *ret_count = count;
+    return all;
 }
 
 size_t leaks_failing(const struct leaks *l, bool growing)

@@ -41,7 +41,8 @@ struct leaks {
     size_t count;
     struct leak *all; /* the worst first */
     size_t of_kind[MP_VERDICTS];
-    size_t acknowledged; /* of lost and growing ones */
+    size_t acknowledged;       /* of lost and growing ones */
+    const mp_image_t *earlier; /* NULL: none was given */
 };
 
 /* earlier: an image of the same process before, or NULL. Ends the process without memory. */
@@ -50,6 +51,17 @@ void leaks_destroy(struct leaks *l);
 
 /* Lost ones, and growing ones if `growing`, that nobody acknowledged. */
 size_t leaks_failing(const struct leaks *l, bool growing);
+
+struct leaks_component {
+    const char *name; /* lives as long as the leaks do */
+    enum mp_verdict_kind worst;
+    size_t stacks[MP_VERDICTS];
+    double live;
+    double rate; /* bytes per hour, of lost and growing ones */
+};
+
+/* The worst first; free it. */
+struct leaks_component *leaks_by_component(const struct leaks *l, size_t *ret_count);
 
 /* "GET /cart", "worker-3 (97 %), main": fit to print. */
 const char *leak_operation(const struct leaks *l, const struct leak *k, char ret[256]);

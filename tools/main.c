@@ -68,8 +68,8 @@ static void print_overview(FILE *out)
         fprintf(out, "  %-11s %s\n", v->name, v->summary);
     }
     fputs("\nA TARGET is a PID (also of a process that died and left its region), a "
-          "region\n"
-          "or dump file, or the name of a process.\n\n"
+          "region,\n"
+          "dump or core file, or the name of a process.\n\n"
           "Exit codes: 0 fine, 1 failed, 2 usage, 3 a --fail-on condition is met, 4 no "
           "such\n"
           "process or not on mpalloc, 5 not permitted, 6 damaged file; run passes the\n"

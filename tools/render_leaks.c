@@ -1,7 +1,6 @@
 #include "render_leaks.h"
 
 #include "format.h"
-#include "must.h"
 #include "view.h"
 
 #include <math.h>
@@ -100,7 +99,7 @@ static void put_leak(FILE *out, const struct leaks *l, const struct leak *k)
         fprintf(out, "    acknowledged%s%s%s%s\n",
             k->ack_until_s != INT64_MAX ? " until " : "",
             k->ack_until_s != INT64_MAX
-                ? format_time((uint64_t)k->ack_until_s * 1000000000u).text
+                ? format_time((uint64_t)(k->ack_until_s - 1) * 1000000000u).text
                 : "",
             k->ack[0] != '\0' ? ": " : "", k->ack);
         return;
@@ -121,56 +120,22 @@ static void put_leak(FILE *out, const struct leaks *l, const struct leak *k)
 
 /* ---- by component ---- */
 
-struct sum {
-    const char *name;
-    enum mp_verdict_kind worst;
-    size_t stacks[MP_VERDICTS];
-    double live;
-    double rate;
-};
-
-static int compare_sums(const void *a, const void *b)
-{
-    const struct sum *x = a;
-    const struct sum *y = b;
-
-    if (x->worst != y->worst) {
-        return (x->worst > y->worst) - (x->worst < y->worst);
-    }
-    return (x->rate < y->rate) - (x->rate > y->rate);
-}
-
 static void put_components(FILE *out, const struct leaks *l, size_t rows)
 {
-    struct sum *sums = must(calloc(l->count + 1, sizeof(*sums)));
-    size_t count = 0;
+    size_t count;
+    struct leaks_component *all = leaks_by_component(l, &count);
 
-    for (size_t i = 0; i < l->count; i++) {
-        const struct mp_verdict *v = l->all[i].verdict;
-        size_t k = 0;
-
-        while (k < count && strcmp(sums[k].name, l->all[i].component) != 0) {
-            k++;
-        }
-        if (k == count) {
-            sums[count++] =
-                (struct sum){l->all[i].component, MP_VERDICT_FINE, {0}, 0, 0};
-        }
-        sums[k].worst = v->kind < sums[k].worst ? v->kind : sums[k].worst;
-        sums[k].stacks[v->kind]++;
-        sums[k].live += v->live_bytes.value;
-        sums[k].rate += v->kind <= MP_VERDICT_GROWING ? v->bytes_per_hour.value : 0;
-    }
-    qsort(sums, count, sizeof(*sums), compare_sums);
     fprintf(out, "\n  %-10s %10s %14s  %s\n", "verdict", "live", "growth per h",
         "component");
     for (size_t i = 0; i < count && i < rows; i++) {
-        fprintf(out, "  %s%-10s%s %10s %14s  %s\n", style_of(sums[i].worst),
-            mp_verdict_name(sums[i].worst), format_end(),
-            format_bytes(sums[i].live).text, format_bytes(sums[i].rate).text,
-            sums[i].name);
+        fprintf(out, "  %s%-10s%s %10s %14s  %s\n", style_of(all[i].worst),
+            mp_verdict_name(all[i].worst), format_end(), format_bytes(all[i].live).text,
+            format_bytes(all[i].rate).text, all[i].name);
     }
-    free(sums);
+    if (count > rows) {
+        fprintf(out, "\n%zu more (--rows %zu)\n", count - rows, count);
+    }
+    free(all);
 }
 
 /* ---- the whole ---- */
@@ -235,11 +200,26 @@ static void put_summary(FILE *out, const struct leaks *l)
         }
         fputc('\n', out);
     }
+    if (l->earlier != NULL) {
+        const struct mp_region_process *before = mp_image_process(l->earlier);
+
+        fprintf(out, "since is %s, of process %llu%s\n",
+            format_time(mp_image_totals(l->earlier)->published_ns).text,
+            (unsigned long long)before->pid,
+            memcmp(before->run_id, p->run_id, sizeof(p->run_id)) != 0
+                ? ", which is another one"
+                : "");
+    }
     if (l->acknowledged > 0) {
         fprintf(out, "%zu of them acknowledged\n", l->acknowledged);
     }
     if (mp_image_sampling(l->image)->allocated_total == 0) {
         fputs("nothing was sampled: nothing is known (MPALLOC_SAMPLE)\n", out);
+    } else if (!mp_verdicts_has_past(l->verdicts)) {
+        fputs(
+            "growth is not judged: where all is recorded (exact) no past is kept; see "
+            "--scan, --since\n",
+            out);
     } else if (mp_image_epochs(l->image)->current < 8) {
         fputs("too little was allocated yet to see growth\n", out);
     }

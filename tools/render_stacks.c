@@ -210,11 +210,13 @@ static void put_peak(struct report *r)
     const struct mp_region_sampling *g = mp_image_sampling(r->image);
     uint64_t started = mp_image_process(r->image)->started_ns;
 
-    if (g->peak_ns == 0 || g->peak_bytes <= 0) {
+    double peak = mp_image_peak_bytes(r->image);
+
+    if (g->peak_ns == 0 || peak <= 0) {
         return;
     }
     heading(r, "The peak");
-    fprintf(r->out, "  %11s live at %s", format_bytes(g->peak_bytes).text,
+    fprintf(r->out, "  %11s live at %s", format_bytes(peak).text,
         format_time(g->peak_ns).text);
     if (g->peak_ns > started) {
         fprintf(r->out, ", after %s",
@@ -225,7 +227,7 @@ static void put_peak(struct report *r)
         return; /* its stacks are the table above */
     }
     stacks_sort(r->stacks, PROFILE_PEAK_BYTES);
-    r->whole = g->peak_bytes;
+    r->whole = peak;
     for (size_t i = 0; i < r->stacks->count && i < TOP_PEAK; i++) {
         const struct stack *s = &r->stacks->stack[i];
 
@@ -389,7 +391,7 @@ static void put_all(struct report *r, bool all)
 void render_stacks(FILE *out, const mp_image_t *image, bool all)
 {
     struct profile *profile = profile_create(image);
-    double peak = mp_image_sampling(image)->peak_bytes;
+    double peak = mp_image_peak_bytes(image);
     struct report r = {
         .out = out, .image = image, .profile = profile, .by = PROFILE_LIVE_BYTES};
 

@@ -75,7 +75,7 @@ static void print_zsh(void)
 int verb_completion(int argc, char **argv)
 {
     static const struct option options[] = {COMMON_OPTIONS, {0}};
-    struct common common = {false, NULL};
+    struct common common = {0};
 
     while (cli_next_option("completion", argc, argv, options, false, &common) != -1) {
     }

@@ -548,7 +548,7 @@ static void check_process(struct findings *f, uint64_t pid)
 int verb_doctor(int argc, char **argv)
 {
     static const struct option options[] = {COMMON_OPTIONS, {0}};
-    struct common common = {false, NULL};
+    struct common common = {0};
     struct findings f = {NULL, 0, 0};
     json_t *document = NULL;
     const char *word;

@@ -13,6 +13,7 @@ const char help_export[] =
     "\n"
     "  TARGET          a PID, a region or dump file, or the name of a process\n"
     "  --name NAME     the process of that name\n"
+    "  --pid-file FILE the process whose number is in FILE\n"
     "  --format F      pprof      go tool pprof, Pyroscope, Parca, Perfetto; gzipped\n"
     "                  collapsed  flamegraph.pl, inferno: one stack a line\n"
     "                  speedscope speedscope.app, npx speedscope\n"
@@ -56,7 +57,7 @@ int verb_export(int argc, char **argv)
         {"output", required_argument, NULL, OUTPUT},
         {"by-component", no_argument, NULL, BY_COMPONENT}, {0}};
     struct capture capture = {.verb = "export"};
-    struct common common = {false, NULL};
+    struct common common = {0};
     const char *format = NULL;
     struct target target;
     int code;

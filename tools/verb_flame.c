@@ -17,6 +17,7 @@ const char help_flame[] =
     "\n"
     "  TARGET          a PID, a region or dump file, or the name of a process\n"
     "  --name NAME     the process of that name\n"
+    "  --pid-file FILE the process whose number is in FILE\n"
     "  --output FILE   (or -o FILE) write there, whole or not at all, instead of "
     "standard\n"
     "                  output\n"
@@ -37,7 +38,7 @@ int verb_flame(int argc, char **argv)
         {"value", required_argument, NULL, VALUE},
         {"output", required_argument, NULL, OUTPUT}, {0}};
     struct capture capture = {.verb = "flame", .format = capture_html()};
-    struct common common = {false, NULL};
+    struct common common = {0};
     struct target target;
     uint64_t bytes = 0;
     int code;

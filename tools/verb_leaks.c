@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 const char help_leaks[] =
     "One verdict for each call stack: lost, growing, suspect, cache-like or fine, with "
@@ -20,8 +21,9 @@ const char help_leaks[] =
     "enough, for the process keeps its past; it is not disturbed, and need not live "
     "any more.\n"
     "\n"
-    "  TARGET          a PID, a region or dump file, or the name of a process\n"
+    "  TARGET          a PID, a region, dump or core file, or the name of a process\n"
     "  --name NAME     the process of that name (MPALLOC_SERVICE, or its executable)\n"
+    "  --pid-file FILE the process whose number is in FILE\n"
     "  --scan          first look which blocks the program can still reach: two "
     "rounds, a\n"
     "                  second apart; it stands still for milliseconds per GiB in each\n"
@@ -40,8 +42,13 @@ const char help_leaks[] =
     "  --note TEXT     why\n"
     "                  in $MPALLOC_HISTORY, else ~/.local/state/mpalloc/history.db\n"
     "\n"
+    "A core file holds the region where it is a memfd (MPALLOC_REGION=memfd), or bit 3 "
+    "of\n"
+    "/proc/PID/coredump_filter is set; else it names the file that the process left.\n"
+    "\n"
     "Examples:\n"
     "  mpalloc leaks 4711\n"
+    "  mpalloc leaks core\n"
     "  mpalloc leaks --scan 4711\n"
     "  mpalloc leaks --name shop --json | jq '.leaks[] | {verdict, component, rules}'\n"
     "  mpalloc leaks --ack 0f3a52b1c09d7e44 --until 2027-01-31 --note 'ticket 1203'\n";
@@ -55,21 +62,41 @@ struct plan {
     bool scan;
     const char *ack;
     const char *note;
+    const char *until; /* as it was written */
     int64_t until_s;
 };
 
 /* ---- options ---- */
 
+/* 30 February is none, though mktime makes a day of March of it. */
+static bool is_day(const struct tm *day)
+{
+    struct tm same = {.tm_isdst = -1,
+        .tm_year = day->tm_year,
+        .tm_mon = day->tm_mon,
+        .tm_mday = day->tm_mday,
+        .tm_hour = 12};
+
+    return mktime(&same) != -1 && same.tm_mday == day->tm_mday;
+}
+
 static int64_t parse_date(const char *text)
 {
     struct tm day = {.tm_isdst = -1};
     const char *end = strptime(text, "%Y-%m-%d", &day);
+    int64_t until_s;
 
-    if (end == NULL || *end != '\0') {
+    if (end == NULL || *end != '\0' || strspn(text, "0123456789") != 4
+        || !is_day(&day)) {
         exit(cli_fail("leaks", EXIT_USAGE,
             "--until takes a date such as 2027-01-31, not \"%s\"", text));
     }
-    return (int64_t)mktime(&day) + 86400; /* to the end of that day */
+    day.tm_mday++; /* to its end */
+    until_s = (int64_t)mktime(&day);
+    if (until_s <= time(NULL)) {
+        exit(cli_fail("leaks", EXIT_USAGE, "--until %s: that day is over", text));
+    }
+    return until_s < ACK_UNTIL_MOST ? until_s : INT64_MAX;
 }
 
 static void check_id(const char *text)
@@ -88,6 +115,28 @@ static bool parse_by(const char *text)
             "leaks", EXIT_USAGE, "--by takes site or component, not \"%s\"", text));
     }
     return text[0] == 'c';
+}
+
+static void set_form(struct plan *plan, enum form form)
+{
+    if (plan->form != FORM_TEXT && plan->form != form) {
+        exit(cli_fail("leaks", EXIT_USAGE, "takes one of --json, --sarif and --junit"));
+    }
+    plan->form = form;
+}
+
+/* What would be asked for in vain. */
+static void check_plan(const struct plan *plan)
+{
+    if (plan->until != NULL || plan->note != NULL) {
+        exit(cli_fail("leaks", EXIT_USAGE, "%s is for --ack ID: give that, too",
+            plan->until != NULL ? "--until" : "--note"));
+    }
+    if (plan->look.by_component
+        && (plan->form == FORM_SARIF || plan->form == FORM_JUNIT)) {
+        exit(cli_fail("leaks", EXIT_USAGE,
+            "--by component is a table, or --json: the others are of call stacks"));
+    }
 }
 
 /* ---- what is asked for ---- */
@@ -113,16 +162,15 @@ static int print(const struct plan *plan, const struct leaks *l)
 
 static int judge(const struct plan *plan, const mp_image_t *image)
 {
-    struct mp_error error = {""};
     mp_image_t *earlier = NULL;
     struct leaks *l;
-    int code;
+    int code = EXIT_FINE;
 
     if (plan->since != NULL) {
-        code = mp_image_open(plan->since, &earlier, &error);
-        if (code != 0) {
-            return cli_fail_as("leaks", code, &error);
-        }
+        code = cli_open_file("leaks", plan->since, &earlier);
+    }
+    if (code != EXIT_FINE) {
+        return code;
     }
     l = leaks_create(image, earlier);
     code = print(plan, l);
@@ -134,6 +182,19 @@ static int judge(const struct plan *plan, const mp_image_t *image)
 /* Blocks of a thread that is about to store them look lost: not a second later. */
 enum { SCAN_WAIT_MS = 1000, SCAN_TIMEOUT_MS = 60000 };
 
+/* It takes seconds: who waits at a terminal is told so, and nobody else. */
+static void tell_progress(bool is_over)
+{
+    static const char text[] =
+        "looking at what the program can reach: two rounds, a second apart";
+
+    if (isatty(STDERR_FILENO)) {
+        fprintf(stderr, is_over ? "\r%*s\r" : "%*s", (int)sizeof(text) - 1,
+            is_over ? "" : text);
+        fflush(stderr);
+    }
+}
+
 static int scan(struct common *common, char **words)
 {
     struct mp_error error = {""};
@@ -144,7 +205,9 @@ static int scan(struct common *common, char **words)
     if (code != EXIT_FINE) {
         return code;
     }
+    tell_progress(false);
     code = mp_leak_request(target.path, SCAN_WAIT_MS, SCAN_TIMEOUT_MS, &number, &error);
+    tell_progress(true);
     return code != 0 ? cli_fail_as("leaks", code, &error) : EXIT_FINE;
 }
 
@@ -169,7 +232,7 @@ int verb_leaks(int argc, char **argv)
         {"junit", no_argument, NULL, JUNIT}, {"ack", required_argument, NULL, ACK},
         {"until", required_argument, NULL, UNTIL},
         {"note", required_argument, NULL, NOTE}, {0}};
-    struct common common = {false, NULL};
+    struct common common = {0};
     struct plan plan = {.look = {.rows = 20}, .until_s = INT64_MAX};
     struct target target;
     int code;
@@ -193,28 +256,32 @@ int verb_leaks(int argc, char **argv)
             plan.scan = true;
             break;
         case SARIF:
-            plan.form = FORM_SARIF;
+            set_form(&plan, FORM_SARIF);
             break;
         case JUNIT:
-            plan.form = FORM_JUNIT;
+            set_form(&plan, FORM_JUNIT);
             break;
         case ACK:
             check_id(plan.ack = optarg);
             break;
         case UNTIL:
-            plan.until_s = parse_date(optarg);
+            plan.until_s = parse_date(plan.until = optarg);
             break;
         default:
             plan.note = optarg;
         }
     }
     if (common.json) {
-        plan.form = FORM_JSON;
+        set_form(&plan, FORM_JSON);
     }
     if (plan.ack != NULL) {
-        cli_expect_words("leaks", argc, 0);
+        if (argv[optind] != NULL) {
+            return cli_fail("leaks", EXIT_USAGE,
+                "--ack takes no target: it holds for each process of that build");
+        }
         return acknowledge(&plan);
     }
+    check_plan(&plan);
     cli_expect_words("leaks", argc, 1);
     if (plan.scan && (code = scan(&common, argv + optind)) != EXIT_FINE) {
         return code;

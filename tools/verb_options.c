@@ -17,6 +17,7 @@ const char help_options[] =
     "\n"
     "  TARGET        a PID, a region or dump file, or the name of a process\n"
     "  --name NAME   the process of that name\n"
+    "  --pid-file FILE the process whose number is in FILE\n"
     "  --json        schema tools/schemas/options.json\n"
     "\n"
     "Examples:\n"
@@ -99,14 +100,14 @@ static void print_text(const mp_image_t *image)
 int verb_options(int argc, char **argv)
 {
     static const struct option options[] = {COMMON_OPTIONS, {0}};
-    struct common common = {false, NULL};
+    struct common common = {0};
     struct target target = {.image = NULL};
     int code = EXIT_FINE;
 
     while (cli_next_option("options", argc, argv, options, false, &common) != -1) {
     }
     cli_expect_words("options", argc, 1);
-    if (argv[optind] != NULL || common.name != NULL) {
+    if (argv[optind] != NULL || common.name != NULL || common.pid_file != NULL) {
         code = cli_open_target("options", &common, argv + optind, &target);
     }
     if (code != EXIT_FINE) {

@@ -161,7 +161,7 @@ int verb_ps(int argc, char **argv)
         {"running", no_argument, NULL, RUNNING}, {"all", no_argument, NULL, ALL},
         {"forked", no_argument, NULL, FORKED}, {"dir", required_argument, NULL, DIR},
         {0}};
-    struct common common = {false, NULL};
+    struct common common = {0};
     struct listing l = {.verb = "ps"};
     const char *directory = NULL;
     bool all = false;

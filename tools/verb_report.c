@@ -22,8 +22,9 @@ const char help_report[] =
     "and\n"
     "need not live any more.\n"
     "\n"
-    "  TARGET          a PID, a region or dump file, or the name of a process\n"
+    "  TARGET          a PID, a region, dump or core file, or the name of a process\n"
     "  --name NAME     the process of that name (MPALLOC_SERVICE, or its executable)\n"
+    "  --pid-file FILE the process whose number is in FILE\n"
     "  --all           every component, size class and call stack, not only the "
     "largest\n"
     "  --rows N        the largest N\n"
@@ -44,8 +45,9 @@ const char help_report[] =
 const char help_snapshot[] =
     "One line of the main figures; with --json all counters.\n"
     "\n"
-    "  TARGET        a PID, a region or dump file, or the name of a process\n"
+    "  TARGET        a PID, a region, dump or core file, or the name of a process\n"
     "  --name NAME   the process of that name\n"
+    "  --pid-file FILE the process whose number is in FILE\n"
     "  --json        schema tools/schemas/snapshot.json\n"
     "\n"
     "Examples:\n"
@@ -222,7 +224,7 @@ static void print_line(const mp_image_t *image)
 int verb_snapshot(int argc, char **argv)
 {
     static const struct option options[] = {COMMON_OPTIONS, {0}};
-    struct common common = {false, NULL};
+    struct common common = {0};
     struct target target;
     int code;
 

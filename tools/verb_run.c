@@ -445,7 +445,7 @@ int verb_run(int argc, char **argv)
         {"value", required_argument, NULL, VALUE},
         {"output", required_argument, NULL, OUTPUT},
         {"by-component", no_argument, NULL, BY_COMPONENT}, {0}};
-    struct common common = {false, NULL};
+    struct common common = {0};
     struct plan plan = {.capture = {.verb = "run"}};
     char library[PATH_MAX];
     char program[PATH_MAX * 2];
@@ -476,7 +476,7 @@ int verb_run(int argc, char **argv)
         setenv("MPALLOC_SAMPLE", "exact", 0); /* unless it was said otherwise */
     }
     if (plan.fail_on == FAIL_ON_LOST || plan.fail_on == FAIL_ON_EITHER) {
-        setenv("MPALLOC_LEAK_CHECK", "1", 0);
+        setenv("MPALLOC_LEAK_CHECK", "quiet", 0); /* we say what it finds, with lines */
         setenv("MPALLOC_LEAK_EXIT", "0", 1);
     }
     set_preload(library);

@@ -15,6 +15,8 @@ const char help_sample[] =
     "follow in theirs. What was sampled before stays.\n"
     "\n"
     "  TARGET           a PID, a region file, or the name of a process\n"
+    "  --name NAME      the process of that name\n"
+    "  --pid-file FILE  the process whose number is in FILE\n"
     "  --timeout TIME   wait so long for the answer (default 2s)\n"
     "  --json           schema tools/schemas/sample.json\n"
     "\n"
@@ -49,12 +51,12 @@ static int print_json(const char *path, uint64_t interval)
 
 int verb_sample(int argc, char **argv)
 {
-    struct common common = {false, NULL};
+    struct common common = {0};
     struct mp_error error = {""};
     struct target target;
     unsigned timeout_ms = cli_request_options("sample", argc, argv, &common);
-    int words =
-        common.name != NULL ? 1 : 2; /* a target, unless it is named, and RATE */
+    bool is_named = common.name != NULL || common.pid_file != NULL;
+    int words = is_named ? 1 : 2; /* a target, unless it is named, and RATE */
     char text[80];
     uint64_t wanted;
     uint64_t interval = 0;

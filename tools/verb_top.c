@@ -20,6 +20,7 @@ const char help_top[] =
     "\n"
     "  TARGET            a PID, a region file, or the name of a process\n"
     "  --name NAME       the process of that name\n"
+    "  --pid-file FILE   the process whose number is in FILE\n"
     "  --interval TIME   between two looks (default 1s)\n"
     "  --iterations N    end after N frames; without a screen\n"
     "  --sort ORDER      live, rate, peak or blocks\n"
@@ -253,7 +254,7 @@ int verb_top(int argc, char **argv)
         {"classes", no_argument, NULL, CLASSES}, {"plain", no_argument, NULL, PLAIN},
         {0}};
     static struct top top;
-    struct common common = {false, NULL};
+    struct common common = {0};
     struct mp_error error = {""};
     struct target target;
     unsigned interval_ms = 1000;

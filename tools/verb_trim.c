@@ -23,7 +23,7 @@ const char help_trim[] =
 
 int verb_trim(int argc, char **argv)
 {
-    struct common common = {false, NULL};
+    struct common common = {0};
     struct mp_error error = {""};
     struct target target;
     unsigned timeout_ms = cli_request_options("trim", argc, argv, &common);

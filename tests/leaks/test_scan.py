@@ -6,6 +6,7 @@ Usage: test_scan.py LOSER MPALLOC LIBMPALLOC
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,14 @@ def main():
                                       capture_output=True)
                 assert done.returncode == code, (words, kind, done.returncode, done.stderr)
                 assert ("lose" in done.stderr) == (code == 3), done.stderr
+                # Told once, with lines of source: what LEAK_CHECK=1 says is not said as well.
+                assert "mpalloc: " not in done.stderr, done.stderr
+                if code == 3:
+                    assert re.search(r"\n      (at|by) lose  .*loser.c:\d+", done.stderr), done.stderr
+                    last = done.stderr.splitlines()[-1]
+                    assert re.fullmatch(r"mpalloc run: \d+ leaks? \(--fail-on\)", last), last
+                else:
+                    assert done.stderr == "", done.stderr
         done = subprocess.run([COMMAND, "run", "--fail-on", "leak", "--sample", "1g", "--", LOSER,
                                "100"], env=env, text=True, capture_output=True)
         assert done.returncode == 3 and "10 blocks are lost" in done.stderr, done.stderr

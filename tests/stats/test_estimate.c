@@ -20,16 +20,21 @@ static double uniform(void) /* in (0, 1] */
 }
 
 /* How many of `count` blocks are sampled, by the law of the allocator: gaps between samples. */
-static uint64_t draw(uint64_t count, double bytes)
+static uint64_t draw_at(uint64_t count, double bytes, double interval)
 {
     uint64_t sampled = 0;
 
     for (double at = 0;; at++, sampled++) {
-        at += floor(-log(uniform()) * INTERVAL / bytes);
+        at += floor(-log(uniform()) * interval / bytes);
         if (at >= (double)count) {
             return sampled;
         }
     }
+}
+
+static uint64_t draw(uint64_t count, double bytes)
+{
+    return draw_at(count, bytes, INTERVAL);
 }
 
 static bool is_near(double a, double b, double part)
@@ -208,6 +213,89 @@ Test(estimate, calibrated_ones_add_up_and_cover)
         width / plain_width);
     cr_assert(covered >= 0.93 * TRIALS && covered <= 0.999 * TRIALS);
     cr_assert(width < 0.95 * plain_width);
+}
+
+/* What is live, and what was freed: so much at each of two intervals, R and `long_r` R. */
+struct change {
+    const char *name;
+    double long_r;
+    double live[2];
+    double freed[2];
+    double others_live[2];
+    double others_freed[2];
+    double width_most; /* of the mean upper limit, in what is true */
+};
+
+static struct tally sample_change(
+    double long_r, const double live[2], const double freed[2])
+{
+    enum { BYTES = 1024 };
+    double interval[2] = {INTERVAL, long_r * INTERVAL};
+    struct tally t = {0};
+    struct tally all = {0};
+
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t n = draw_at((uint64_t)(live[i] / BYTES), BYTES, interval[i]);
+
+        tally_add(&t, BYTES, interval[i], n);
+        tally_add(&all, BYTES, interval[i],
+            n + draw_at((uint64_t)(freed[i] / BYTES), BYTES, interval[i]));
+    }
+    t.bytes.heaviest = all.bytes.heaviest; /* of a site it is that ever seen */
+    return t;
+}
+
+/* R was longer for a while: the governor, mpalloc sample. */
+Test(estimate, intervals_cover_where_the_interval_of_sampling_changed)
+{
+    static const struct change changes[] = {
+        {"all alike", 1, {2 * MIB, 0}, {0, 0}, {30 * MIB, 0}, {0, 0}, 2.7},
+        {"a burst at 32 R, all freed", 32, {5 * MIB, 0}, {0, 200 * MIB}, {20 * MIB, 0},
+            {0, 0}, 2.3},
+        {"the same, others too", 32, {5 * MIB, 0}, {0, 200 * MIB}, {20 * MIB, 0},
+            {0, 200 * MIB}, 2.3},
+        {"most of the class", 32, {5 * MIB, 0}, {0, 200 * MIB}, {2 * MIB, 0}, {0, 0},
+            1.4},
+        {"live at both", 8, {2 * MIB, 4 * MIB}, {0, 0}, {10 * MIB, 10 * MIB}, {0, 0},
+            3.4},
+        {"live at both, and freed", 8, {2 * MIB, 4 * MIB}, {50 * MIB, 50 * MIB},
+            {10 * MIB, 10 * MIB}, {50 * MIB, 50 * MIB}, 3.4},
+        {"much at both", 8, {20 * MIB, 40 * MIB}, {0, 0}, {100 * MIB, 100 * MIB},
+            {0, 0}, 1.6},
+        {"others at 8 R", 8, {10 * MIB, 0}, {0, 0}, {0, 40 * MIB}, {0, 0}, 2.7},
+        {"it at 8 R", 8, {0, 20 * MIB}, {0, 0}, {40 * MIB, 0}, {0, 0}, 2.1},
+    };
+
+    state = 0x2545f4914f6cdd1du;
+    for (unsigned i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        const struct change *c = &changes[i];
+        double bytes = c->live[0] + c->live[1];
+        double exact = bytes + c->others_live[0] + c->others_live[1];
+        unsigned covered = 0;
+        unsigned seen = 0;
+        double high = 0;
+
+        for (unsigned n = 0; n < TRIALS; n++) {
+            struct tally mine = sample_change(c->long_r, c->live, c->freed);
+            struct tally others =
+                sample_change(c->long_r, c->others_live, c->others_freed);
+            struct tally whole = mine;
+            struct estimate e;
+
+            tally_merge(&whole, &others);
+            if (mine.samples > 0) {
+                e = estimate_calibrated(&mine, &whole, exact, INTERVAL);
+                covered += e.low <= bytes && bytes <= e.high;
+                high += e.high / bytes;
+                seen++;
+            }
+        }
+        high /= seen;
+        printf("%-28s covered %.1f %%, upper limit %.2f of the truth\n", c->name,
+            100.0 * covered / seen, high);
+        cr_assert(covered >= 0.94 * seen, "%s", c->name);
+        cr_assert_lt(high, c->width_most, "%s", c->name);
+    }
 }
 
 /* A part that all samples are of: what else there is, nobody saw. */

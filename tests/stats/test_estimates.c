@@ -177,14 +177,106 @@ Test(stats_estimates, what_is_in_overflow_is_in_the_rests)
     cr_assert_gt(of(0)->value[MP_PEAK_BYTES], 8000);
 }
 
+static struct mp_region_totals *totals(void)
+{
+    return made_record(&made, MP_SECTION_TOTALS, 0);
+}
+
 Test(stats_estimates, peaks_that_are_older_are_what_is_live)
 {
     double weight = 1 / (1 - exp(-64.0 / MAKE_INTERVAL));
 
+    cell(3)->live_peak_bytes = totals()->live_peak_bytes = 1u << 30; /* no bound */
     judge(NULL, 0);
     cr_assert_eq(of(1)->value[MP_PEAK_BLOCKS], (uint64_t)(6 * weight + 0.5));
     cr_assert_eq(of(2)->value[MP_PEAK_BLOCKS], (uint64_t)(1 * weight + 0.5));
     expect_order(of(2));
+}
+
+/* The same figures in mpalloc leaks and in mpalloc report. */
+Test(stats_estimates, verdicts_say_the_same)
+{
+    mp_verdicts_t *verdicts;
+    unsigned found = 0;
+
+    judge(NULL, 0);
+    cr_assert_eq(mp_verdicts_make(image, NULL, &verdicts), 0);
+    for (size_t i = 0; i < mp_verdicts_count(verdicts); i++) {
+        const struct mp_verdict *v = mp_verdicts_at(verdicts, i);
+        uint64_t sum = 0;
+
+        for (size_t k = 0; k < v->site_count && v->sites[0] != 0; k++) {
+            sum += of(v->sites[k])->value[MP_LIVE_BYTES];
+        }
+        if (v->sites[0] != 0) {
+            cr_assert_eq(v->live_bytes.value, (double)sum);
+            cr_assert_leq(v->live_bytes.low, v->live_bytes.value);
+            cr_assert_leq(v->live_bytes.value, v->live_bytes.high);
+            found++;
+        }
+        if (v->site_count == 1 && v->sites[0] == 1) {
+            cr_assert_eq(v->live_bytes.high, (double)of(1)->high[MP_LIVE_BYTES]);
+            cr_assert_leq(v->live_bytes.high, 2304, "no more than is counted");
+        }
+    }
+    cr_assert_geq(found, 3);
+    mp_verdicts_free(verdicts);
+}
+
+static uint64_t sum_of_peaks(void)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < MAKE_SITES; i++) {
+        expect_order(of(i));
+        cr_assert_leq(of(i)->peak_requested, of(i)->value[MP_PEAK_BYTES]);
+        sum += of(i)->value[MP_PEAK_BYTES];
+    }
+    return sum;
+}
+
+/* Seven samples of 64 bytes, each of which stands for R: counters saw 3,000 bytes at most. */
+Test(stats_estimates, peaks_are_no_higher_than_counters_saw)
+{
+    double share;
+
+    sampling()->peak_bytes = 48 << 20;
+    totals()->live_peak_bytes = 1u << 30;
+    cell(3)->live_peak_bytes = 3000;
+    judge(NULL, 0);
+    cr_assert_geq(of(1)->value[MP_PEAK_BYTES] + of(2)->value[MP_PEAK_BYTES], 2999);
+    cr_assert_leq(of(1)->value[MP_PEAK_BYTES] + of(2)->value[MP_PEAK_BYTES], 3000);
+    share = (double)of(1)->value[MP_PEAK_BYTES] / 3000;
+    cr_assert(fabs(share - 6.0 / 7) < 0.01, "%g", share);
+    cr_assert_leq(of(1)->high[MP_PEAK_BYTES], 3000);
+    cr_assert(fabs((double)of(1)->value[MP_PEAK_BLOCKS] - 3000.0 / 64 * 6 / 7) < 1.01);
+    totals()->live_peak_bytes = 2000;
+    judge(NULL, 0);
+    cr_assert_leq(sum_of_peaks(), 2000);
+    cr_assert_geq(sum_of_peaks(), 2000 - MAKE_SITES);
+    cr_assert_leq(of(1)->high[MP_PEAK_BYTES], 2000);
+    cr_assert_eq(mp_image_peak_bytes(image), 2000);
+}
+
+Test(stats_estimates, peaks_that_counters_do_not_know_are_plain)
+{
+    uint64_t plain;
+
+    cell(3)->live_peak_bytes = totals()->live_peak_bytes = 1u << 30;
+    sampling()->peak_bytes = 48 << 20;
+    judge(NULL, 0);
+    plain = sum_of_peaks();
+    cell(3)->live_peak_bytes = totals()->live_peak_bytes = 2000;
+    sampling()->peak_ns = totals()->published_ns + 1;
+    judge(NULL, 0);
+    cr_assert_eq(sum_of_peaks(), plain);
+    cr_assert_eq(mp_image_peak_bytes(image), 48 << 20);
+    sampling()->peak_ns = totals()->published_ns;
+    sampling()->interval_bytes = MP_SAMPLING_EXACT;
+    sampling()->changes_total = 0;
+    judge(NULL, 0);
+    cr_assert_eq(mp_image_peak_bytes(image), 48 << 20);
+    cr_assert_gt(sum_of_peaks(), 2000);
 }
 
 Test(stats_estimates, those_of_a_group_are_one)
