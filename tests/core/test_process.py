@@ -1,12 +1,14 @@
 """The library in a process, looked at from outside.
 
-    test_process.py WORKER LIBRARY
+    test_process.py WORKER LIBRARY [TEST]
 
 Memory goes back after the delay; a region survives SIGKILL and is fresh until then; a
 child that lives gets its own; somebody who writes over the region does no harm; a
-directory that is full, missing or not ours costs the region and nothing else.
+directory that is full, missing or not ours costs the region and nothing else. All tests
+wait most of their time: without TEST they run beside each other, each in a process.
 """
 
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -20,6 +22,7 @@ import time
 import unittest
 
 WORKER, LIBRARY = sys.argv[1:3]
+AT_ONCE = 4
 TOTALS_SECTION = 2
 PAGE = 4096
 
@@ -162,10 +165,10 @@ class Process(unittest.TestCase):
     def test_without_a_directory_the_program_runs(self):
         for directory in ("/proc/none", "/nonexistent/a/b", "/etc/passwd"):
             p = self.start("purge", MPALLOC_PURGE_DELAY="0")
-            p.communicate(timeout=60)
             env = dict(os.environ, LD_PRELOAD=LIBRARY, MPALLOC_DIR=directory)
             done = subprocess.run([WORKER, "purge"], env=env, capture_output=True,
                                   text=True, timeout=60)
+            p.communicate(timeout=60)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_a_directory_open_to_others_is_not_used(self):
@@ -192,5 +195,22 @@ class Process(unittest.TestCase):
                               "using 1s\n")
 
 
+def run_alone(name):
+    done = subprocess.run([sys.executable, __file__, WORKER, LIBRARY, name], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    print(done.stdout, flush=True)
+    return done.returncode == 0
+
+
+def run_all():
+    names = [name for name in dir(Process) if name.startswith("test_")]
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        good = list(pool.map(run_alone, names))
+    print(f"{sum(good)} of {len(names)} tests are fine")
+    sys.exit(not names or not all(good))
+
+
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    if len(sys.argv) > 3:
+        unittest.main(argv=[sys.argv[0], f"Process.{sys.argv[3]}"], verbosity=2)
+    run_all()

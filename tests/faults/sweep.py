@@ -1,11 +1,11 @@
 """sweep - the workload with every call of every kernel entry failing once
 
-    sweep.py WORKLOAD [--all] [SCENARIO [ENTRY]]
+    sweep.py WORKLOAD [--more | --all] [SCENARIO [ENTRY]]
 
 Counts how often a scenario calls each entry, then runs it for every N twice: with the Nth
 call failing, and with all from the Nth on. Then under the plans of PLANS: kernels that lack
 something, no more memory than so much, everything at once. Without --all a sample of the
-larger N is taken, as the fast tests have little time.
+larger N is taken, as the fast tests have little time; with --more a denser one.
 """
 import concurrent.futures
 import os
@@ -39,8 +39,9 @@ PLANS = {
         "mmap munmap mremap madvise open prctl memfd_create getrandom".split())),
     **{f"no more than {n} MiB": f"budget:{n << 20}" for n in (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)},
 }
-arguments = [a for a in sys.argv[1:] if a != "--all"]
+arguments = [a for a in sys.argv[1:] if a not in ("--more", "--all")]
 everything = "--all" in sys.argv
+more = "--more" in sys.argv
 workload = arguments[0]
 scenarios = arguments[1:2] or SCENARIOS
 entries = arguments[2:3]
@@ -88,7 +89,7 @@ def sample(n, first):
         return range(1, n + 1)
     few = list(range(1, min(n, first) + 1))
     while few[-1] < n:
-        few.append(min(n, few[-1] + max(1, few[-1] // 2)))
+        few.append(min(n, few[-1] + max(1, few[-1] // 2 if more else few[-1])))
     return few
 
 
@@ -98,7 +99,8 @@ def jobs_of(scenario):
             continue
         if not everything and name in FIGURES and scenario in ("threads", "blocks"):
             continue
-        for i in sample(n, 10 if scenario in ("blocks", "region") else 3):
+        first = 10 if scenario in ("blocks", "region") else 3
+        for i in sample(n, first if more else first // 2 + 1):
             yield scenario, f"{name}:{i}"
             if name not in FIGURES or everything:
                 yield scenario, f"{name}:{i}+"
