@@ -27,6 +27,12 @@
 #define PLAIN_ADDRESS(p) __asm__("" : "+r"(p))
 
 /*
+ * Have the address p, not what it is the sum of, in a register or on the stack from here on: a
+ * leak check that the next call begins must find it.
+ */
+#define HELD_ADDRESS(p) __asm__ volatile("" : "+r"(p))
+
+/*
  * Address bits of a process, the most that a kernel may give it first: 47 on x86-64 and
  * where aarch64 has 48; aarch64 with 64 KiB pages may have 42, with small ones 39.
  */

@@ -1,5 +1,6 @@
 #include "heap.h"
 
+#include "arch.h"
 #include "arena.h"
 #include "os.h"
 #include "probe.h"
@@ -38,6 +39,7 @@ void *heap_refill_hard(struct heap *h, unsigned cls)
     h->given[cls] = (uint16_t)n;
     heap_count_handed(h, cls, n); /* behind `used`: as in hand_out */
     p = track_pop(&h->hands[cls], sizeclass_bytes(cls), &h->random);
+    HELD_ADDRESS(p);
     if (h->owner != 0) { /* else under the heap's lock */
         probe_tick(now_ms);
     }

@@ -70,12 +70,27 @@ static int obtain_memory(void)
     return 0;
 }
 
+/* Not known any more before it is gone: another thread may fork in between. */
+static void release_area(void)
+{
+    struct leak_area *area = check.area;
+
+    store_relaxed(&check.area, NULL);
+    leak_area_unmap(area);
+}
+
+static void release_lost(void)
+{
+    struct leak_lost *lost = check.lost;
+
+    store_relaxed(&check.lost, NULL);
+    leak_lost_unmap(lost);
+}
+
 static void release_memory(void)
 {
-    leak_area_unmap(check.area);
-    leak_lost_unmap(check.lost);
-    check.area = NULL;
-    check.lost = NULL;
+    release_area();
+    release_lost();
 }
 
 /*
@@ -197,8 +212,7 @@ static bool take_round(void)
     if ((r->partial & MP_LEAK_PARTIAL_BUSY) != 0 && check.again < AGAIN_MOST) {
         check.again++;
         if (check.round == 0 && check.lost != NULL) {
-            leak_lost_unmap(check.lost);
-            check.lost = NULL;
+            release_lost();
         }
     } else {
         check.round++;
@@ -208,8 +222,7 @@ static bool take_round(void)
     if (check.round == check.rounds) {
         return false;
     }
-    leak_area_unmap(check.area);
-    check.area = NULL;
+    release_area();
     return true;
 }
 

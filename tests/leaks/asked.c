@@ -1,8 +1,9 @@
 /*
  * asked - leak checks that a tool asks for, from outside
  *
- * asked LIBRARY: starts itself with the library preloaded, once as a process that allocates all
- * the time and loses some blocks, once as one that sleeps, and asks both by mp_leak_request.
+ * asked LIBRARY: starts itself with the library preloaded, as a process that allocates all the time
+ * and loses some blocks, with samples of all blocks and hardened, without samples; and as one that
+ * sleeps. Asks each by mp_leak_request.
  */
 #include "scrub.h"
 
@@ -59,11 +60,12 @@ static int work(const char *how)
     }
 }
 
-static pid_t start(char *how)
+static pid_t start(char *how, bool is_hardened)
 {
     char variable[4096];
     char sample[] = "MPALLOC_SAMPLE=exact";
-    char *environment[] = {variable, sample, NULL};
+    char harden[] = "MPALLOC_HARDEN=0";
+    char *environment[] = {variable, sample, harden, NULL};
     char *words[] = {program, how, NULL};
     posix_spawn_file_actions_t actions;
     int ends[2];
@@ -71,6 +73,7 @@ static pid_t start(char *how)
     pid_t pid;
 
     snprintf(variable, sizeof(variable), "LD_PRELOAD=%s", library);
+    harden[sizeof(harden) - 2] = is_hardened ? '1' : '0';
     if (pipe(ends) != 0) {
         abort();
     }
@@ -100,8 +103,8 @@ static int fail(const char *what, int code, const char *text)
     return 1;
 }
 
-/* The figures by class and site are those of the whole. */
-static int look(const char *path, uint64_t number, unsigned rounds)
+/* The figures by class, and by site where there are samples, are those of the whole. */
+static int look(const char *path, uint64_t number, unsigned rounds, bool is_hardened)
 {
     struct mp_error error = {{0}};
     mp_image_t *image = NULL;
@@ -111,8 +114,14 @@ static int look(const char *path, uint64_t number, unsigned rounds)
     uint64_t lost = 0;
     double sampled = 0;
 
-    if (l == NULL || l->number != number || l->rounds != rounds || l->is_exact != 1) {
+    if (l == NULL) {
         return fail("image", code, error.text);
+    }
+    if (l->number != number || l->rounds != rounds || l->is_exact != !is_hardened) {
+        printf("check %llu of %llu, %llu rounds of %u, exact %llu\n",
+            (unsigned long long)l->number, (unsigned long long)number,
+            (unsigned long long)l->rounds, rounds, (unsigned long long)l->is_exact);
+        return 1;
     }
     for (size_t row = 0; row < mp_image_component_count(image); row++) {
         for (size_t i = 0; i < mp_image_class_count(image); i++) {
@@ -130,7 +139,8 @@ static int look(const char *path, uint64_t number, unsigned rounds)
         sampled += t != NULL ? t->blocks[MP_LEAK_DEFINITE] : 0;
     }
     if (blocks != l->blocks[0] + l->blocks[1] + l->blocks[2] + l->blocks[3]
-        || l->blocks[MP_LEAK_DEFINITE] != DROPPED || sampled != DROPPED
+        || l->blocks[MP_LEAK_DEFINITE] != DROPPED
+        || sampled != (is_hardened ? 0 : DROPPED)
         || lost != (rounds == 2 ? DROPPED : 0)) {
         printf("%llu definite, %llu lost in two rounds, %.0f by site\n",
             (unsigned long long)l->blocks[MP_LEAK_DEFINITE], (unsigned long long)lost,
@@ -144,10 +154,10 @@ static int look(const char *path, uint64_t number, unsigned rounds)
     return 0;
 }
 
-static int ask_busy(void)
+static int ask_busy(bool is_hardened)
 {
     char how[] = "busy";
-    pid_t pid = start(how);
+    pid_t pid = start(how, is_hardened);
     struct mp_error error = {{0}};
     char path[512];
     uint64_t number = 0;
@@ -156,7 +166,8 @@ static int ask_busy(void)
 
     for (unsigned i = 0; code == 0 && i < 2; i++) {
         code = mp_leak_request(path, i * 1000, PATIENCE_MS, &number, &error);
-        failed |= code == 0 && (number != i + 1 || look(path, number, i + 1) != 0);
+        failed |= code == 0
+                  && (number != i + 1 || look(path, number, i + 1, is_hardened) != 0);
     }
     stop(pid);
     failed |= code != 0 ? fail("busy", code, error.text) : 0;
@@ -167,7 +178,7 @@ static int ask_busy(void)
 static int ask_idle(void)
 {
     char how[] = "idle";
-    pid_t pid = start(how);
+    pid_t pid = start(how, false);
     struct mp_error error = {{0}};
     char path[512];
     uint64_t number = 0;
@@ -190,5 +201,5 @@ int main(int argc, char **argv)
     }
     program = argv[0];
     library = argv[1];
-    return ask_busy() | ask_idle();
+    return ask_busy(false) | ask_busy(true) | ask_idle();
 }

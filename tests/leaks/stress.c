@@ -88,7 +88,7 @@ static void *run(void *arg)
             if (child == 0) {
                 struct mp_leak_summary s = {.size = sizeof(s), .rounds = 1};
 
-                _exit(mp_leak_check(&s) != 0);
+                _exit(-mp_leak_check(&s));
             }
             if (child > 0) {
                 int status = 0;
@@ -96,7 +96,7 @@ static void *run(void *arg)
                 while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
                 }
                 if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-                    printf("a forked child's check failed (%x)\n", status);
+                    fprintf(stderr, "a forked child's check failed: %x\n", status);
                     _exit(1);
                 }
             }
