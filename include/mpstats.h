@@ -492,8 +492,9 @@ MPS_EXPORT const struct mp_difference *mp_diff_at(
 
 /*
  * By how much of what there was in all the whole grew, or one component, or one stack beyond
- * noise: the largest of these, 0.2 for 20 %; 0: nothing grew; INFINITY: there was nothing. Of the
- * figure that was judged. *ret_by and *ret_row (may be NULL): which; the row NULL: the whole.
+ * noise, by its lower limit: the largest of these, 0.2 for 20 %; 0: nothing grew; INFINITY: there
+ * was nothing. Of the figure that was judged. *ret_by and *ret_row (may be NULL): which; the row
+ * NULL: the whole.
  */
 MPS_EXPORT double mp_diff_drift(const mp_diff_t *diff, enum mp_diff_by *ret_by,
     const struct mp_difference **ret_row);

@@ -414,8 +414,9 @@ double mp_diff_drift(
         for (size_t i = 0; b != MP_DIFF_CLASS && i < d->rows[b].count; i++) {
             const struct mp_difference *r = &d->rows[b].row[i];
 
-            if (r->is_significant && r->figure[f].change > most) {
-                most = r->figure[f].change;
+            /* Of an estimate that much is sure. */
+            if (r->is_significant && r->figure[f].low > most) {
+                most = r->figure[f].low;
                 found = r;
                 by = (enum mp_diff_by)b;
             }

@@ -73,19 +73,38 @@ static uint64_t hash(uint64_t h, const void *bytes, size_t count)
     return h;
 }
 
+static const char *module_name(const struct mp_region_module *m)
+{
+    const char *slash = m != NULL ? strrchr(m->path, '/') : NULL;
+
+    return m == NULL ? "" : slash != NULL ? slash + 1 : m->path;
+}
+
+/* Which way an allocation took inside of mpalloc depends on the interval, and on luck. */
+static uint32_t skip_own(const mp_image_t *image, uint32_t frame)
+{
+    while (frame != 0) {
+        const struct mp_region_frame *f = mp_image_frame(image, frame);
+        const char *name = module_name(mp_image_module(image, f->module));
+
+        if (strncmp(name, "libmpalloc.so", 13) != 0) {
+            break;
+        }
+        frame = f->parent;
+    }
+    return frame;
+}
+
 static uint64_t hash_frame(
     const mp_image_t *image, uint64_t h, const struct mp_region_frame *f)
 {
     const struct mp_region_module *m = mp_image_module(image, f->module);
-    const char *slash;
 
     if (m == NULL) {
         return hash(h, "?", 1); /* its address says nothing */
     }
-    slash = strrchr(m->path, '/');
-    slash = slash != NULL ? slash + 1 : m->path;
     h = m->build_id_bytes > 0 ? hash(h, m->build_id, sizeof(m->build_id))
-                              : hash(h, slash, strlen(slash));
+                              : hash(h, module_name(m), strlen(module_name(m)));
     return hash(h, &f->offset, sizeof(f->offset));
 }
 
@@ -99,7 +118,7 @@ static uint64_t key_of(const struct mp_diff *d, unsigned side, size_t site)
     if (d->options.key[side] != NULL) {
         return hash(h, &d->options.key[side][site], sizeof(uint64_t));
     }
-    for (uint32_t frame = t->frame; frame != 0;
+    for (uint32_t frame = skip_own(image, t->frame); frame != 0;
          frame = mp_image_frame(image, frame)->parent) {
         h = hash_frame(image, h, mp_image_frame(image, frame));
     }
