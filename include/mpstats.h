@@ -565,6 +565,89 @@ struct mp_efficiency {
 
 MPS_EXPORT int mp_efficiency_make(
     const mp_image_t *image, struct mp_efficiency *ret); /* -ENOMEM */
+/* ---- what changed ---- */
+
+enum mp_diff_by { MP_DIFF_COMPONENT, MP_DIFF_CLASS, MP_DIFF_SITE, MP_DIFF_BYS };
+
+enum mp_diff_figure {
+    MP_DIFF_LIVE_BYTES,
+    MP_DIFF_LIVE_BLOCKS,
+    MP_DIFF_ALLOCATED_BYTES, /* ever */
+    MP_DIFF_ALLOCATED_BLOCKS,
+    MP_DIFF_PEAK_BYTES, /* of classes it is not known: 0 */
+    MP_DIFF_FIGURES
+};
+
+/* What there is to know about two images before a difference is believed. */
+enum mp_diff_flag {
+    MP_DIFF_SAME_RUN = 1,       /* one process at two moments: what lived through both
+                                   cancels, and blurs nothing */
+    MP_DIFF_BACKWARDS = 2,      /* the same, and the second is the older one */
+    MP_DIFF_OTHER_PROGRAM = 4,  /* executables of other names */
+    MP_DIFF_OTHER_BUILD = 8,    /* executables of other build ids */
+    MP_DIFF_OTHER_RATE = 16,    /* sampled at other intervals: other noise, no bias */
+    MP_DIFF_NO_STACKS = 32,     /* one of them was never sampled: no sites */
+    MP_DIFF_EXACT = 64,         /* every allocation of both was recorded */
+    MP_DIFF_OTHER_MOMENT = 128, /* one had run to its end, the other had not */
+};
+
+/* Bytes or blocks. Where it is known exactly, low and high are the change. */
+struct mp_change {
+    uint64_t before;
+    uint64_t after;
+    double change;
+    double low; /* 95 % */
+    double high;
+};
+
+struct mp_difference {
+    uint32_t number
+        [2]; /* row of the component, class or a site in each image; UINT32_MAX: it is
+                      not there. Not in both: what no row explains, so that rows add up. */
+    uint64_t samples; /* that tell the two apart; 0: known from counters */
+    struct mp_change figure[MP_DIFF_FIGURES];
+    double p; /* that the figure judged differs by chance of sampling; exact: 0 or 1 */
+    bool is_significant; /* beyond noise, after the correction for many stacks */
+};
+
+struct mp_diff_options {
+    /*
+     * One number for each site of the image before, and after: sites of equal numbers are of
+     * one stack. NULL: by build ids and offsets, which differ from build to build.
+     */
+    const uint64_t *key[2];
+    enum mp_diff_figure
+        judged;             /* live, allocated or peak bytes: tested, and sorted by */
+    double false_discovery; /* of changes called significant; 0: 0.05 */
+};
+
+typedef struct mp_diff mp_diff_t;
+
+/*
+ * What changed from one image to the other, by component, size class and site (a call stack in a
+ * component). Components and classes are exact. Rows of each kind add up to the total. Any two
+ * images can be compared: flags say what it means. options may be NULL. The images have to outlive
+ * it. -ENOMEM.
+ */
+MPS_EXPORT int mp_diff_make(const mp_image_t *before, const mp_image_t *after,
+    const struct mp_diff_options *options, mp_diff_t **ret);
+MPS_EXPORT void mp_diff_free(mp_diff_t *diff);
+MPS_EXPORT unsigned mp_diff_flags(const mp_diff_t *diff); /* enum mp_diff_flag */
+MPS_EXPORT const struct mp_difference *mp_diff_total(const mp_diff_t *diff);
+
+/* The largest change first, what no row explains last; NULL past the end. */
+MPS_EXPORT size_t mp_diff_count(const mp_diff_t *diff, enum mp_diff_by by);
+MPS_EXPORT const struct mp_difference *mp_diff_at(
+    const mp_diff_t *diff, enum mp_diff_by by, size_t number);
+
+/*
+ * By how much of what there was in all the whole grew, or one component, or one stack beyond
+ * noise, by its lower limit: the largest of these, 0.2 for 20 %; 0: nothing grew; INFINITY: there
+ * was nothing. Of the figure that was judged. *ret_by and *ret_row (may be NULL): which; the row
+ * NULL: the whole.
+ */
+MPS_EXPORT double mp_diff_drift(const mp_diff_t *diff, enum mp_diff_by *ret_by,
+    const struct mp_difference **ret_row);
 
 /* ---- what became of the process ---- */
 

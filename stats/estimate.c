@@ -225,3 +225,100 @@ double estimate_z(const struct tally *gone, const struct tally *come)
                ? 0
                : copysign(INFINITY, difference); /* blocks that are all seen */
 }
+
+/* ---- whether two sums differ ---- */
+
+/* The continued fraction of the incomplete beta function (Lentz), for x < (a + 1) / (a + b + 2). */
+static double beta_fraction(double a, double b, double x)
+{
+    double c = 1;
+    double d = 1 / fmax(1 - (a + b) * x / (a + 1), 1e-300);
+    double h = d;
+
+    for (int m = 1; m < 10000; m++) {
+        double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
+        double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
+        double change;
+
+        d = 1 / (1 + even * d);
+        c = 1 + even / c;
+        h *= c * d;
+        d = 1 / (1 + odd * d);
+        c = 1 + odd / c;
+        change = c * d;
+        h *= change;
+        if (fabs(change - 1) < 1e-12) {
+            break;
+        }
+    }
+    return h;
+}
+
+/* P(beta variate of that shape <= x); a = 0 is all at 0. */
+static double beta_cdf(double a, double b, double x)
+{
+    double front;
+
+    if (a <= 0 || x >= 1) {
+        return 1;
+    }
+    if (b <= 0 || x <= 0) {
+        return 0;
+    }
+    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x));
+    return x < (a + 1) / (a + b + 2) ? front * beta_fraction(a, b, x) / a
+                                     : 1 - front * beta_fraction(b, a, 1 - x) / b;
+}
+
+/* Bytes that one effective sample stands for; 0: there is nothing to be unsure of. */
+static double scale_of(const struct tally *t, double interval,
+    const struct tally *other, double other_interval)
+{
+    if (t->samples > 0) {
+        return t->bytes.value > 0 ? t->bytes.variance / t->bytes.value : 0;
+    }
+    if (interval <= 0) {
+        return 0;
+    }
+    /* As those of the other one, had they been sampled at this R. */
+    return other->samples > 0 && other->bytes.variance > 0 && other_interval > 0
+               ? other->bytes.variance / other->bytes.value
+                     * (interval / other_interval)
+               : interval;
+}
+
+/* A sum with an effective number of samples against a value that is known. */
+static double p_of_known(double value, double scale, double known)
+{
+    double k = value / scale;
+    double mean = known / scale;
+    double above = k > 0 ? gamma_cdf(k, mean) : 1;
+    double below = 1 - gamma_cdf(k + 1, mean);
+
+    return fmin(1, 2 * fmin(above, below));
+}
+
+double estimate_p(const struct tally *gone, const struct tally *come,
+    double gone_interval, double come_interval)
+{
+    double g = scale_of(gone, gone_interval, come, come_interval);
+    double c = scale_of(come, come_interval, gone, gone_interval);
+    double above;
+    double below;
+
+    if (come->bytes.value == gone->bytes.value) {
+        return 1;
+    }
+    if (g <= 0 && c <= 0) {
+        return 0;
+    }
+    if (g <= 0) {
+        return p_of_known(come->bytes.value, c, gone->bytes.value);
+    }
+    if (c <= 0) {
+        return p_of_known(gone->bytes.value, g, come->bytes.value);
+    }
+    above = beta_cdf(come->bytes.value / c, gone->bytes.value / g + 1, g / (g + c));
+    below = beta_cdf(gone->bytes.value / g, come->bytes.value / c + 1, c / (g + c));
+    return fmin(1, 2 * fmin(above, below));
+}

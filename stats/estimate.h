@@ -71,6 +71,16 @@ struct estimate estimate_calibrated(
  */
 double estimate_z(const struct tally *gone, const struct tally *come);
 
+/*
+ * P that two sums of samples differ as much, or more, by chance alone, when what they stand for is
+ * equal; two-sided. Given how many samples there are in both, each is of the second with a
+ * probability that the weights say: a binomial law, with the sums' effective numbers of samples. It
+ * holds for few samples, where estimate_z is too sure. interval: the R of each, for sums of no
+ * samples; 0: exact.
+ */
+double estimate_p(const struct tally *gone, const struct tally *come,
+    double gone_interval, double come_interval);
+
 /* Quantile q of the gamma distribution with that shape (> 0) and scale 1. */
 double estimate_gamma_quantile(double shape, double q);
 

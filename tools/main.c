@@ -30,6 +30,8 @@ const struct verb verbs[] = {
     {"flame", "-o FILE.html [OPTIONS] TARGET",
         "Draw who holds memory: a flame graph, as one web page", help_flame,
         verb_flame},
+    {"diff", "[OPTIONS] BEFORE AFTER", "Say what changed, and what of it is only noise",
+        help_diff, verb_diff},
     {"export", "--format F [OPTIONS] TARGET",
         "Write who holds memory in the format of another tool", help_export,
         verb_export},

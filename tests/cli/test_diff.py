@@ -1,0 +1,238 @@
+"""mpalloc diff, on programs whose memory is known.
+
+    test_diff.py COMMAND TARGET LIBRARY COMPILER...
+
+Two moments of a process, two runs, two builds; what does not compare is explained.
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+import unittest
+
+from command import LIBRARY, CommandTest, main
+
+COMPILER = sys.argv[4:]
+
+# Holds as many blocks as it is told: 1000 bytes from keep(), 200 from list().
+SOURCE = """
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef MOVED
+__attribute__((noinline)) int other(int n) { return n * 7 + (int)strtol("1", 0, 10); }
+#endif
+__attribute__((noinline)) void *keep(void) { char *p = malloc(1000); p[0] = 1; return p; }
+__attribute__((noinline)) void *list(void) { char *p = malloc(200); p[0] = 2; return p; }
+static void *held[2000000];
+int main(void)
+{
+    char word[20];
+    int count;
+    int used = 0;
+
+#ifdef MOVED
+    used = other(0) - 1;
+#endif
+    while (scanf("%19s %d", word, &count) == 2) {
+        for (int i = 0; i < count; i++) {
+            if (strcmp(word, "drop") == 0) {
+                free(held[--used]);
+            } else {
+                held[used++] = strcmp(word, "keep") == 0 ? keep() : list();
+            }
+        }
+        printf("ok\\n");
+        fflush(stdout);
+    }
+    return 0;
+}
+"""
+
+
+class Diff(CommandTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.build = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / f"mpalloc-diff-{os.getpid()}"
+        cls.build.mkdir()
+        (cls.build / "holder.c").write_text(SOURCE)
+        for name, flags in (("holder", []), ("holder2", ["-DMOVED"])):
+            subprocess.run([*COMPILER, "-O1", "-g", "-Wl,--build-id", *flags, "-o",
+                            cls.build / name, cls.build / "holder.c"], check=True)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.build)
+
+    def hold(self, *orders, program="holder", **env):
+        p = subprocess.Popen([self.build / program], text=True, stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             env={**self.env, "LD_PRELOAD": LIBRARY, "MPALLOC_SAMPLE": "32k",
+                                  **env})
+        self.addCleanup(self.end, p)
+        for order in orders:
+            self.tell(p, order)
+        time.sleep(0.45)    # counters are published by allocations, so often
+        self.tell(p, "keep 70")
+        return p
+
+    def tell(self, p, order):
+        p.stdin.write(order + "\n")
+        p.stdin.flush()
+        self.assertEqual(p.stdout.readline(), "ok\n")
+
+    def dump(self, p, name):
+        path = self.dir / name
+        shutil.copyfile(self.region_of(p), path)
+        return path
+
+    def stack_of(self, d, function):
+        found = [s for s in d["stacks"] if s["frames"] and s["frames"][0]["function"] == function]
+        self.assertLessEqual(len(found), 1, found)
+        return found[0] if found else None
+
+    def near(self, change, truth):
+        """Some five deviations wide: the interval is tested elsewhere, and misses 1 in 20."""
+        self.assertLess(change["low"], change["value"])
+        self.assertGreater(change["high"], change["value"])
+        self.assertAlmostEqual(change["value"], truth, delta=0.6 * truth)
+
+    def is_noise(self, stack):
+        """Not called a change, or hardly: one of twenty is, by chance."""
+        self.assertGreater(stack["p"], 1e-4, stack)
+
+    def check_sums(self, d):
+        for table in ("components", "size_classes", "stacks"):
+            for key in ("live_bytes", "live_blocks", "allocated_bytes_total"):
+                self.assertAlmostEqual(sum(row[key]["value"] for row in d[table]),
+                                       d[key]["value"], delta=2, msg=f"{table} {key}")
+
+    def test_two_moments_of_a_process(self):
+        p = self.hold("keep 200000", "list 5000", "keep 1000")
+        before = self.dump(p, "before.mp")
+        self.tell(p, "list 20000")
+        d = self.document("diff", before, p.pid, "--all", "--rows", "100000")
+        self.assertTrue(d["same_run"])
+        self.assertEqual(d["notes"], [])
+        self.check_sums(d)
+        grown, still = self.stack_of(d, "list"), self.stack_of(d, "keep")
+        self.assertTrue(grown["significant"])
+        self.near(grown["live_bytes"], 20000 * 208)
+        # 200 MB that lived through both do not blur it, and did not change.
+        self.assertLess(grown["live_bytes"]["high"] - grown["live_bytes"]["low"], 20000 * 208)
+        self.assertEqual(still["live_bytes"]["value"], 0)
+        self.assertFalse(still["significant"])
+        text = self.command("diff", before, p.pid).stdout
+        self.assertIn("1 changed beyond noise", text)
+        self.assertRegex(text, r"\+.* MiB \(.*\)  .* -> .*  list")
+        self.assertNotIn("\x1b", text)
+        self.assertIn("\x1b[31m", self.command("diff", before, p.pid, "--color", "always").stdout)
+        back = self.document("diff", p.pid, before, "--all")
+        self.assertLess(self.stack_of(back, "list")["live_bytes"]["value"], 0)
+
+    def test_two_equal_runs_are_noise(self):
+        a, b = (self.hold("keep 30000", "list 30000") for _ in range(2))
+        d = self.document("diff", a.pid, b.pid, "--all", "--rows", "100000", "--fail-on",
+                          "drift=5%")
+        self.assertFalse(d["same_run"])
+        self.check_sums(d)
+        for stack in d["stacks"]:
+            self.is_noise(stack)
+        self.assertGreater(self.stack_of(d, "keep")["samples"], 100)
+        self.assertFalse(d["drift"]["failed"])
+
+    def test_fail_on_drift(self):
+        a, b = self.hold("keep 10000"), self.hold("keep 10000", "list 30000")
+        ra, rb = self.dump(a, "a.mp"), self.dump(b, "b.mp")
+        done = self.command("diff", ra, rb, "--fail-on", "drift=20%", code=3)
+        self.assertIn("By call stack", done.stdout)
+        self.assertRegex(done.stdout, r"drift: \d+\.\d % .* more than 20.0 %")
+        d = self.document("diff", ra, rb, "--fail-on", "drift=0.2", code=3)
+        self.assertTrue(d["drift"]["failed"])
+        self.assertEqual(d["drift"]["allowed_ratio"], 0.2)
+        self.assertTrue(self.stack_of(d, "list")["significant"])
+        self.command("diff", ra, rb, "--fail-on", "drift=2000%")
+        self.command("diff", rb, ra, "--fail-on", "drift=20%")    # less is no drift
+        # The same total, but from another stack: drift all the same.
+        c = self.hold("list 49000")
+        d = self.document("diff", ra, self.dump(c, "c.mp"), "--fail-on", "drift=20%", code=3)
+        self.assertEqual(d["drift"]["by"], "stack")
+
+    def test_two_builds_are_matched_by_names(self):
+        a = self.hold("keep 20000", "list 20000")
+        b = self.hold("keep 20000", "list 60000", program="holder2")
+        d = self.document("diff", a.pid, b.pid, "--all", "--rows", "100000")
+        names = {n["name"] for n in d["notes"]}
+        self.assertEqual(names, {"by_names", "other_program"})
+        self.check_sums(d)
+        keep, grown = self.stack_of(d, "keep"), self.stack_of(d, "list")
+        self.assertEqual((keep["in"], grown["in"]), ("both", "both"))
+        self.is_noise(keep)
+        self.assertTrue(grown["significant"])
+        self.near(grown["live_bytes"], 40000 * 208)
+
+    def test_other_rates_and_ends(self):
+        a = self.hold("keep 20000", "list 20000")
+        b = self.hold("keep 20000", "list 20000", MPALLOC_SAMPLE="64k")
+        exact = self.hold("keep 20000", "list 30000", MPALLOC_SAMPLE="exact")
+        off = self.hold("keep 20000", MPALLOC_SAMPLE="off")
+        d = self.document("diff", a.pid, b.pid, "--all")
+        self.assertEqual([n["name"] for n in d["notes"]], ["other_rate"])
+        self.is_noise(self.stack_of(d, "keep"))
+        d = self.document("diff", a.pid, exact.pid, "--all")
+        self.assertTrue(self.stack_of(d, "list")["significant"])
+        self.is_noise(self.stack_of(d, "keep"))
+        d = self.document("diff", exact.pid, exact.pid, "--all")
+        self.assertTrue(d["exact"])
+        self.assertEqual(d["drift"]["ratio"], 0)
+        d = self.document("diff", a.pid, off.pid)
+        self.assertIn("no_stacks", [n["name"] for n in d["notes"]])
+        self.assertIn("not sampled", self.command("diff", a.pid, off.pid).stdout)
+
+    def test_of_ended_ones_the_peak_counts(self):
+        ended = []
+        for orders in (("keep 20000", "drop 20000"), ("keep 30000", "drop 30000")):
+            p = self.hold(*orders, MPALLOC_KEEP="1")
+            p.stdin.close()
+            p.wait()
+            p.stdin = open(os.devnull)
+            ended.append(self.region_of(p))
+        d = self.document("diff", *ended, "--fail-on", "drift=20%", code=3)
+        self.assertEqual(d["drift"]["of"], "peak")
+        self.assertAlmostEqual(d["drift"]["ratio"], 0.5, delta=0.1)
+        live = self.document("diff", *ended, "--fail-on", "drift=20%", "--value", "allocated",
+                             code=3)
+        self.assertEqual(live["drift"]["of"], "allocated")
+        self.document("diff", *ended, "--value", "live", "--fail-on", "drift=20%")
+        running = self.hold("keep 20000")
+        d = self.document("diff", ended[0], running.pid)
+        self.assertEqual([n["name"] for n in d["notes"]], ["other_moment"])
+
+    def test_by_and_rows(self):
+        a = self.hold("keep 1000", "list 1000")
+        d = self.document("diff", a.pid, a.pid, "--by", "class", "--all", "--rows", "2")
+        self.assertEqual(len(d["size_classes"]), 2)
+        self.assertNotIn("stacks", d)
+        text = self.command("diff", a.pid, a.pid, "--by", "component").stdout
+        self.assertIn("nothing changed", text)
+        self.assertNotIn("By size class", text)
+
+    def test_what_is_wrong_is_said(self):
+        a = self.hold("keep 10")
+        self.fails(2, "diff", says="takes two")
+        self.fails(2, "diff", a.pid, says="takes two")
+        self.fails(2, "diff", a.pid, a.pid, a.pid, says="at most 2")
+        self.fails(2, "diff", a.pid, a.pid, "--by", "thread", says="component, class or site")
+        for wrong in ("drift", "drift=", "drift=x", "leak", "drift=-1", "drift=20%%"):
+            self.fails(2, "diff", a.pid, a.pid, "--fail-on", wrong, says="drift=20%")
+        self.fails(4, "diff", a.pid, "/nonexistent/x.mp", says="No such file")
+        bad = self.dir / "bad.mp"
+        bad.write_bytes(b"\x7fMPALL01" + b"\xff" * 5000)
+        self.fails(6, "diff", bad, a.pid, says="bad.mp")
+
+
+if __name__ == "__main__":
+    main()

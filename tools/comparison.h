@@ -1,0 +1,61 @@
+/*
+ * comparison - two images, what changed between them, and what there is to say of it
+ *
+ * Owns: how stacks of two builds are matched, names of rows, notes, and --fail-on drift. Does not
+ * own: the difference (mpstats.h), how it looks (render_diff.h, document_diff.h).
+ */
+#ifndef COMPARISON_H
+#define COMPARISON_H
+
+#include "site_names.h"
+
+#include <limits.h>
+
+struct comparison_side {
+    mp_image_t *image; /* owned, and so are names */
+    struct site_names *names;
+    char label[PATH_MAX]; /* "baseline nightly", "4711": fit to print */
+    uint64_t time_ns;     /* of its figures; 0: not known */
+};
+
+enum { COMPARISON_NOTES = 12 };
+
+struct comparison {
+    struct comparison_side side[2];
+    mp_diff_t *diff;
+    enum mp_diff_figure judged;
+    size_t note_count;
+    struct {
+        const char *key;
+        char text[256];
+    } note[COMPARISON_NOTES];
+    size_t significant; /* stacks */
+    double drift;
+    enum mp_diff_by drift_by;
+    const struct mp_difference *drift_row; /* NULL: the whole */
+    double fail_drift;                     /* NAN: not asked for */
+};
+
+/* Takes over the image; names NULL: they are looked for when they are needed. */
+void comparison_set_side(struct comparison *c, unsigned side, const char *label,
+    mp_image_t *image, struct site_names *names);
+
+/* judged: MP_DIFF_FIGURES for what suits: live, or the peak of two that ran to their ends. */
+void comparison_make(struct comparison *c, enum mp_diff_figure judged);
+void comparison_fini(struct comparison *c);
+
+/* Whether --fail-on is met. */
+bool comparison_fails(const struct comparison *c);
+
+/* "live", "allocated", "peak". */
+const char *comparison_judged(const struct comparison *c);
+
+/* Fit to print; "(not in stacks)" of the row that no row explains. */
+const char *comparison_name(const struct comparison *c, enum mp_diff_by by,
+    const struct mp_difference *r, char *ret, size_t size);
+
+/* The stack of a row by site, the innermost first. */
+size_t comparison_stack(const struct comparison *c, const struct mp_difference *r,
+    struct site_line ret[SITE_LINES_MAX]);
+
+#endif

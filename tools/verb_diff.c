@@ -1,0 +1,194 @@
+/*
+ * verb_diff - mpalloc diff: what changed from one capture to another, and what is only noise
+ */
+#include "cli.h"
+#include "document.h"
+#include "document_diff.h"
+#include "render_diff.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char help_diff[] =
+    "What changed from BEFORE to AFTER: live bytes and blocks, what was allocated, the "
+    "peak;\n"
+    "by component and size class exactly, by call stack with the changes that are more "
+    "than\n"
+    "noise of sampling. Two moments of one process are told apart best: what lived "
+    "through\n"
+    "both does not blur them. Other builds are matched by names of functions.\n"
+    "\n"
+    "  BEFORE, AFTER       each a PID, a region or dump file, or the name of a "
+    "process\n"
+    "  --name NAME         the process of that name, instead of AFTER\n"
+    "  --by WHAT           component, class or site (a call stack in a component)\n"
+    "  --value WHAT        live, allocated or peak (live; peak if both ran to their "
+    "ends)\n"
+    "  --all               also what did not change, and what is noise\n"
+    "  --rows N            the N largest changes of each table (10)\n"
+    "  --fail-on drift=P   exit 3 if the whole, a component, or a stack surely grew "
+    "by\n"
+    "                      more than P of what the whole was, such as 20%\n"
+    "  --json              schema tools/schemas/diff.json\n"
+    "\n"
+    "Examples:\n"
+    "  mpalloc diff monday.mp 4711\n"
+    "  mpalloc diff old.mp new.mp --by site --json | jq '.stacks[] | "
+    "select(.significant)'\n"
+    "  mpalloc diff --fail-on drift=20% main.mp branch.mp    in CI, after two runs "
+    "with "
+    "MPALLOC_KEEP=1\n";
+
+struct plan {
+    struct render_diff_options look;
+    enum mp_diff_figure judged; /* MP_DIFF_FIGURES: what suits */
+    double fail_drift;
+};
+
+/* ---- options ---- */
+
+static void parse_by(struct plan *plan, const char *text)
+{
+    static const char *const names[MP_DIFF_BYS] = {"component", "class", "site"};
+
+    for (unsigned i = 0; i < MP_DIFF_BYS; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            plan->look.by[i] = true;
+            return;
+        }
+    }
+    exit(cli_fail(
+        "diff", EXIT_USAGE, "--by takes component, class or site, not \"%s\"", text));
+}
+
+static enum mp_diff_figure parse_value(const char *text)
+{
+    if (strcmp(text, "live") == 0) {
+        return MP_DIFF_LIVE_BYTES;
+    }
+    if (strcmp(text, "allocated") == 0) {
+        return MP_DIFF_ALLOCATED_BYTES;
+    }
+    if (strcmp(text, "peak") == 0) {
+        return MP_DIFF_PEAK_BYTES;
+    }
+    exit(cli_fail(
+        "diff", EXIT_USAGE, "--value takes live, allocated or peak, not \"%s\"", text));
+}
+
+/* "drift=20%", "drift=0.2": a part of what there was. */
+static double parse_fail_on(const char *text)
+{
+    const char *number = text + strlen("drift=");
+    char *end = NULL;
+    double value;
+
+    if (strncmp(text, "drift=", strlen("drift=")) == 0) {
+        value = strtod(number, &end);
+        if (end != number && *end == '%') {
+            value /= 100;
+            end++;
+        }
+        if (end != number && *end == '\0' && number[0] >= '0' && number[0] <= '9'
+            && isfinite(value)) {
+            return value;
+        }
+    }
+    exit(cli_fail("diff", EXIT_USAGE,
+        "--fail-on takes a drift such as drift=20%%, not \"%s\"", text));
+}
+
+/* ---- what is compared ---- */
+
+static int open_side(
+    struct comparison *c, unsigned side, const struct common *common, char *word)
+{
+    static const struct common no_name;
+    char *words[] = {word, NULL};
+    struct target target;
+    int code =
+        cli_open_target("diff", word != NULL ? &no_name : common, words, &target);
+
+    if (code == EXIT_FINE) {
+        comparison_set_side(
+            c, side, word != NULL ? word : common->name, target.image, NULL);
+    }
+    return code;
+}
+
+static int open_sides(struct comparison *c, const struct common *common, char **words)
+{
+    int code;
+
+    if (words[0] == NULL || (words[1] == NULL) != (common->name != NULL)) {
+        return cli_fail("diff", EXIT_USAGE,
+            "takes two: what there was before, and what there is (mpalloc diff "
+            "--help)");
+    }
+    code = open_side(c, 0, common, words[0]);
+    return code == EXIT_FINE ? open_side(c, 1, common, words[1]) : code;
+}
+
+static int print(
+    const struct plan *plan, const struct common *common, const struct comparison *c)
+{
+    if (common->json) {
+        return document_print(
+            document_diff(c, plan->look.by, plan->look.all, plan->look.rows), false);
+    }
+    render_diff(stdout, c, &plan->look);
+    return fflush(stdout) != 0 || ferror(stdout)
+               ? cli_fail("diff", EXIT_FAILED, "standard output cannot be written: %m")
+               : EXIT_FINE;
+}
+
+int verb_diff(int argc, char **argv)
+{
+    enum { BY = 1, VALUE, ALL, ROWS, FAIL_ON };
+    static const struct option options[] = {COMMON_OPTIONS,
+        {"by", required_argument, NULL, BY}, {"value", required_argument, NULL, VALUE},
+        {"all", no_argument, NULL, ALL}, {"rows", required_argument, NULL, ROWS},
+        {"fail-on", required_argument, NULL, FAIL_ON}, {0}};
+    struct common common = {0};
+    struct plan plan = {
+        .look = {.rows = 10}, .judged = MP_DIFF_FIGURES, .fail_drift = NAN};
+    struct comparison c = {.fail_drift = NAN};
+    int code;
+    int o;
+
+    while ((o = cli_next_option("diff", argc, argv, options, false, &common)) != -1) {
+        switch (o) {
+        case BY:
+            parse_by(&plan, optarg);
+            break;
+        case VALUE:
+            plan.judged = parse_value(optarg);
+            break;
+        case ALL:
+            plan.look.all = true;
+            break;
+        case ROWS:
+            plan.look.rows = (size_t)cli_number("diff", "--rows", optarg, 1, 1000000);
+            break;
+        default:
+            plan.fail_drift = parse_fail_on(optarg);
+        }
+    }
+    if (!plan.look.by[0] && !plan.look.by[1] && !plan.look.by[2]) {
+        plan.look.by[0] = plan.look.by[1] = plan.look.by[2] = true;
+    }
+    cli_expect_words("diff", argc, 2);
+    code = open_sides(&c, &common, argv + optind);
+    if (code == EXIT_FINE) {
+        c.fail_drift = plan.fail_drift;
+        comparison_make(&c, plan.judged);
+        code = print(&plan, &common, &c);
+        if (code == EXIT_FINE && comparison_fails(&c)) {
+            code = EXIT_CONDITION;
+        }
+    }
+    comparison_fini(&c);
+    return code;
+}
