@@ -11,6 +11,7 @@
 #include "attr.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #if UINTPTR_MAX <= UINT32_MAX
@@ -84,6 +85,55 @@ static ALWAYS_INLINE uint64_t arch_ticks(void)
 #else
     return 0;
 #endif
+}
+
+/*
+ * Valgrind: instructions that do nothing, but for programs that run under it. Without it, or on
+ * processors that are not listed, the answer is 0.
+ */
+static inline uintptr_t arch_ask_valgrind(uintptr_t request, uintptr_t a, uintptr_t b)
+{
+    volatile uintptr_t words[6] = {request, a, b, 0, 0, 0};
+    uintptr_t answer = 0;
+
+#if defined(__x86_64__)
+    __asm__ volatile("rolq $3, %%rdi\n\trolq $13, %%rdi\n\trolq $61, %%rdi\n\t"
+                     "rolq $51, %%rdi\n\txchgq %%rbx, %%rbx"
+                     : "+d"(answer)
+                     : "a"(words)
+                     : "cc", "memory");
+#elif defined(__aarch64__)
+    register volatile uintptr_t *x4 __asm__("x4") = words;
+    register uintptr_t x3 __asm__("x3") = 0;
+
+    __asm__ volatile("ror x12, x12, #3\n\tror x12, x12, #13\n\tror x12, x12, #51\n\t"
+                     "ror x12, x12, #61\n\torr x10, x10, x10"
+                     : "+r"(x3)
+                     : "r"(x4)
+                     : "cc", "memory");
+    answer = x3;
+#else
+    (void)words;
+#endif
+    return answer;
+}
+
+static inline bool arch_is_under_valgrind(void)
+{
+    return arch_ask_valgrind(0x1001, 0, 0) != 0;
+}
+
+/* What its checker of memory is to think of these bytes. */
+enum arch_valgrind_memory {
+    ARCH_VALGRIND_NO_ACCESS = 0x4d430000,
+    ARCH_VALGRIND_UNDEFINED = 0x4d430001,
+    ARCH_VALGRIND_DEFINED = 0x4d430002,
+};
+
+static inline void arch_tell_valgrind(
+    enum arch_valgrind_memory how, const void *p, size_t bytes)
+{
+    arch_ask_valgrind(how, (uintptr_t)p, bytes);
 }
 
 /*

@@ -14,6 +14,7 @@
 #define HIDDEN       __attribute__((visibility("hidden")))
 #define EXPORT       __attribute__((visibility("default")))
 #define WEAK         __attribute__((weak))
+#define ALIGNED(n)   __attribute__((aligned(n)))
 #define INITIAL_EXEC __attribute__((tls_model("initial-exec")))
 
 #define LIKELY(x)   __builtin_expect(!!(x), 1)

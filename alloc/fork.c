@@ -2,6 +2,7 @@
 
 #include "housekeeper.h"
 #include "locks.h"
+#include "mp_pool.h"
 #include "publish.h"
 #include "thread.h"
 #include "unwind_table.h"
@@ -15,6 +16,7 @@ static void in_child(void)
     }
     heap_reset_all();
     span_after_fork_in_child();
+    mp_pool_after_fork_in_child();
     thread_after_fork_in_child();
     unwind_table_after_fork_in_child();
     publish_after_fork_in_child();

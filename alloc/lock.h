@@ -21,6 +21,8 @@ enum lock_rank {
     RANK_PUBLISH = 1, /* counters and the region; heaps come and go under it */
     RANK_THREADS,     /* registry of threads */
     RANK_COMPONENTS,  /* table of names, orphan lists */
+    RANK_POOLS,       /* list of object pools */
+    RANK_POOL,        /* one of them; at most one at a time */
     RANK_HEAP,        /* one heap that no thread owns; at most one at a time */
     RANK_CONFINED,    /* large blocks in confinement */
     RANK_TRACK,       /* unused structures of tracked slabs */

@@ -43,6 +43,9 @@ void probe_thread_started(void);
 /* It will have no structure any more; it holds no lock. exact.c */
 void probe_thread_ends(void);
 
+/* The trays of a thread that ends are nobody's any more; no lock is held. mp_pool.c */
+void probe_trays_end(char *trays);
+
 /* At most every 10 ms: purge what is old, count, publish. publish.c */
 static inline void probe_tick(uint32_t now_ms)
 {

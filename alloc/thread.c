@@ -22,8 +22,13 @@ enum {
 /* Stands for "had a structure, handed it back". */
 static struct thread dead_thread;
 
+/* What every thread starts with, so that no pool needs a check. */
+static char no_trays[TRAYS_BYTES] ALIGNED(CACHE_LINE);
+
 __thread struct thread_local_state thread_local_state INITIAL_EXEC = {
     .heap = &heap_empty};
+__thread char *thread_trays INITIAL_EXEC = no_trays;
+extern EXPORT __thread char *mp_trays_ __attribute__((alias("thread_trays")));
 
 struct lock threads_lock = LOCK_INIT(RANK_THREADS);
 static struct thread *buckets[BUCKETS];
@@ -86,6 +91,10 @@ static void thread_exit(void *arg)
         return;
     }
     probe_thread_ends();
+    thread_trays = no_trays;
+    if (t->trays != NULL) {
+        probe_trays_end(t->trays);
+    }
     thread_local_state.thread = &dead_thread;
     lock_lock(&threads_lock);
     thread_unlink_locked(t);
@@ -168,6 +177,7 @@ static void register_locked(struct thread *t)
 void thread_prepare_early(void)
 {
     thread_local_state.heap = &heap_empty;
+    thread_trays = no_trays;
     is_early = true;
 }
 
@@ -282,6 +292,26 @@ struct heap *thread_install_heap(void)
         }
     }
     return h;
+}
+
+bool thread_has_trays(struct mp_component *c)
+{
+    struct thread_local_state *tls = &thread_local_state;
+
+    if (LIKELY(thread_trays != no_trays)) {
+        return true;
+    }
+    if (thread_heap(c) == NULL || !tls->thread->is_armed) {
+        return false; /* its end would not be heard of */
+    }
+    if (tls->thread->trays == NULL) {
+        tls->thread->trays = arena_alloc(TRAYS_BYTES);
+    }
+    if (tls->thread->trays == NULL) {
+        return false;
+    }
+    thread_trays = tls->thread->trays;
+    return true;
 }
 
 struct mp_component *thread_enter(struct mp_component *c)

@@ -42,15 +42,28 @@ struct thread {
     struct unwind_kept *kept; /* stack of the last sample; stays with the structure */
     struct share *share;      /* where all is sampled: share.h; stays, too */
     bool has_sampled;
+    char *
+        trays; /* its thread: mp_pool.c; NULL: none yet. Zeros when the thread has ended */
 };
 
-/* 24 bytes of static TLS, so that dlopen of the library finds room. */
+/* A table of trays: places for pools, the first of which stays empty. */
+enum { TRAY_BYTES = 64, TRAYS_BYTES = 256 * TRAY_BYTES };
+
+/* 24 bytes of static TLS, and 8 for trays, so that dlopen of the library finds room. */
 struct thread_local_state {
     struct heap *heap;              /* of the current component; never NULL */
     struct mp_component *component; /* NULL: untagged */
     struct thread *thread;
+    char *
+        trays; /* never NULL: all zeros, and not to be written to, until there are any */
 };
 extern HIDDEN __thread struct thread_local_state thread_local_state INITIAL_EXEC;
+
+/*
+ * This thread's table of trays. Never NULL: until there are any, all zeros and not to be written
+ * to. Programs know it by another name, mp_trays_; ours is ours whoever else has that one.
+ */
+extern HIDDEN __thread char *thread_trays INITIAL_EXEC;
 
 extern struct lock threads_lock;
 
@@ -71,6 +84,9 @@ struct heap *thread_heap(struct mp_component *c);
 
 /* The heap of the current component, installed for the fast path. NULL: as above. */
 struct heap *thread_install_heap(void);
+
+/* Whether this thread has trays, made if need be; c: for whom it will allocate. */
+bool thread_has_trays(struct mp_component *c);
 
 /* Make c (NULL: untagged) current; returns the one before. */
 struct mp_component *thread_enter(struct mp_component *c);

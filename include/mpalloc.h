@@ -307,11 +307,221 @@ MP_EXPORT int mp_root_add(const void *start, size_t bytes);
 MP_EXPORT int mp_root_remove(const void *start);
 
 /*
+ * Arenas: many small objects, of a request say, that end all at once.
+ *
+ * Objects lie side by side in chunks. There is no free of one; a reset or the arena's end takes
+ * all of them, in time that depends on the number of chunks, not of objects. Chunks are blocks of
+ * malloc of the arena's component: that is where they are counted and sampled, whole. They begin
+ * with 4 KiB and double up to 256 KiB; an object above 64 KiB that does not fit has a block of
+ * its own. A reset keeps the chunks that were needed since the reset before.
+ *
+ * An arena is for one thread at a time, which need not be always the same one: whoever hands it
+ * on sees to the order, as with any object. Different arenas have nothing in common.
+ *
+ * Where mistakes are looked for (MPALLOC_HARDEN=1, -Ddebug_checks=true, in programs built with
+ * AddressSanitizer, under valgrind) memory of objects that ended is filled with 0xa5, what is
+ * written to it is reported as a "use after free" when the memory is used again, and those two
+ * tools are told that nobody may touch it.
+ */
+typedef struct mp_arena mp_arena_t;
+
+/* An arena without objects. c: whose its memory is, NULL: nobody's. NULL with ENOMEM. */
+MP_EXPORT mp_arena_t *mp_arena_create(mp_component_t *c);
+
+/* All objects end, and the arena. NULL is nothing. */
+MP_EXPORT void mp_arena_destroy(mp_arena_t *arena);
+
+/*
+ * An object of `size` bytes, which may hold anything; its address is a multiple of 16, or of
+ * `alignment`, any power of two. Objects of 0 bytes have an address that no other has.
+ * NULL with ENOMEM: no memory, or more bytes than there can be; all that is in the arena stays as
+ * it is, and smaller objects may still fit. NULL with EINVAL: no power of two.
+ */
+MP_EXPORT void *mp_arena_alloc(mp_arena_t *arena, size_t size);
+MP_EXPORT void *mp_arena_aligned_alloc(
+    mp_arena_t *arena, size_t alignment, size_t size);
+
+/* The same for count * size bytes, all zero. */
+MP_EXPORT void *mp_arena_calloc(mp_arena_t *arena, size_t count, size_t size);
+
+/* A copy of s, of at most its first `most` bytes, and a NUL. NULL with ENOMEM. */
+MP_EXPORT char *mp_arena_strdup(mp_arena_t *arena, const char *s);
+MP_EXPORT char *mp_arena_strndup(mp_arena_t *arena, const char *s, size_t most);
+
+/*
+ * All objects end; the arena is as new, with memory at hand. Blocks of single objects, and chunks
+ * that were not needed since the reset before, are freed.
+ */
+MP_EXPORT void mp_arena_reset(mp_arena_t *arena);
+
+/*
+ * Nesting: objects that began after mp_arena_save end with mp_arena_restore, those before stay.
+ * Places may be saved within places; restoring one ends those saved later, a reset all. What is in
+ * the struct is the library's business.
+ */
+struct mp_arena_place {
+    void *chunk_;
+    void *at_;
+    void *single_;
+};
+MP_EXPORT struct mp_arena_place mp_arena_save(const mp_arena_t *arena);
+MP_EXPORT void mp_arena_restore(mp_arena_t *arena, struct mp_arena_place place);
+
+struct mp_arena_stats {
+    size_t size;           /* in: sizeof(struct mp_arena_stats) */
+    uint64_t used_bytes;   /* of objects, with what alignment takes */
+    uint64_t held_bytes;   /* asked of malloc, with the arena itself */
+    uint64_t chunks;       /* that they are in, blocks of single objects included */
+    uint64_t resets_total; /* since it was created */
+};
+
+/*
+ * The figures of an arena now, in time by the number of chunks; of the thread that has it.
+ * Returns 0, -EINVAL on a NULL or too small s.
+ */
+MP_EXPORT int mp_arena_stats(const mp_arena_t *arena, struct mp_arena_stats *s);
+
+/*
+ * Pools: objects of one size that are used again, faster than malloc and free.
+ *
+ * Any thread may get, and any may put, also what another thread got. A thread has up to 64
+ * objects at hand (fewer of more than 2 KiB; never more than `keep`), which it gets and puts
+ * without a lock; what is more all threads share, and move 32 at a time. One thread keeps at most
+ * `keep` objects; each further one may keep what it has at hand. What is over is freed. What a
+ * thread that ends has at hand is for the others, and so it is with what fork's other threads had,
+ * in the child.
+ *
+ * Objects are blocks of malloc of the pool's component. There, in samples and in leak checks, one
+ * that is kept counts as live: it is the pool's. With MPALLOC_HARDEN=1 a pool keeps nothing, so
+ * that malloc looks at each object as at any block. The first 255 pools that exist at a time have
+ * all this; further ones work, but take a lock each time.
+ */
+typedef struct mp_pool mp_pool_t;
+
+/*
+ * A pool of objects of `object` bytes, at addresses that are multiples of 16.
+ * c: whose they are, NULL: nobody's. keep: how many that are not in use stay for the next get;
+ * 0: none, SIZE_MAX: all. NULL with ENOMEM.
+ */
+MP_EXPORT mp_pool_t *mp_pool_create(mp_component_t *c, size_t object, size_t keep);
+
+/*
+ * Free what is kept, and the pool; NULL is nothing. No thread may be using it, or do so later.
+ * Objects that are in use stay valid, and are to be freed by free.
+ */
+MP_EXPORT void mp_pool_destroy(mp_pool_t *pool);
+
+/* An object, which may hold anything. NULL with ENOMEM. */
+MP_EXPORT void *mp_pool_get(mp_pool_t *pool);
+
+/* An object that came from this pool is not in use any more. NULL is nothing. */
+MP_EXPORT void mp_pool_put(mp_pool_t *pool, void *object);
+
+/*
+ * Free what is kept now, but for what other threads have at hand. Returns its bytes. For any
+ * thread, beside others that use the pool.
+ */
+MP_EXPORT size_t mp_pool_trim(mp_pool_t *pool);
+
+struct mp_pool_stats {
+    size_t size;           /* in: sizeof(struct mp_pool_stats) */
+    uint64_t object_bytes; /* of each */
+    uint64_t keep;
+    uint64_t gets_total;   /* that got an object: hits and misses */
+    uint64_t hits_total;   /* one that was kept */
+    uint64_t misses_total; /* one of malloc */
+    uint64_t freed_total;  /* objects that were over */
+    uint64_t kept;         /* objects */
+    uint64_t live;         /* in use */
+    uint64_t peak;         /* most objects that there were, in use or kept */
+};
+
+/*
+ * The figures of a pool now; exact while no other thread gets or puts. Any thread. Returns 0,
+ * -EINVAL on a NULL or a too small s.
+ */
+MP_EXPORT int mp_pool_stats(mp_pool_t *pool, struct mp_pool_stats *s);
+
+/*
  * Write a copy of the region (include/mpalloc/region.h), up to date, to a new file.
  * Returns 0 or a negative errno: -EEXIST when the file exists, -ENODATA when this process
  * has no region. Opens files: not for signal handlers or seccomp'd threads.
  */
 MP_EXPORT int mp_dump(const char *path);
+
+/* What arenas, pools and threads begin with: for the functions that are inline (below). */
+struct mp_arena_head_ {
+    char *at;  /* where the next object begins */
+    char *end; /* of what may be had without a closer look */
+};
+struct mp_pool_head_ {
+    size_t place; /* of its tray in a thread's table, in bytes */
+};
+struct mp_tray_ {
+    void **got;  /* behind the object that is got next */
+    void **base; /* where the last of them is */
+    void **put;  /* where the next is put */
+    void **end;  /* behind the last room for one */
+};
+#if defined(__GNUC__)
+extern MP_EXPORT __thread char *mp_trays_ __attribute__((tls_model("initial-exec")));
+#endif
+
+#if defined(__GNUC__) && !defined(MP_NO_INLINE)
+/*
+ * The common case of mp_arena_alloc, mp_pool_get and mp_pool_put without a call. What this knows
+ * of the library stays so for its soname; none of the names is for programs.
+ */
+#    define MP_INLINE_                                                                 \
+        extern __inline__ __attribute__((__gnu_inline__, __always_inline__))
+#    define MP_RARE_(x) __builtin_expect(!!(x), 0)
+
+void *mp_arena_call_(mp_arena_t *arena, size_t size) __asm__("mp_arena_alloc");
+void *mp_pool_call_(mp_pool_t *pool) __asm__("mp_pool_get");
+void mp_pool_call_put_(mp_pool_t *pool, void *object) __asm__("mp_pool_put");
+
+MP_INLINE_ void *mp_arena_alloc(mp_arena_t *arena, size_t size)
+{
+    struct mp_arena_head_ *a = (struct mp_arena_head_ *)arena;
+    char *p = a->at;
+
+    if (MP_RARE_(size - 1 >= (size_t)(a->end - p))) {
+        return mp_arena_call_(arena, size);
+    }
+    a->at = p + ((size + 15) & ~(size_t)15);
+    return p;
+}
+
+MP_INLINE_ void *mp_pool_get(mp_pool_t *pool)
+{
+    struct mp_tray_ *t =
+        (struct mp_tray_ *)(mp_trays_ + ((const struct mp_pool_head_ *)pool)->place);
+    void **got = t->got;
+    void *object;
+
+    if (MP_RARE_(got == t->base)) {
+        return mp_pool_call_(pool);
+    }
+    object = *--got;
+    __atomic_store_n(got, (void *)0, __ATOMIC_RELAXED);
+    __atomic_store_n(&t->got, got, __ATOMIC_RELAXED);
+    return object;
+}
+
+MP_INLINE_ void mp_pool_put(mp_pool_t *pool, void *object)
+{
+    struct mp_tray_ *t =
+        (struct mp_tray_ *)(mp_trays_ + ((const struct mp_pool_head_ *)pool)->place);
+    void **put = t->put;
+
+    if (MP_RARE_(object == (void *)0 || put == t->end)) {
+        mp_pool_call_put_(pool, object);
+        return;
+    }
+    __atomic_store_n(put, object, __ATOMIC_RELAXED);
+    __atomic_store_n(&t->put, put + 1, __ATOMIC_RELAXED);
+}
+#endif
 
 #ifdef __cplusplus
 }

@@ -10,6 +10,8 @@
 #include "harden.h"
 #include "large.h"
 #include "malloc.h"
+#include "mp_arena.h"
+#include "mp_pool.h"
 #include "options.h"
 #include "os.h"
 #include "publish.h"
@@ -22,7 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS = 6, SLOTS = 256, SHARED = 512, COMPONENTS = 5 };
+enum { THREADS = 6, SLOTS = 256, SHARED = 512, COMPONENTS = 5, POOLS = 3, POOLED = 64 };
 
 struct item {
     uint64_t size;
@@ -31,6 +33,8 @@ struct item {
 
 static _Atomic(void *) shared[SHARED];
 static struct mp_component *components[COMPONENTS];
+static mp_pool_t *pool[POOLS];
+static _Atomic(void *) pooled[POOLS][POOLED]; /* objects in use, of whichever thread */
 static atomic_bool stop;
 static atomic_ullong operations;
 
@@ -153,10 +157,53 @@ static void *resize(void *p, uint64_t r)
     return fill_item(p, size);
 }
 
+/* What one thread got another puts. */
+static void use_pool(uint64_t r)
+{
+    size_t i = r % POOLS;
+    void *p = mp_pool_get(pool[i]);
+
+    if (p == NULL) {
+        die("no memory for an object");
+    }
+    fill_item(p, 64 << i);
+    p = atomic_exchange(&pooled[i][(r >> 8) % POOLED], p);
+    if (p != NULL) {
+        check_item(p);
+        mp_pool_put(pool[i], p);
+    }
+    if ((r >> 16) % 4096 == 0) {
+        mp_pool_trim(pool[i]);
+    }
+}
+
+/* An arena of this thread's: its objects have marks like all blocks, but no usable size. */
+static void use_arena(mp_arena_t *a, uint64_t *random)
+{
+    struct item *used[64];
+    size_t count = 0;
+
+    for (uint64_t r; count < 64; count++) {
+        r = next(random);
+        used[count] = mp_arena_alloc(a, sizeof(struct item) + r % 4000);
+        if (used[count] == NULL) {
+            die("no memory for an arena");
+        }
+        used[count]->mark = mark_of(used[count]);
+    }
+    while (count-- > 0) {
+        if (used[count]->mark != mark_of(used[count])) {
+            die("an object of an arena lost its mark");
+        }
+    }
+    mp_arena_reset(a);
+}
+
 static void *work(void *arg)
 {
     uint64_t state = (uintptr_t)arg * 7919 + 88172645463325252u;
     void *slots[SLOTS] = {NULL};
+    mp_arena_t *arena = mp_arena_create(components[(uintptr_t)arg % COMPONENTS]);
     uint64_t done = 0;
     /* Threads of one generation end at different times. */
     uint64_t most = 20000 + next(&state) % 60000;
@@ -180,6 +227,13 @@ static void *work(void *arg)
                 malloc_trim_all(); /* pages inside slabs, too */
             }
             break;
+        case 4:
+        case 5:
+            use_pool(next(&state));
+            if ((r >> 40) % 256 == 0) {
+                use_arena(arena, &state);
+            }
+            break;
         default:
             drop(slots[slot]);
             slots[slot] = make(next(&state));
@@ -189,6 +243,7 @@ static void *work(void *arg)
     for (size_t i = 0; i < SLOTS; i++) {
         drop(slots[i]);
     }
+    mp_arena_destroy(arena);
     atomic_fetch_add(&operations, done);
     return NULL;
 }
@@ -215,6 +270,23 @@ static void expect_nothing_lives(void)
         fprintf(stderr, "stress_core: %lu blocks (%lu bytes) live at the end\n",
             (unsigned long)s.live_blocks, (unsigned long)s.live_bytes);
         exit(1);
+    }
+}
+
+static void end_pools(void)
+{
+    for (unsigned i = 0; i < POOLS; i++) {
+        struct mp_pool_stats f = {.size = sizeof(f)};
+
+        for (unsigned at = 0; at < POOLED; at++) {
+            mp_pool_put(pool[i], atomic_exchange(&pooled[i][at], NULL));
+        }
+        mp_pool_check(pool[i]);
+        mp_pool_stats(pool[i], &f);
+        if (f.live != 0 || f.gets_total != f.hits_total + f.misses_total) {
+            die("figures of a pool do not add up");
+        }
+        mp_pool_destroy(pool[i]);
     }
 }
 
@@ -246,6 +318,9 @@ int main(int argc, char **argv)
         snprintf(name, sizeof(name), "part/%u", i);
         components[i] = component_intern(name); /* components[0]: untagged */
     }
+    for (unsigned i = 0; i < POOLS; i++) {
+        pool[i] = mp_pool_create(components[i], 64 << i, i == 0 ? 20 : 100);
+    }
     while (os_monotonic_ns() < end_ns) {
         pthread_t threads[THREADS];
 
@@ -260,6 +335,7 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < SHARED; i++) {
         drop(atomic_exchange(&shared[i], NULL));
     }
+    end_pools();
     expect_nothing_lives();
     printf("%llu operations by %lu threads\n",
         (unsigned long long)atomic_load(&operations), (unsigned long)serial);
