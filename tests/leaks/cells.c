@@ -173,8 +173,9 @@ static void show(const char *when, const struct differing *d)
         (unsigned long long)d->by_kind[MP_LEAK_POSSIBLE],
         (unsigned long long)d->by_kind[MP_LEAK_REACHABLE]);
     if (d->count > 0) {
-        printf("  component %zu, class %zu: checked %llu blocks, %llu bytes, counted %llu "
-               "blocks, %llu bytes\n",
+        printf(
+            "  component %zu, class %zu: checked %llu blocks, %llu bytes, counted %llu "
+            "blocks, %llu bytes\n",
             d->first.row, d->first.class_number,
             (unsigned long long)d->first.checked_blocks,
             (unsigned long long)d->first.checked_bytes,
@@ -200,8 +201,8 @@ int main(int argc, char **argv)
     }
     part_count = (unsigned)atoi(argv[2]);
     for (unsigned i = 0; i < 2; i++) {
-        snprintf(paths[i], sizeof(paths[i]), "%s/cells-%d-%u.mp", argv[1],
-            (int)getpid(), i);
+        snprintf(
+            paths[i], sizeof(paths[i]), "%s/cells-%d-%u.mp", argv[1], (int)getpid(), i);
     }
     for (unsigned i = 0; i < part_count && i < PARTS; i++) {
         snprintf(name, sizeof(name), "part%u/inner", i);
@@ -233,8 +234,8 @@ int main(int argc, char **argv)
         pthread_join(threads[i], NULL);
     }
     if (codes[0] != 0 || codes[1] != 0 || codes[2] != 0 || s.partial != 0) {
-        printf("check %d, dumps %d and %d, partial %llx\n", codes[0], codes[1], codes[2],
-            (unsigned long long)s.partial);
+        printf("check %d, dumps %d and %d, partial %llx\n", codes[0], codes[1],
+            codes[2], (unsigned long long)s.partial);
         return 1;
     }
     mp_image_t *images[2] = {dumped(paths[0]), dumped(paths[1])};
@@ -249,7 +250,8 @@ int main(int argc, char **argv)
     return quiet.count != 0 || after.count != 1
            || after.first.counted_blocks != after.first.checked_blocks + 1
            || after.first.counted_bytes <= after.first.checked_bytes
-           || quiet.cells < (uint64_t)part_count * 20 || quiet.by_kind[MP_LEAK_DEFINITE] == 0
+           || quiet.cells < (uint64_t)part_count * 20
+           || quiet.by_kind[MP_LEAK_DEFINITE] == 0
            || quiet.by_kind[MP_LEAK_INDIRECT] == 0
            || quiet.by_kind[MP_LEAK_POSSIBLE] == 0;
 }
