@@ -20,7 +20,9 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct {
     pthread_t thread;
     bool is_running;
+    bool is_joined; /* somebody waits for its end */
     bool must_stop;
+    bool has_handlers; /* of fork */
     mps_leak_fn *fn;
     void *arg;
     unsigned period_s;
@@ -91,17 +93,38 @@ static void *run(void *unused)
     return NULL;
 }
 
-int mps_on_leak(mps_leak_fn *fn, void *arg, unsigned period_s)
-{
-    int code;
+/* ---- fork: the child has no such thread, and may have its own ---- */
 
-    if (fn == NULL || period_s == 0) {
-        return -EINVAL;
-    }
+static void before_fork(void)
+{
     pthread_mutex_lock(&lock);
-    code = watch.is_running
-               ? -EBUSY
-               : mp_find_pid((uint64_t)getpid(), watch.path, sizeof(watch.path), NULL);
+}
+
+static void after_fork_in_parent(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+static void after_fork_in_child(void)
+{
+    lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    changed = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    watch.is_running = false;
+    watch.is_joined = false;
+}
+
+/* ---- from one to the other ---- */
+
+static int start_locked(mps_leak_fn *fn, void *arg, unsigned period_s)
+{
+    int code = watch.is_running ? -EBUSY
+                                : mp_find_pid((uint64_t)getpid(), watch.path,
+                                    sizeof(watch.path), NULL);
+
+    if (code == 0 && !watch.has_handlers) {
+        code = -pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+        watch.has_handlers = code == 0;
+    }
     if (code == 0) {
         watch.fn = fn;
         watch.arg = arg;
@@ -111,26 +134,40 @@ int mps_on_leak(mps_leak_fn *fn, void *arg, unsigned period_s)
         code = -pthread_create(&watch.thread, NULL, run, NULL);
         watch.is_running = code == 0;
     }
+    return code;
+}
+
+int mps_on_leak(mps_leak_fn *fn, void *arg, unsigned period_s)
+{
+    int code;
+
+    if (fn == NULL || period_s == 0) {
+        return -EINVAL;
+    }
+    pthread_mutex_lock(&lock);
+    code = start_locked(fn, arg, period_s);
     pthread_mutex_unlock(&lock);
     return code;
 }
 
+/* One of those who stop it joins the thread; the others wait for that one. */
 void mps_stop_watch(void)
 {
-    pthread_t thread;
-    bool is_running;
-
     pthread_mutex_lock(&lock);
-    is_running = watch.is_running;
-    thread = watch.thread;
     watch.must_stop = true;
     pthread_cond_broadcast(&changed);
-    pthread_mutex_unlock(&lock);
-    if (!is_running || pthread_equal(thread, pthread_self())) {
-        return;
+    if (watch.is_running && !pthread_equal(watch.thread, pthread_self())) {
+        if (!watch.is_joined) {
+            watch.is_joined = true;
+            pthread_mutex_unlock(&lock);
+            pthread_join(watch.thread, NULL);
+            pthread_mutex_lock(&lock);
+            watch.is_running = watch.is_joined = false;
+            pthread_cond_broadcast(&changed);
+        }
+        while (watch.is_joined) {
+            pthread_cond_wait(&changed, &lock);
+        }
     }
-    pthread_join(thread, NULL);
-    pthread_mutex_lock(&lock);
-    watch.is_running = false;
     pthread_mutex_unlock(&lock);
 }
