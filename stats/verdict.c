@@ -9,6 +9,7 @@
 #include "held.h"
 #include "series.h"
 #include "trend.h"
+#include "words.h"
 
 #include <errno.h>
 #include <math.h>
@@ -56,43 +57,6 @@ say(struct mp_verdict *v, const char *format, ...)
         vsnprintf(v->line[v->line_count++], sizeof(v->line[0]), format, list);
         va_end(list);
     }
-}
-
-static const char *bytes_text(double bytes, char *to, size_t size)
-{
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    unsigned i = 0;
-    double value = fabs(bytes);
-
-    while (value >= 1023.5 && i < 4) {
-        value /= 1024;
-        i++;
-    }
-    snprintf(to, size, value >= 99.95 || i == 0 ? "%s%.0f %s" : "%s%.1f %s",
-        bytes < 0 ? "-" : "", value, units[i]);
-    return to;
-}
-
-static const char *time_text(double s, char *to, size_t size)
-{
-    if (s < 0.0995) {
-        snprintf(to, size, "%.0f ms", s * 1000);
-    } else if (s < 99.5) {
-        snprintf(to, size, "%.1f s", s);
-    } else if (s < 99.5 * 60) {
-        snprintf(to, size, "%.0f min", s / 60);
-    } else if (s < 2 * DAY_S) {
-        snprintf(to, size, "%.0f h", s / 3600);
-    } else {
-        snprintf(to, size, "%.0f days", s / DAY_S);
-    }
-    return to;
-}
-
-static const char *p_text(double p, char *to, size_t size)
-{
-    snprintf(to, size, p < 1e-9 ? "less than 1e-9" : p < 1e-3 ? "%.0e" : "%.2g", p);
-    return to;
 }
 
 /* ---- who ---- */
@@ -369,16 +333,15 @@ static enum mp_advice advice_of(const struct judged *j, const struct mp_verdict 
 static void say_growth(const struct judged *j, struct mp_verdict *v)
 {
     const struct growth *g = j->growth;
-    char a[32];
-    char b[32];
-    char c[32];
+    char a[WORDS_BYTES];
+    char b[WORDS_BYTES];
+    char c[WORDS_BYTES];
 
     if (g->p_drift < HINT) {
         say(v, "grew by %s, %s per hour (95 %%: from %s); by chance: p = %s",
-            bytes_text(g->grown, a, sizeof(a)),
-            bytes_text(v->bytes_per_hour.value, b, sizeof(b)),
-            bytes_text(v->bytes_per_hour.low, c, sizeof(c)),
-            p_text(g->p, (char[32]){0}, 32));
+            words_bytes(g->grown, a), words_bytes(v->bytes_per_hour.value, b),
+            words_bytes(v->bytes_per_hour.low, c),
+            words_chance(g->p, (char[WORDS_BYTES]){0}));
     }
     if (g->p_drift < HINT && g->generations >= 3) {
         say(v,
@@ -393,30 +356,29 @@ static void say_growth(const struct judged *j, struct mp_verdict *v)
         say(v,
             "of %.0f samples that got older than %s, %.0f were freed: "
             "an old one stays with %.0f %%",
-            g->old_all, time_text(g->old_us / 1e6, a, sizeof(a)), g->old_died,
+            g->old_all, words_time(g->old_us / 1e6, a), g->old_died,
             100 * g->leak_chance);
     }
     if (g->floor_rises) {
         say(v, "its least in each epoch rises (tau = %.2f)", g->kendall);
     }
     if (v->doubling_s > 0) {
-        say(v, "it doubles every %s", time_text(v->doubling_s, a, sizeof(a)));
+        say(v, "it doubles every %s", words_time(v->doubling_s, a));
     }
 }
 
 static void say_rest(const struct judged *j, struct mp_verdict *v)
 {
     const struct growth *g = j->growth;
-    char a[32];
-    char b[32];
+    char a[WORDS_BYTES];
+    char b[WORDS_BYTES];
 
     if (v->scanned.rounds > 0 && v->scanned.definite_bytes > 0) {
-        say(v, "nothing points to %s of it",
-            bytes_text(v->scanned.definite_bytes, a, sizeof(a)));
+        say(v, "nothing points to %s of it", words_bytes(v->scanned.definite_bytes, a));
     }
     if (v->scanned.rounds > 0 && v->scanned.indirect_bytes > 0) {
         say(v, "%s of it hang on blocks that nothing points to",
-            bytes_text(v->scanned.indirect_bytes, b, sizeof(b)));
+            words_bytes(v->scanned.indirect_bytes, b));
     }
     if (g->marks_deny) {
         say(v, "at the last mark it held no more than at the first");
@@ -428,8 +390,8 @@ static void say_rest(const struct judged *j, struct mp_verdict *v)
     }
     if (v->kind <= MP_VERDICT_GROWING && isfinite(v->limit_s.value)) {
         say(v, "at this rate memory (%s) is used up in %s",
-            bytes_text((double)j->of->limit_bytes, a, sizeof(a)),
-            time_text(v->limit_s.value, b, sizeof(b)));
+            words_bytes((double)j->of->limit_bytes, a),
+            words_time(v->limit_s.value, b));
     }
     if ((v->rules & MP_RULE_SLACK_AFTER_PEAK) != 0) {
         say(v, "most of what it held at the peak is freed: mpalloc trim, no leak");

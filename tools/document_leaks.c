@@ -38,7 +38,7 @@ static json_t *frames_of(const struct leak *k)
     json_t *all = must(json_array());
 
     for (size_t i = 0; i < k->depth; i++) {
-        const struct leak_frame *f = &k->frames[i];
+        const struct stack_name *f = &k->frames[i];
         json_t *o = must(json_object());
 
         document_set(o, "function", json_string(f->function));
@@ -318,7 +318,7 @@ static void make_uri(const char *path, char *ret, size_t size)
 }
 
 /* Of a frame whose source is not known the function alone. */
-static json_t *place_of(const struct leak_frame *f)
+static json_t *place_of(const struct stack_name *f)
 {
     json_t *o = must(json_pack(
         "{s:[{s:s}]}", "logicalLocations", "fullyQualifiedName", f->function));

@@ -62,35 +62,6 @@ static void make_id(const mp_image_t *image, uint32_t component, uint32_t frame,
 
 /* ---- names ---- */
 
-static bool is_own(const mp_image_t *image, const struct mp_region_frame *f)
-{
-    const struct mp_region_module *m = mp_image_module(image, f->module);
-
-    return m != NULL && strncmp(file_name(m->path), "libmpalloc.so", 13) == 0;
-}
-
-static void add_frames(struct leaks *l, struct leak *k)
-{
-    size_t room = 0;
-    uint32_t number = k->verdict->frame;
-
-    while (number != 0 && is_own(l->image, mp_image_frame(l->image, number))) {
-        number = mp_image_frame(l->image, number)->parent;
-    }
-    for (; number != 0 && k->depth < LEAK_FRAMES_MAX;
-         number = mp_image_frame(l->image, number)->parent) {
-        const struct mp_region_frame *f = mp_image_frame(l->image, number);
-        const struct symbol_line *lines;
-        size_t count = symbols_find(l->symbols, f->module, f->offset, &lines);
-
-        for (size_t i = 0; i < count; i++) {
-            k->frames = must_grow(k->frames, k->depth, &room, sizeof(*k->frames));
-            k->frames[k->depth++] =
-                (struct leak_frame){lines[i].function, lines[i].file, lines[i].line};
-        }
-    }
-}
-
 const char *leak_operation(const struct leaks *l, const struct leak *k, char ret[256])
 {
     const char *name = mp_image_name(l->image, k->verdict->operation);
@@ -157,7 +128,7 @@ static void add_leak(
     mp_text_escape(k->component, sizeof(k->component), name, strlen(name));
     make_id(l->image, v->component, v->frame, k->id);
     if (v->kind <= MP_VERDICT_SUSPECT || l->count <= 64) { /* names take their time */
-        add_frames(l, k);
+        k->depth = stack_names_find(l->image, l->symbols, v->frame, &k->frames);
     }
     ack = acks_find(acks, k->id, time(NULL));
     if (ack != NULL) {

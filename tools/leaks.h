@@ -8,15 +8,11 @@
 #ifndef LEAKS_H
 #define LEAKS_H
 
+#include "stack_names.h"
+
 #include <mpstats.h>
 
-struct leak_frame {
-    const char *function; /* fit to print, and so is the next */
-    const char *file;     /* NULL: not known */
-    uint32_t line;
-};
-
-enum { LEAK_ID_BYTES = 17, LEAK_FRAMES_MAX = 128 };
+enum { LEAK_ID_BYTES = 17 };
 
 struct leak {
     const struct mp_verdict *verdict;
@@ -27,7 +23,7 @@ struct leak {
     char id[LEAK_ID_BYTES];
     char component[4 * MP_REGION_NAME_BYTES + 1]; /* fit to print */
     size_t depth;
-    struct leak_frame *frames; /* the innermost first, without mpalloc's own */
+    struct stack_name *frames; /* the innermost first, without mpalloc's own */
     const char *ack;           /* what was noted; NULL: not acknowledged */
     int64_t ack_until_s;
     bool has_since; /* an earlier image was given */

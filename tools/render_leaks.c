@@ -39,7 +39,7 @@ static void put_rules(FILE *out, unsigned rules)
 static void put_stack(FILE *out, const struct leak *k, size_t most)
 {
     for (size_t i = 0; i < k->depth && i < most; i++) {
-        const struct leak_frame *f = &k->frames[i];
+        const struct stack_name *f = &k->frames[i];
 
         fprintf(out, "      %s %s", i == 0 ? "at" : "by", f->function);
         if (f->file != NULL) {
