@@ -5,7 +5,32 @@
 
 #include <string.h>
 
-enum { SHOWN = 8, FRAMES_SHOWN = 3, NAME_COLUMNS = 60, TEXT_BYTES = 2048 };
+enum {
+    SHOWN = 8,
+    FRAMES_SHOWN = 3,
+    NAME_COLUMNS = 60,
+    LINE_COLUMNS = 96,
+    TEXT_BYTES = 2048
+};
+
+/* Lines of whole words. */
+static void put_wrapped(FILE *out, const char *text)
+{
+    size_t used = 0;
+
+    while (*text != '\0') {
+        size_t length = strcspn(text, " ");
+
+        if (used > 0 && used + 1 + length > LINE_COLUMNS) {
+            fputc('\n', out);
+            used = 0;
+        }
+        fprintf(out, "%s%.*s", used == 0 ? "    " : " ", (int)length, text);
+        used += length + 1;
+        text += length + (text[length] == ' ');
+    }
+    fputc('\n', out);
+}
 
 static void put_frames(FILE *out, const struct advice_item *i)
 {
@@ -42,10 +67,10 @@ static void put_item(FILE *out, const struct advice_item *i)
     }
     fputc('\n', out);
     for (unsigned k = 0; k < f->line_count; k++) {
-        fprintf(out, "    %s\n", f->line[k]);
+        put_wrapped(out, f->line[k]);
     }
     put_frames(out, i);
-    fprintf(out, "    %s\n", mp_finding_text(f->code));
+    put_wrapped(out, mp_finding_text(f->code));
 }
 
 static void put_efficiency(FILE *out, const struct mp_efficiency *e)
@@ -54,8 +79,8 @@ static void put_efficiency(FILE *out, const struct mp_efficiency *e)
         return;
     }
     fprintf(out,
-        "  efficiency %.2f: of %s resident, %s %s are asked for, slack %s, free %s, "
-        "tables %s\n",
+        "  efficiency %.2f: of %s resident, %s %s are asked for;\n"
+        "  slack in blocks %s, free %s, tables %s\n",
         e->ratio, format_bytes((double)e->heap_bytes).text,
         format_bytes(e->requested.value).text,
         format_spread(e->requested.value, e->requested.low, e->requested.high).text,

@@ -217,7 +217,8 @@ struct mp_region_cell {
     uint64_t allocated_bytes_total;
     uint64_t freed_bytes_total;
     uint64_t live_peak_bytes;
-    uint64_t slab_bytes; /* pages of its slabs that were ever handed out; 0: of large blocks */
+    uint64_t
+        slab_bytes; /* pages of its slabs that were ever handed out; 0: of large blocks */
 };
 
 /* A point of the timeline. A sequence lock. */
