@@ -19,6 +19,8 @@ program, lsan, library = sys.argv[1:4]
 EXPLAINED = {
     ("cycle", "lsan"): (0, 10, None),
     ("two_cycles", "lsan"): (0, 4, None),
+    ("cpp_map_lost", "lsan"): (0, 21, None),
+    ("cpp_cycle", "lsan"): (0, 2, None),
     ("two_cycles", "valgrind"): (2, 2, 0),
     ("in_mapping", "lsan"): (1, 9, None),
     ("in_shared_mapping", "lsan"): (1, 9, None),

@@ -5,9 +5,14 @@
  * or is not a leak. Its blocks are made by one function (grow_*) in the component "part", so
  * that who judges can be judged. Deterministic; time is work: 60 s of a service in two or so.
  *
- * With CORPUS_DUMP=PATH a copy of the region is written at the end.
+ * With CORPUS_DUMP=PATH a copy of the region is written at the end, while all is still held; with
+ * CORPUS_CHECK=PATH another, after a leak check. CORPUS_SEED=N: another run of the same.
  */
+#include "corpus.h"
+
 #include <mpalloc.h>
+
+#include <dlfcn.h>
 
 #include <math.h>
 #include <pthread.h>
@@ -18,8 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define NOINLINE __attribute__((noinline))
 
 enum { REQUESTS = 64, SLOTS = 1 << 16 };
 
@@ -90,12 +93,6 @@ static bool step(struct work *w)
 
 /* ---- what is beside them ---- */
 
-struct node {
-    struct node *next;
-    struct node *other;
-    char text[1];
-};
-
 /* One more of it; each shape has its own, so that names tell them apart. */
 #define GROW(name)                                                                     \
     NOINLINE static struct node *grow_##name(struct work *w, size_t bytes)             \
@@ -124,12 +121,26 @@ GROW(word)
 GROW(table)
 GROW(pool)
 GROW(thread_cache)
+GROW(parked)
+GROW(hidden)
 GROW(steady)
 GROW(walk)
 
 static struct node *slots[SLOTS];
 static struct node *volatile dropped; /* so that the compiler keeps what is lost */
 static struct node *volatile kept;
+
+/* Of a thread that ends: what it held is held no more. */
+static void drop_requests(struct work *w, void *also[REQUESTS])
+{
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        free(w->requests[i]);
+        w->requests[i] = NULL;
+        if (also != NULL) {
+            free(also[i]);
+        }
+    }
+}
 
 static bool chance(struct work *w, double p)
 {
@@ -243,7 +254,7 @@ static void run_marked(struct work *w)
 /* A buffer that one request made large, and that stays so. */
 static void run_buffer(struct work *w)
 {
-    char *buffer = NULL;
+    static char *buffer;
     size_t size = 0;
 
     while (step(w)) {
@@ -258,6 +269,45 @@ static void run_buffer(struct work *w)
             size = wanted;
         }
         buffer[0]++;
+    }
+}
+
+/* A library that is loaded for each round, and takes what it holds with it. */
+static void run_plugin(struct work *w)
+{
+    struct node *(*grow)(mp_component_t *, size_t) = NULL;
+    void *library = NULL;
+    double next = 0;
+
+    while (step(w)) {
+        if (now(w) >= next) {
+            if (library != NULL) {
+                dlclose(library);
+            }
+            library = dlopen(CORPUS_PLUGIN, RTLD_NOW | RTLD_LOCAL);
+            *(void **)&grow = library != NULL ? dlsym(library, "grow_plugin") : NULL;
+            if (grow == NULL) {
+                fprintf(stderr, "corpus: %s\n", dlerror());
+                exit(1);
+            }
+            next += 1.0 / 24;
+        }
+        if (chance(w, 0.1)) {
+            grow(part, 300);
+            w->done += 300;
+        }
+    }
+    dlclose(library);
+}
+
+/* A map in C++ that never forgets. */
+static void run_container(struct work *w)
+{
+    while (step(w)) {
+        if (chance(w, 0.1)) {
+            grow_container(part, (uint64_t)roll(w) << 20 | roll(w), 200);
+            w->done += 300;
+        }
     }
 }
 
@@ -281,6 +331,7 @@ static void *serve_thread(void *arg)
         }
         live[i] = grow_thread(w, roll(w) % 2304);
     }
+    drop_requests(w, (void **)live);
     return NULL;
 }
 
@@ -297,17 +348,21 @@ static void *grow_thread_local(void *arg)
             local = n;
         }
     }
+    if (w->thread == 1) { /* it goes on to hold them */
+        kept = local;
+    }
+    drop_requests(w, NULL);
     return NULL;
 }
 
 static void run_threads(struct work *w, unsigned count, void *(*body)(void *))
 {
-    struct work works[8];
+    static struct work works[8];
     pthread_t threads[8];
     _Atomic uint64_t together = 0;
 
     for (unsigned i = 0; i < count; i++) {
-        works[i] = (struct work){.state = i + 1,
+        works[i] = (struct work){.state = w->state + i,
             .all = w->all,
             .thread = i,
             .threads = count,
@@ -446,7 +501,7 @@ static void run_pool(struct work *w)
 static void *fill_thread_cache(void *arg)
 {
     struct work *w = arg;
-    struct node *cache[4096] = {NULL};
+    struct node **cache = slots + (size_t)w->thread * 4096; /* of threads that go on */
 
     while (step(w)) {
         if (chance(w, 0.1)) {
@@ -456,9 +511,7 @@ static void *fill_thread_cache(void *arg)
             cache[i] = grow_thread_cache(w, 2000);
         }
     }
-    for (unsigned i = 0; i < 4096; i++) {
-        free(cache[i]);
-    }
+    drop_requests(w, NULL);
     return NULL;
 }
 
@@ -498,6 +551,35 @@ static void run_walk(struct work *w)
     }
 }
 
+/* The heads of lists that nothing but registers of a thread that waits for work points to. */
+static void run_parked(struct work *w)
+{
+    for (unsigned i = 0; i < 20000; i++) {
+        struct node *n = grow_parked(w, 1500);
+
+        n->next = kept;
+        kept = n;
+    }
+    while (step(w)) {
+    }
+    park((uintptr_t *)&kept);
+}
+
+/* Each has the addresses of its neighbours combined: no pointer leads to most of it. */
+static void run_hidden(struct work *w)
+{
+    struct node *before = NULL;
+
+    kept = grow_hidden(w, 1500);
+    for (struct node *n = kept, *next; n != NULL; before = n, n = next) {
+        next = now(w) < 0.005 ? grow_hidden(w, 1500) : NULL;
+        n->next = (struct node *)((uintptr_t)before ^ (uintptr_t)next);
+    }
+    before = NULL;
+    while (step(w)) {
+    }
+}
+
 /* ---- which ---- */
 
 static const struct {
@@ -510,17 +592,32 @@ static const struct {
     {"local", run_local, 8000, 0}, {"thread8", run_thread8, 8000, 0},
     {"slow10", run_traffic, 2000, 0.1}, {"slow1", run_traffic, 30000, 0.01},
     {"slow01", run_traffic, 24000, 0.001}, {"marked", run_marked, 8000, 0},
+    {"plugin", run_plugin, 8000, 0}, {"container", run_container, 8000, 0},
     {"buffer", run_buffer, 6000, 0}, {"lru", run_lru, 6000, 0},
     {"warm_up", run_warm_up, 6000, 0}, {"sawtooth", run_sawtooth, 6000, 0},
     {"diurnal", run_diurnal, 6000, 0}, {"index", run_index, 6000, 0},
     {"words", run_words, 6000, 0}, {"tables", run_tables, 6000, 0},
     {"pool", run_pool, 6000, 0}, {"thread_caches", run_thread_caches, 6000, 0},
-    {"steady", run_steady, 6000, 0}, {"walk", run_walk, 6000, 0}};
+    {"steady", run_steady, 6000, 0}, {"walk", run_walk, 6000, 0},
+    {"parked", run_parked, 6000, 0}, {"hidden", run_hidden, 6000, 0}};
+
+static bool write_dumps(void)
+{
+    const char *dump = getenv("CORPUS_DUMP");
+    const char *check = getenv("CORPUS_CHECK");
+    struct mp_leak_summary s = {.size = sizeof(s)};
+    bool is_fine = dump == NULL || mp_dump(dump) == 0;
+
+    if (check != NULL && is_fine) {
+        is_fine = mp_leak_check(&s) == 0 && mp_dump(check) == 0;
+    }
+    return is_fine;
+}
 
 int main(int argc, char **argv)
 {
-    const char *dump = getenv("CORPUS_DUMP");
-    struct work w = {.state = 1};
+    const char *seed = getenv("CORPUS_SEED");
+    struct work w = {.state = seed != NULL ? strtoull(seed, NULL, 10) * 8191 + 1 : 1};
 
     part = mp_component("part");
     for (size_t i = 0; argc > 1 && i < sizeof(shapes) / sizeof(shapes[0]); i++) {
@@ -528,8 +625,8 @@ int main(int argc, char **argv)
             w.all = (argc > 2 ? strtod(argv[2], NULL) : shapes[i].mib) * 1048576;
             w.share = shapes[i].share;
             shapes[i].run(&w);
-            if (dump != NULL && mp_dump(dump) != 0) {
-                fprintf(stderr, "corpus: %s cannot be written\n", dump);
+            if (!write_dumps()) {
+                fprintf(stderr, "corpus: no dump\n");
                 return 1;
             }
             return 0;

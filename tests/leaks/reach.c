@@ -6,8 +6,10 @@
  * together the counters, for each component and class. In other builds it just ends, so that
  * valgrind and LeakSanitizer say what they find (compare.py).
  */
+#include "reach_cpp.h"
 #include "scrub.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -439,6 +441,32 @@ static NOINLINE void mixed_sizes(void)
     __asm__ volatile("" ::"r"(p) : "memory");
 }
 
+/* Into the data of a library. */
+static NOINLINE void *hand_to_plugin(struct node *list)
+{
+    void *library = dlopen(REACH_PLUGIN, RTLD_NOW);
+    void (*hold_there)(void *) = NULL;
+
+    if (library != NULL) {
+        *(void **)&hold_there = dlsym(library, "reach_plugin_hold");
+    }
+    if (hold_there == NULL) {
+        abort();
+    }
+    hold_there(list);
+    return library;
+}
+
+static NOINLINE void in_loaded(void)
+{
+    hand_to_plugin(make_list(COUNT));
+}
+
+static NOINLINE void in_unloaded(void)
+{
+    dlclose(hand_to_plugin(make_list(COUNT)));
+}
+
 struct truth {
     const char *name;
     void (*make)(void);
@@ -479,6 +507,14 @@ static const struct truth truths[] = {
 #endif
     {"through_freed", through_freed, 1, COUNT - 2, 0, false},
     {"mixed_sizes", mixed_sizes, 1000, 0, 0, false},
+    {"in_loaded", in_loaded, 0, 0, 0, false},
+    {"in_unloaded", in_unloaded, 1, COUNT - 1, 0, false},
+    {"cpp_map_lost", cpp_map_lost, 1, 2 * COUNT, 0, false},
+    {"cpp_map_kept", cpp_map_kept, 0, 0, 0, false},
+    {"cpp_vector_lost", cpp_vector_lost, 1, COUNT + 1, 0, false},
+    {"cpp_cycle", cpp_cycle, 1, 1, 0, false},
+    {"cpp_array", cpp_array, 0, 0, 0, false},
+    {"cpp_second_base", cpp_second_base, 0, 0, 0, false},
 };
 
 #if REACH_LINKED
