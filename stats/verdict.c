@@ -42,6 +42,7 @@ struct judged {
     const struct series_group *group;
     const struct growth *growth;
     bool is_sure; /* p is below what is allowed for all of them */
+    double fit;   /* what it holds by the counters, over what its samples say */
 };
 
 /* ---- words ---- */
@@ -206,13 +207,14 @@ static void add_rate(const struct judged *j, struct mp_verdict *v)
 {
     const struct growth *g = j->growth;
     double seconds = series_seconds_since(j->of->image, &j->of->series, g->from);
-    double error = NORMAL_95 * g->grown_deviation;
+    double grown = j->fit * g->grown;
+    double error = j->fit * NORMAL_95 * g->grown_deviation;
 
     if (seconds > 0) {
         double hours = seconds / 3600;
 
         v->bytes_per_hour = (struct mp_estimate){
-            g->grown / hours, (g->grown - error) / hours, (g->grown + error) / hours};
+            grown / hours, (grown - error) / hours, (grown + error) / hours};
     }
     v->limit_s = (struct mp_estimate){INFINITY, INFINITY, INFINITY};
     if (j->of->limit_bytes > 0 && v->bytes_per_hour.value > 0) {
@@ -375,7 +377,7 @@ static void say_growth(const struct judged *j, struct mp_verdict *v)
 
     if (g->p_drift < HINT) {
         say(v, "grew by %s, %s per hour (95 %%: from %s); by chance: p = %s",
-            bytes_text(g->grown, a, sizeof(a)),
+            bytes_text(j->fit * g->grown, a, sizeof(a)),
             bytes_text(v->bytes_per_hour.value, b, sizeof(b)),
             bytes_text(v->bytes_per_hour.low, c, sizeof(c)),
             p_text(g->p, (char[32]){0}, 32));
@@ -439,7 +441,8 @@ static void say_rest(const struct judged *j, struct mp_verdict *v)
 static void judge(const struct mp_verdicts *all, const struct series_group *group,
     const struct growth *g, double threshold, struct mp_verdict *v)
 {
-    struct judged j = {all, group, g, g->p <= threshold && g->p < 0.05};
+    struct judged j = {all, group, g, g->p <= threshold && g->p < 0.05, 1};
+    double sampled = group->past.live[group->past.epochs];
     double oldest = group->past.birth_count > 0 ? group->past.births[0].at : 0;
 
     *v = (struct mp_verdict){.frame = group->frame,
@@ -457,6 +460,7 @@ static void judge(const struct mp_verdicts *all, const struct series_group *grou
         .leak_chance = g->leak_chance};
     add_sums(all, group, v);
     add_names(all, group, v);
+    j.fit = sampled > 0 ? v->live_bytes.value / sampled : 1;
     add_rate(&j, v);
     if (group->past.birth_count > 0) {
         v->oldest_s = series_seconds_since(all->image, &all->series, oldest);
