@@ -114,14 +114,6 @@ static double mean_block(const struct stack_sum *s)
 
 /* ---- many calls ---- */
 
-/* Of its blocks, the share that surely died within 8 ms. */
-static double short_share(const struct stack_sum *s)
-{
-    double blocks = s->value[MP_ALLOCATED_BLOCKS].value;
-
-    return blocks > 0 ? fmin(s->value[MP_SHORT_BLOCKS].low / blocks, 1) : 0;
-}
-
 /* The class that most blocks are of; its share to *ret_share. */
 static uint16_t main_class(const struct stack_sum *s, double *ret_share)
 {
@@ -157,7 +149,7 @@ static void advise_pool(struct making *m, const struct stack_sum *s)
     char a[WORDS_BYTES];
     char b[WORDS_BYTES];
 
-    if (short_share(s) < SHORT_SHARE || share < ONE_SIZE
+    if (stack_sum_short(s).low < SHORT_SHARE || share < ONE_SIZE
         || !is_slab_class(m->image, number)
         || (m->arenas[s->component] != 0
             && short_tree_is_below(m->image, s->frame, m->arenas[s->component]))) {
@@ -169,10 +161,7 @@ static void advise_pool(struct making *m, const struct stack_sum *s)
             words_count(s->value[MP_ALLOCATED_BLOCKS].value, a),
             (unsigned long long)mp_image_class(m->image, number)->block_bytes,
             words_count(s->value[MP_ALLOCATED_BLOCKS].value / m->ran_s, b),
-            100
-                * fmin(s->value[MP_SHORT_BLOCKS].value
-                           / s->value[MP_ALLOCATED_BLOCKS].value,
-                    1));
+            100 * stack_sum_short(s).value);
     }
 }
 
@@ -185,9 +174,7 @@ static void advise_batch(struct making *m, const struct stack_sum *s)
     char b[WORDS_BYTES];
     char c[WORDS_BYTES];
 
-    if (s->value[MP_SHORT_BLOCKS].high
-            > (1 - SHORT_SHARE) * s->value[MP_ALLOCATED_BLOCKS].value
-        || mean_block(s) > SMALL_BYTES) {
+    if (stack_sum_short(s).high > 1 - SHORT_SHARE || mean_block(s) > SMALL_BYTES) {
         return;
     }
     f = about(add(m, MP_FINDING_BATCH, MP_GAIN_CALLS_PER_SECOND, calls), s);

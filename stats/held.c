@@ -5,24 +5,53 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* (overflow) is of all classes: no counter is its own. */
-static struct mp_estimate plain(const mp_image_t *image, size_t number)
+static void add_site(
+    const mp_image_t *image, size_t number, struct tally *live, double *interval)
 {
     const struct mp_region_site *t = mp_image_site(image, number);
     const struct mp_region_sampling *g = mp_image_sampling(image);
-    bool has_interval =
-        g->interval_bytes != MP_SAMPLING_EXACT && g->interval_bytes != MP_SAMPLING_OFF;
-    struct tally live = {.samples = t->allocated_samples - t->freed_samples};
+    struct tally one = {.samples = t->allocated_samples - t->freed_samples};
+
+    if (g->interval_bytes != MP_SAMPLING_EXACT
+        && g->interval_bytes != MP_SAMPLING_OFF) {
+        *interval = (double)g->interval_bytes;
+    }
+    if (one.samples > 0) {
+        one.bytes.value = fmax(t->allocated_bytes - t->freed_bytes, 0);
+        one.bytes.variance =
+            fmax(t->allocated_bytes_variance - t->freed_bytes_variance, 0);
+        one.bytes.heaviest = one.bytes.variance > 0 ? t->heaviest_bytes : 0;
+        tally_merge(live, &one);
+    }
+}
+
+/* By the samples alone, of all classes together. */
+static struct mp_estimate plain(
+    const mp_image_t *image, const struct series *s, const struct series_group *group)
+{
+    struct tally live = {0};
+    double interval = 0;
     struct estimate e;
 
-    if (live.samples > 0) {
-        live.bytes.value = fmax(t->allocated_bytes - t->freed_bytes, 0);
-        live.bytes.variance =
-            fmax(t->allocated_bytes_variance - t->freed_bytes_variance, 0);
-        live.bytes.heaviest = live.bytes.variance > 0 ? t->heaviest_bytes : 0;
+    for (size_t i = 0; i < group->count; i++) {
+        add_site(image, s->sites[group->first + i], &live, &interval);
     }
-    e = estimate_bytes(&live, has_interval ? (double)g->interval_bytes : 0);
+    e = estimate_bytes(&live, interval);
     return (struct mp_estimate){e.value, fmin(e.low, e.value), fmax(e.high, e.value)};
+}
+
+/*
+ * A few samples in each of many classes say little of each, but more of the sum: the limits of
+ * all of them together hold, too, as parts of the value.
+ */
+static void narrow(struct mp_estimate *e, const struct mp_estimate *all)
+{
+    double factor = all->value > 0 ? e->value / all->value : 0;
+
+    if (factor > 0) {
+        e->low = fmax(e->low, all->low * factor);
+        e->high = fmin(e->high, all->high * factor);
+    }
 }
 
 /* Which part a site belongs to: its group and class. Returns how many there are. */
@@ -84,10 +113,11 @@ struct mp_estimate *held_make(const mp_image_t *image, const struct series *s)
         return NULL;
     }
     for (size_t g = 0; g < s->group_count; g++) {
+        struct mp_estimate all = plain(image, s, &s->groups[g]);
         uint32_t last = UINT32_MAX;
 
         if (s->sites[s->groups[g].first] == 0) {
-            ret[g] = plain(image, 0);
+            ret[g] = all; /* (overflow): no counter is its own */
             continue;
         }
         for (size_t i = 0; i < s->groups[g].count; i++) { /* parts rise where new */
@@ -98,6 +128,7 @@ struct mp_estimate *held_make(const mp_image_t *image, const struct series *s)
                 last = number;
             }
         }
+        narrow(&ret[g], &all);
     }
     mp_estimates_free(e);
     free(part);

@@ -49,10 +49,8 @@ struct sums {
 
 static bool counts(const struct stack_sum *s, uint32_t component, double least)
 {
-    double blocks = s->value[MP_ALLOCATED_BLOCKS].value;
-
-    return s->component == component && s->frame != 0 && blocks > 0
-           && s->value[MP_SHORT_BLOCKS].low >= least * blocks;
+    return s->component == component && s->frame != 0
+           && stack_sum_short(s).low >= least;
 }
 
 /* Callers have lower numbers, so one pass from the end adds up all that is below. */

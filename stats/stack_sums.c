@@ -4,6 +4,21 @@
 #include <math.h>
 #include <stdlib.h>
 
+struct mp_estimate stack_sum_short(const struct stack_sum *s)
+{
+    double blocks = s->value[MP_ALLOCATED_BLOCKS].value;
+    double n = (double)s->samples;
+    double p = blocks > 0 ? fmin(s->value[MP_SHORT_BLOCKS].value / blocks, 1) : 0;
+    double z = 1.96;
+    double middle = (p + z * z / (2 * n)) / (1 + z * z / n);
+    double half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+
+    if (s->samples == 0) {
+        return (struct mp_estimate){0, 0, 1};
+    }
+    return (struct mp_estimate){p, fmax(middle - half, 0), fmin(middle + half, 1)};
+}
+
 struct keyed {
     uint32_t frame;
     uint32_t component;

@@ -43,6 +43,7 @@ struct judged {
     const struct series_group *group;
     const struct growth *growth;
     bool is_sure; /* p is below what is allowed for all of them */
+    double fit;   /* what it holds by the counters, over what its samples say */
 };
 
 /* ---- words ---- */
@@ -170,13 +171,14 @@ static void add_rate(const struct judged *j, struct mp_verdict *v)
 {
     const struct growth *g = j->growth;
     double seconds = series_seconds_since(j->of->image, &j->of->series, g->from);
-    double error = NORMAL_95 * g->grown_deviation;
+    double grown = j->fit * g->grown;
+    double error = j->fit * NORMAL_95 * g->grown_deviation;
 
     if (seconds > 0) {
         double hours = seconds / 3600;
 
         v->bytes_per_hour = (struct mp_estimate){
-            g->grown / hours, (g->grown - error) / hours, (g->grown + error) / hours};
+            grown / hours, (grown - error) / hours, (grown + error) / hours};
     }
     v->limit_s = (struct mp_estimate){INFINITY, INFINITY, INFINITY};
     if (j->of->limit_bytes > 0 && v->bytes_per_hour.value > 0) {
@@ -265,6 +267,26 @@ static unsigned rules_of(const struct judged *j, const struct mp_verdict *v)
 
 /* ---- the verdict ---- */
 
+/*
+ * Epochs are of work, so that growth is growth with work. Where most of all work ever was to
+ * allocate what is live, as when a program has loaded its tables, growth is that work itself, and
+ * only time can tell whether it goes on. Had it gone on at its pace, the last of n samples would be
+ * as long ago as it is with chance (time of growth / time until now)^n.
+ */
+static bool has_stopped(const struct judged *j, const struct mp_verdict *v)
+{
+    const struct mp_region_epochs *e = mp_image_epochs(j->of->image);
+    uint64_t now = mp_image_totals(j->of->image)->published_ns;
+    double n = (double)(v->live_samples + v->freed_samples);
+
+    if (2 * j->of->live_bytes < e->work_bytes || now <= v->last_ns
+        || v->last_ns <= v->first_ns) {
+        return false;
+    }
+    return n * log((double)(v->last_ns - v->first_ns) / (double)(now - v->first_ns))
+           < log(HINT);
+}
+
 static enum mp_verdict_kind kind_of(const struct judged *j, const struct mp_verdict *v)
 {
     const struct growth *g = j->growth;
@@ -277,7 +299,8 @@ static enum mp_verdict_kind kind_of(const struct judged *j, const struct mp_verd
         return MP_VERDICT_CACHE_LIKE;
     }
     if (j->is_sure && g->shape == GROWTH_STEADY && j->group->has_history
-        && g->generations >= GROWTH_EPOCHS_LEAST && j->group->frame != 0) {
+        && g->generations >= GROWTH_EPOCHS_LEAST && j->group->frame != 0
+        && !has_stopped(j, v)) {
         return MP_VERDICT_GROWING;
     }
     return (is_hint || j->is_sure) && g->shape != GROWTH_SATURATES ? MP_VERDICT_SUSPECT
@@ -339,7 +362,7 @@ static void say_growth(const struct judged *j, struct mp_verdict *v)
 
     if (g->p_drift < HINT) {
         say(v, "grew by %s, %s per hour (95 %%: from %s); by chance: p = %s",
-            words_bytes(g->grown, a), words_bytes(v->bytes_per_hour.value, b),
+            words_bytes(j->fit * g->grown, a), words_bytes(v->bytes_per_hour.value, b),
             words_bytes(v->bytes_per_hour.low, c),
             words_chance(g->p, (char[WORDS_BYTES]){0}));
     }
@@ -383,6 +406,14 @@ static void say_rest(const struct judged *j, struct mp_verdict *v)
     if (g->marks_deny) {
         say(v, "at the last mark it held no more than at the first");
     }
+    if (v->kind == MP_VERDICT_SUSPECT && has_stopped(j, v)) {
+        say(v,
+            "it was filled by most of all work so far, and nothing came since %s ago",
+            words_time(
+                (double)(mp_image_totals(j->of->image)->published_ns - v->last_ns)
+                    / 1e9,
+                a));
+    }
     if (!j->group->has_history) {
         say(v, mp_verdicts_has_past(j->of)
                    ? "its past is not known: no room was left for it"
@@ -401,7 +432,8 @@ static void say_rest(const struct judged *j, struct mp_verdict *v)
 static void judge(const struct mp_verdicts *all, const struct series_group *group,
     const struct growth *g, double threshold, struct mp_verdict *v)
 {
-    struct judged j = {all, group, g, g->p <= threshold && g->p < 0.05};
+    struct judged j = {all, group, g, g->p <= threshold && g->p < 0.05, 1};
+    double sampled = group->past.live[group->past.epochs];
     double oldest = group->past.birth_count > 0 ? group->past.births[0].at : 0;
 
     *v = (struct mp_verdict){.frame = group->frame,
@@ -419,6 +451,7 @@ static void judge(const struct mp_verdicts *all, const struct series_group *grou
         .leak_chance = g->leak_chance};
     add_sums(all, group, v);
     add_names(all, group, v);
+    j.fit = sampled > 0 ? v->live_bytes.value / sampled : 1;
     add_rate(&j, v);
     if (group->past.birth_count > 0) {
         v->oldest_s = series_seconds_since(all->image, &all->series, oldest);
