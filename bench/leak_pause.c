@@ -3,9 +3,12 @@
  *
  * leak_pause MIB THREADS CHECKS [LIMIT_MS]: THREADS threads hold MIB of live blocks together. Each
  * wants to run every half millisecond, allocates a little, and notes how late it was done: the
- * latest in each check, and without one. Prints also what marking took. With a limit the program
- * fails when every check passed it: a machine that is busy otherwise disturbs some.
+ * latest in each check, and without one. Prints also what marking took, of the time that a
+ * processor spent on it, and before each check the floor of both (leak_floor.h). With a limit the
+ * program fails when every check passed it: a machine that is busy otherwise disturbs some.
  */
+#include "leak_floor.h"
+
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -148,10 +151,23 @@ int main(int argc, char **argv)
     printf("%zu MiB, %u threads; without a check the latest was %.2f ms late\n", mib,
         threads, longest_ms(threads));
     for (unsigned i = 0; i < checks; i++) {
+        struct leak_floor floor = {0};
         struct mp_leak_summary s = {.size = sizeof(s), .rounds = 1};
         int code;
         double stall_ms;
 
+        longest_ms(threads);
+        code = leak_floor_measure(&floor);
+        if (code != 0) {
+            fprintf(stderr, "leak_pause: fork: %s\n", strerror(-code));
+            return 1;
+        }
+        stall_ms = longest_ms(threads);
+        printf(
+            "  floor: %.2f ms late, fork %.2f; %.0f MiB of pages touched in %.0f ms of "
+            "CPU: %.2f GiB/s\n",
+            stall_ms, floor.fork_ms, (double)floor.all_bytes / (1 << 20), floor.read_ms,
+            (double)floor.all_bytes / (1 << 30) / (floor.read_ms / 1e3));
         longest_ms(threads);
         code = mp_leak_check(&s);
         stall_ms = longest_ms(threads);
