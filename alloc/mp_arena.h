@@ -11,7 +11,9 @@
 #ifndef MP_ARENA_H
 #define MP_ARENA_H
 
-#define MP_NO_INLINE /* the functions are here */
+#ifndef MP_NO_INLINE /* the functions are here */
+#    define MP_NO_INLINE
+#endif
 #include <mpalloc.h>
 
 /* Walks the invariants, and dies if one does not hold. Of the arena's thread. */

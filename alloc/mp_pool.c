@@ -3,83 +3,21 @@
 #include "harden.h"
 #include "malloc.h"
 #include "malloc_hard.h"
+#include "mp_pool_parts.h"
 #include "probe.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 enum {
     STOCK_MOST = 32,              /* objects of a stock, at most, */
     STOCK_BYTES_MOST = 64 * 1024, /* and of so many bytes, but for one */
-    PLACES = TRAYS_BYTES / TRAY_BYTES,
-};
-
-/*
- * Objects that are kept, in a block of malloc that only its pool points to. What is not in use in
- * `items` is NULL, so that whoever looks from outside sees what is kept.
- */
-struct stock {
-    struct stock *next; /* lock of the pool: of the list that it is in */
-    struct stock *previous;
-    struct tray *tray; /* whose it is; NULL: it is in the store */
-    size_t count;      /* in the store: of its objects */
-    void *items[];
-};
-
-/*
- * What one thread has at hand of one pool: get takes from one stock, put gives to another, so that
- * the one need not wait for what the other wrote. Only the thread touches it, and whoever ends the
- * pool or the thread; readers of figures look at gets. Zero: none, both empty and full.
- */
-struct tray {
-    struct mp_tray_ head; /* the ends of both */
-    uint64_t loaded; /* objects that get's stock had in it, ever; less the rest: gets */
-    struct stock *get_stock;
-    struct stock *put_stock;
-    struct tray *next; /* lock of the pool */
-};
-static_assert(sizeof(struct tray) == TRAY_BYTES, "trays lie one behind the other");
-
-/*
- * Invariants (mp_pool_check):
- *
- *     O1  in a tray base <= got, put <= end; what is in items is what lies before got, or put
- *     O2  store_count is the objects of the store and the loose ones
- *     O3  made - freed is what is kept and what is in use
- */
-struct mp_pool {
-    /* Does not change: */
-    struct mp_pool_head_ head; /* where its trays are; 0: it has none */
-    struct mp_component *component;
-    size_t object_bytes;
-    size_t keep;
-    size_t stock_most; /* 0: nothing is kept */
-    size_t store_most;
-    uint64_t number; /* of the pool, from 1 on */
-    bool may_swap;   /* a full stock may wait beside another that is not empty */
-    /* lock: */
-    struct lock lock ALIGNED(CACHE_LINE);
-    struct stock *store;   /* stocks with objects */
-    struct stock *empties; /* without */
-    struct stock *loose;   /* for what is too little for a stock */
-    size_t store_count;
-    struct stock *stocks; /* those of trays */
-    struct tray *trays;
-    struct tray shared; /* of threads that have none */
-    uint64_t gets;      /* misses, and of trays that are gone */
-    uint64_t gets_seen; /* the most that was said */
-    uint64_t made;      /* by malloc */
-    uint64_t peak;
-    uint64_t freed;       /* relaxed atomic */
-    struct mp_pool *next; /* pools_lock */
-    struct mp_pool *previous;
 };
 
 struct lock pools_lock = LOCK_INIT(RANK_POOLS);
-static struct mp_pool *pools;
-static uint64_t pools_ever;
-static struct mp_pool *at_place[PLACES]; /* the pool whose trays lie there */
+struct mp_pool *pools;
+uint64_t pools_ever;
+struct mp_pool *pools_at_place[POOL_PLACES];
 
 /* ---- stocks ---- */
 
@@ -115,17 +53,6 @@ static struct stock *stock_create(const struct mp_pool *p)
 {
     return malloc_zeroed(
         p->component, 1, sizeof(struct stock) + p->stock_most * sizeof(void *));
-}
-
-/* Any thread may look, while others get and put. */
-static size_t stock_count(const struct mp_pool *p, const struct stock *s)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < p->stock_most; i++) {
-        count += load_relaxed(&s->items[i]) != NULL;
-    }
-    return count;
 }
 
 static void store_push_locked(struct mp_pool *p, struct stock *s)
@@ -165,18 +92,6 @@ static void tray_set_put(const struct mp_pool *p, struct tray *t, struct stock *
     t->put_stock = s;
     t->head.put = s->items;
     t->head.end = s->items + p->stock_most;
-}
-
-/*
- * How often something was got from it: nothing counts that. In a tray that its thread is getting
- * from it may be so many too few or too many as a stock holds.
- */
-static uint64_t tray_gets(const struct mp_pool *p, const struct tray *t)
-{
-    const struct stock *s = load_relaxed(&t->get_stock);
-    uint64_t loaded = load_relaxed(&t->loaded);
-
-    return loaded - bits_min(stock_count(p, s), loaded);
 }
 
 /* Get from what was put lately: there is nothing else. */
@@ -222,7 +137,7 @@ static void tray_detach_locked(struct mp_pool *p, struct tray *t)
 {
     struct tray **link = &p->trays;
 
-    p->gets += tray_gets(p, t);
+    p->gets += pool_tray_gets(p, t);
     for (struct stock *s = p->stocks, *next; s != NULL; s = next) {
         next = s->next;
         if (s->tray == t) {
@@ -461,9 +376,9 @@ MP_EXPORT void mp_pool_put(mp_pool_t *p, void *object)
 static void find_place(struct mp_pool *p)
 {
     lock_lock(&pools_lock);
-    for (size_t i = 1; i < PLACES && p->head.place == 0; i++) {
-        if (at_place[i] == NULL) {
-            at_place[i] = p;
+    for (size_t i = 1; i < POOL_PLACES && p->head.place == 0; i++) {
+        if (pools_at_place[i] == NULL) {
+            pools_at_place[i] = p;
             p->head.place = i * TRAY_BYTES;
         }
     }
@@ -472,7 +387,7 @@ static void find_place(struct mp_pool *p)
 
 static void leave_place_locked(struct mp_pool *p)
 {
-    at_place[p->head.place / TRAY_BYTES] = NULL; /* that of 0 is NULL always */
+    pools_at_place[p->head.place / TRAY_BYTES] = NULL; /* that of 0 is NULL always */
 }
 
 /* How much a stock has room for: two of them are at hand. */
@@ -492,7 +407,8 @@ static void set_sizes(struct mp_pool *p)
 static void enlist(struct mp_pool *p)
 {
     lock_lock(&pools_lock);
-    p->number = ++pools_ever;
+    p->number = pools_ever + 1;
+    store_relaxed(&pools_ever, p->number);
     p->next = pools;
     if (pools != NULL) {
         pools->previous = p;
@@ -623,9 +539,9 @@ void probe_trays_end(char *trays)
     struct stock *over = NULL;
 
     lock_lock(&pools_lock);
-    for (size_t i = 1; i < PLACES; i++) {
+    for (size_t i = 1; i < POOL_PLACES; i++) {
         struct tray *t = (struct tray *)(trays + i * TRAY_BYTES);
-        struct mp_pool *p = at_place[i];
+        struct mp_pool *p = pools_at_place[i];
 
         if (p != NULL && t->get_stock != NULL) {
             lock_lock(&p->lock);
@@ -668,102 +584,4 @@ void mp_pool_after_fork_in_child(void)
             }
         }
     }
-}
-
-/* ---- figures ---- */
-
-struct figures {
-    uint64_t gets;
-    uint64_t hits;
-    uint64_t misses;
-    uint64_t freed;
-    uint64_t kept;
-    uint64_t live;
-    uint64_t peak;
-};
-
-static struct figures look_locked(struct mp_pool *p)
-{
-    struct figures f = {.gets = p->gets,
-        .misses = p->made,
-        .freed = load_relaxed(&p->freed),
-        .kept = p->store_count,
-        .peak = p->peak};
-
-    for (const struct tray *t = p->trays; t != NULL; t = t->next) {
-        f.gets += tray_gets(p, t);
-    }
-    for (const struct stock *s = p->stocks; s != NULL; s = s->next) {
-        f.kept += stock_count(p, s);
-    }
-    /* Threads go on meanwhile: figures that were read at different moments may not fit. */
-    f.gets = bits_max(f.gets, p->gets_seen);
-    p->gets_seen = f.gets;
-    f.hits = f.gets - bits_min(f.misses, f.gets);
-    f.freed = bits_min(f.freed, f.misses);
-    f.kept = bits_min(f.kept, f.misses - f.freed);
-    f.live = f.misses - f.freed - f.kept;
-    return f;
-}
-
-MP_EXPORT int mp_pool_stats(mp_pool_t *p, struct mp_pool_stats *s)
-{
-    struct mp_pool_stats full;
-    struct figures f;
-    size_t size;
-
-    if (p == NULL || s == NULL || s->size < 2 * sizeof(size)) {
-        return -EINVAL;
-    }
-    lock_lock(&p->lock);
-    f = look_locked(p);
-    lock_unlock(&p->lock);
-    size = s->size;
-    full = (struct mp_pool_stats){
-        .size = size,
-        .object_bytes = p->object_bytes,
-        .keep = p->keep,
-        .gets_total = f.gets,
-        .hits_total = f.hits,
-        .misses_total = f.misses,
-        .freed_total = f.freed,
-        .kept = f.kept,
-        .live = f.live,
-        .peak = f.peak,
-    };
-    memcpy(s, &full, bits_min(size, sizeof(full)));
-    return 0;
-}
-
-/* Objects stand at the front, and nothing is behind them. */
-static void check_items(const struct mp_pool *p, const struct stock *s, size_t count)
-{
-    CHECK(count <= p->stock_most);
-    for (size_t i = 0; i < p->stock_most; i++) {
-        CHECK((s->items[i] != NULL) == (i < count));
-    }
-}
-
-void mp_pool_check(mp_pool_t *p)
-{
-    struct figures f = look_locked(p);
-    size_t in_store = p->loose != NULL ? p->loose->count : 0;
-
-    for (const struct tray *t = p->trays; t != NULL; t = t->next) {
-        CHECK(t->head.base == t->get_stock->items && t->get_stock->tray == t); /* O1 */
-        CHECK(t->head.end == t->put_stock->items + p->stock_most
-              && t->put_stock->tray == t);
-        check_items(p, t->get_stock, (size_t)(t->head.got - t->head.base));
-        check_items(p, t->put_stock, (size_t)(t->head.put - t->put_stock->items));
-    }
-    for (const struct stock *s = p->store; s != NULL; s = s->next) {
-        check_items(p, s, s->count);
-        in_store += s->count;
-    }
-    for (const struct stock *s = p->empties; s != NULL; s = s->next) {
-        check_items(p, s, 0);
-    }
-    CHECK(in_store == p->store_count);            /* O2 */
-    CHECK(p->made - p->freed == f.live + f.kept); /* O3 */
-    CHECK(f.live <= f.peak);
 }

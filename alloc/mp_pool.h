@@ -20,7 +20,9 @@
 
 #include "lock.h"
 
-#define MP_NO_INLINE /* the functions are here */
+#ifndef MP_NO_INLINE /* the functions are here */
+#    define MP_NO_INLINE
+#endif
 #include <mpalloc.h>
 
 #include <stddef.h>

@@ -12,6 +12,8 @@
 #include "locks.h"
 #include "malloc.h"
 #include "modules.h"
+#include "mp_counter.h"
+#include "mp_pool.h"
 #include "options.h"
 #include "os.h"
 #include "probe.h"
@@ -278,6 +280,8 @@ static void write_region(uint32_t now_ms)
     for (size_t i = 0; i < s.components; i++) {
         write_row(i);
     }
+    mp_pool_publish_locked();
+    mp_counter_publish_locked();
     write_totals(&s, counters_totals_locked());
     sample_publish(publish.published);
 }

@@ -60,6 +60,9 @@ static const struct part {
     {MP_SECTION_LEAK_CELLS, sizeof(struct mp_region_leak_cell),
         MP_REGION_COMPONENT_ROWS *MP_REGION_CLASSES},
     {MP_SECTION_LEAK_SITES, sizeof(struct mp_region_leak_site), MP_REGION_SITES_MAX},
+    {MP_SECTION_POOLS, sizeof(struct mp_region_pool), MP_REGION_POOLS_MAX},
+    {MP_SECTION_USER, sizeof(struct mp_region_user_counter),
+        MP_REGION_USER_COUNTERS_MAX},
 };
 static_assert(REGION_PROFILE_LEAST >= (size_t)6 * STEP, "five parts, and the first");
 struct lock profile_lock = LOCK_INIT(RANK_PROFILE);
@@ -590,15 +593,25 @@ struct mp_region_leak_site *region_leak_site(size_t i)
     return record(MP_SECTION_LEAK_SITES, i, 1);
 }
 
+struct mp_region_pool *region_pool(size_t i)
+{
+    return record(MP_SECTION_POOLS, i, 1);
+}
+
+struct mp_region_user_counter *region_user_counter(size_t i)
+{
+    return record(MP_SECTION_USER, i, 1);
+}
+
 size_t region_room(enum mp_region_section_id id)
 {
     return region.base != NULL ? part_count(part_of(id)) : 0;
 }
 
-/* Written under profile_lock, most of it: all from there on. */
+/* Written under profile_lock, most of it. */
 static bool is_of_profile(unsigned i)
 {
-    return parts[i].id >= MP_SECTION_SAMPLING;
+    return parts[i].id >= MP_SECTION_SAMPLING && parts[i].id < MP_SECTION_POOLS;
 }
 
 size_t region_profile_bytes(void)

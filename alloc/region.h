@@ -51,6 +51,9 @@ struct mp_region_component *region_component(size_t row);
 struct mp_region_cell *region_cells(size_t row); /* MP_REGION_CLASSES of them */
 struct mp_region_moment *region_moment(unsigned tier, uint64_t number);
 
+struct mp_region_pool *region_pool(size_t i);
+struct mp_region_user_counter *region_user_counter(size_t i);
+
 /* Of leak checks; cells: MP_REGION_CLASSES of them. */
 struct mp_region_leaks *region_leaks(void);
 struct mp_region_leak_cell *region_leak_cells(size_t row);

@@ -449,6 +449,21 @@ MP_EXPORT int mp_pool_stats(mp_pool_t *pool, struct mp_pool_stats *s);
  */
 MP_EXPORT int mp_dump(const char *path);
 
+/*
+ * Numbers of the program's own, such as "headers_inline" and "cache_entries", which tools show
+ * with those of the library, by name.
+ *
+ * mp_counter: the counter of that name, made at first use with value 0; it lives for ever. At most
+ * 47 bytes of the name. NULL with ENOMEM when there are 256 already, with EINVAL for no name; the
+ * others take NULL and do nothing. Takes a lock: keep what it returns. They are one atomic
+ * instruction each, and wrap around.
+ */
+typedef struct mp_counter mp_counter_t;
+MP_EXPORT mp_counter_t *mp_counter(const char *name);
+MP_EXPORT void mp_counter_add(mp_counter_t *counter, int64_t n); /* n may be below 0 */
+MP_EXPORT void mp_counter_set(mp_counter_t *counter, int64_t value);
+MP_EXPORT int64_t mp_counter_value(const mp_counter_t *counter);
+
 /* What arenas, pools and threads begin with: for the functions that are inline (below). */
 struct mp_arena_head_ {
     char *at;  /* where the next object begins */

@@ -95,6 +95,7 @@ enum mp_image_flag {
     MP_IMAGE_TORN_SAMPLES =
         64,                    /* sums of stacks, or live samples, were being written */
     MP_IMAGE_TORN_LEAKS = 128, /* figures of a leak check were being written */
+    MP_IMAGE_TORN_POOLS = 256, /* the same of pools */
 };
 
 /*
@@ -130,6 +131,17 @@ MPS_EXPORT const struct mp_region_module *mp_image_module(
 MPS_EXPORT size_t mp_image_option_count(const mp_image_t *image);
 MPS_EXPORT const struct mp_region_option *mp_image_option(
     const mp_image_t *image, size_t number);
+
+/*
+ * Pools of objects that there are now, in no order; and the program's own counters, in the order
+ * in which it made them.
+ */
+MPS_EXPORT size_t mp_image_pool_count(const mp_image_t *image);
+MPS_EXPORT const struct mp_region_pool *mp_image_pool(
+    const mp_image_t *image, size_t i);
+MPS_EXPORT size_t mp_image_user_counter_count(const mp_image_t *image);
+MPS_EXPORT const struct mp_region_user_counter *mp_image_user_counter(
+    const mp_image_t *image, size_t i);
 
 /* Counters of one class in one component; NULL when they are not in the region. */
 MPS_EXPORT const struct mp_region_cell *mp_image_cell(

@@ -12,6 +12,7 @@
 #include "history.h"
 #include "layout.h"
 #include "leaks.h"
+#include "pools.h"
 #include "samples.h"
 
 struct mp_image {
@@ -40,6 +41,7 @@ struct mp_image {
     struct samples samples;
     struct history history;
     struct leaks leaks;
+    struct pools pools;
 };
 
 #endif

@@ -43,6 +43,8 @@ static const struct shape {
     [MP_SECTION_LEAKS] = {"leaks", sizeof(struct mp_region_leaks), false},
     [MP_SECTION_LEAK_CELLS] = {"leak cells", sizeof(struct mp_region_leak_cell), false},
     [MP_SECTION_LEAK_SITES] = {"leak sites", sizeof(struct mp_region_leak_site), false},
+    [MP_SECTION_POOLS] = {"pools", sizeof(struct mp_region_pool), false},
+    [MP_SECTION_USER] = {"user counters", sizeof(struct mp_region_user_counter), false},
 };
 
 /* The header, once its magic is there: a process that starts writes that last. */

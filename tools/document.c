@@ -260,6 +260,50 @@ static json_t *components(const mp_image_t *image)
     return all;
 }
 
+static json_t *pools(const mp_image_t *image)
+{
+    json_t *all = checked(json_array());
+
+    for (size_t i = 0; i < mp_image_pool_count(image); i++) {
+        const struct mp_region_pool *p = mp_image_pool(image, i);
+        json_t *o = checked(json_object());
+
+        SET(o, p, number);
+        document_set_text(
+            o, "component", mp_image_component(image, p->component)->name);
+        SET(o, p, object_bytes);
+        if (p->keep == UINT64_MAX) {
+            document_set(o, "keep", json_null());
+        } else {
+            SET(o, p, keep);
+        }
+        SET(o, p, gets_total);
+        SET(o, p, hits_total);
+        SET(o, p, misses_total);
+        SET(o, p, freed_total);
+        SET(o, p, kept);
+        SET(o, p, live);
+        SET(o, p, peak);
+        append(all, o);
+    }
+    return all;
+}
+
+static json_t *user_counters(const mp_image_t *image)
+{
+    json_t *all = checked(json_array());
+
+    for (size_t i = 0; i < mp_image_user_counter_count(image); i++) {
+        const struct mp_region_user_counter *c = mp_image_user_counter(image, i);
+        json_t *o = checked(json_object());
+
+        document_set_text(o, "name", c->name);
+        document_set(o, "value", checked(json_integer(c->value)));
+        append(all, o);
+    }
+    return all;
+}
+
 static json_t *size_classes(const mp_image_t *image)
 {
     json_t *all = checked(json_array());
@@ -355,6 +399,8 @@ void document_add_snapshot(json_t *d, const mp_image_t *image)
     document_set(d, "rss_ledger", document_ledger(&ledger));
     document_set(d, "components", components(image));
     document_set(d, "size_classes", size_classes(image));
+    document_set(d, "pools", pools(image));
+    document_set(d, "user_counters", user_counters(image));
     document_set(d, "options", options(image));
     document_set(d, "own_cost", own_cost(image));
     document_add_sampling(d, image);

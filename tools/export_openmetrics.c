@@ -84,6 +84,15 @@ static const struct metric of_classes[] = {
     COUNTER(mp_region_cell, freed_blocks, "blocks", "Blocks of the size class freed."),
 };
 
+static const struct metric of_pools[] = {
+    COUNTER(mp_region_pool, gets, "", "Objects got from the pool."),
+    COUNTER(mp_region_pool, hits, "", "Of them, those that the pool had kept."),
+    COUNTER(mp_region_pool, misses, "", "Of them, those that malloc gave."),
+    GAUGE(mp_region_pool, kept, "", "Objects that wait for the next get."),
+    GAUGE(mp_region_pool, live, "", "Objects in use."),
+    GAUGE(mp_region_pool, object_bytes, "bytes", "Bytes of each object."),
+};
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static uint64_t value_of(const void *record, const struct metric *m)
@@ -171,6 +180,52 @@ static void put_classes(FILE *out, const mp_image_t *image)
     }
 }
 
+/* Of all pools that have no record of their own, there is a sum: its number says how many. */
+static void put_pools(FILE *out, const mp_image_t *image)
+{
+    char name[4 * MP_REGION_NAME_BYTES + 1];
+
+    for (size_t i = 0; i < COUNT(of_pools) && mp_image_pool_count(image) != 0; i++) {
+        const struct metric *m = &of_pools[i];
+
+        put_head(out, "pool_", m);
+        for (size_t k = 0; k < mp_image_pool_count(image); k++) {
+            const struct mp_region_pool *p = mp_image_pool(image, k);
+            const struct mp_region_component *c =
+                mp_image_component(image, p->component);
+
+            mp_text_escape(name, sizeof(name), c->name, sizeof(c->name));
+            fprintf(out, "mpalloc_pool_%s%s{", m->name, m->is_counter ? "_total" : "");
+            if (p->object_bytes == 0) {
+                fputs("pool=\"others\",", out);
+            } else {
+                fprintf(out, "pool=\"%llu\",", (unsigned long long)p->number);
+            }
+            put_label(out, "component", name);
+            fprintf(out, "} %llu\n", (unsigned long long)value_of(p, m));
+        }
+    }
+}
+
+static void put_user_counters(FILE *out, const mp_image_t *image)
+{
+    char name[4 * sizeof(((struct mp_region_user_counter *)0)->name) + 1];
+
+    if (mp_image_user_counter_count(image) != 0) {
+        fputs("# TYPE mpalloc_user_counter gauge\n"
+              "# HELP mpalloc_user_counter Counters of the program's own.\n",
+            out);
+    }
+    for (size_t i = 0; i < mp_image_user_counter_count(image); i++) {
+        const struct mp_region_user_counter *c = mp_image_user_counter(image, i);
+
+        mp_text_escape(name, sizeof(name), c->name, sizeof(c->name));
+        fputs("mpalloc_user_counter{", out);
+        put_label(out, "name", name);
+        fprintf(out, "} %lld\n", (long long)c->value);
+    }
+}
+
 int export_openmetrics(FILE *out, const struct profile *p, enum profile_value value)
 {
     const struct mp_region_process *process = mp_image_process(p->image);
@@ -190,6 +245,8 @@ int export_openmetrics(FILE *out, const struct profile *p, enum profile_value va
     put_totals(out, p->image);
     put_components(out, p->image);
     put_classes(out, p->image);
+    put_pools(out, p->image);
+    put_user_counters(out, p->image);
     fputs("# EOF\n", out);
     return 0;
 }

@@ -324,6 +324,51 @@ static void put_allocator(FILE *out, const mp_image_t *image)
         format_percent((double)t->publish_ns_total / 1e9, ran).text);
 }
 
+static void put_pools(FILE *out, const mp_image_t *image, unsigned most)
+{
+    size_t count = mp_image_pool_count(image);
+
+    if (count == 0) {
+        return;
+    }
+    heading(out, "Pools of objects");
+    fprintf(out, "  %11s  %9s  %7s  %9s  %9s  %9s  %s\n", "object", "gets", "hits",
+        "in use", "kept", "peak", "component");
+    for (size_t i = 0; i < count && i < most; i++) {
+        const struct mp_region_pool *p = mp_image_pool(image, i);
+        const struct mp_region_component *c = mp_image_component(image, p->component);
+        char name[256];
+
+        fprintf(out, "  %11s  %9s  %7s  %9s  %9s  %9s  %s\n",
+            p->object_bytes != 0 ? format_bytes((double)p->object_bytes).text
+                                 : "others",
+            format_count((double)p->gets_total).text,
+            format_percent((double)p->hits_total, (double)p->gets_total).text,
+            format_count((double)p->live).text, format_count((double)p->kept).text,
+            format_count((double)p->peak).text,
+            format_name(name, sizeof(name), c->name, 60));
+    }
+    if (count > most) {
+        fprintf(out, "  %11s  %zu more (--all)\n", "", count - most);
+    }
+}
+
+static void put_user_counters(FILE *out, const mp_image_t *image)
+{
+    size_t count = mp_image_user_counter_count(image);
+
+    if (count != 0) {
+        heading(out, "Counters of the program");
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct mp_region_user_counter *c = mp_image_user_counter(image, i);
+        char name[256];
+
+        fprintf(out, "  %20lld  %s\n", (long long)c->value,
+            format_name(name, sizeof(name), c->name, 60));
+    }
+}
+
 void render_summary(FILE *out, const mp_image_t *image)
 {
     put_title(out, image);
@@ -342,6 +387,8 @@ void render_report(FILE *out, const mp_image_t *image, const struct render_optio
     put_components(out, image, most);
     put_classes(out, image, most);
     put_sizes(out, image);
+    put_pools(out, image, most);
+    put_user_counters(out, image);
     render_stacks(out, image, o->all);
     render_advice(out, image, o->all);
     put_timeline(out, image);

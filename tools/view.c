@@ -64,6 +64,7 @@ const char *view_warning(const mp_image_t *image, unsigned number)
         {MP_IMAGE_BAD_FRAMES, "frames with an impossible caller begin their stacks"},
         {MP_IMAGE_TORN_SAMPLES,
             "what stacks hold was being written: some may be off by a sample"},
+        {MP_IMAGE_TORN_POOLS, "figures of pools were being written: some may not fit"},
     };
     const struct mp_region_totals *t = mp_image_totals(image);
     enum { FLAGS = sizeof(by_flag) / sizeof(by_flag[0]) };

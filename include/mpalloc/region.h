@@ -26,7 +26,7 @@
 #define MP_REGION_VERSION 1
 
 enum {
-    MP_REGION_SECTIONS_MAX = 24,
+    MP_REGION_SECTIONS_MAX = 32,
     MP_REGION_COMPONENTS_MAX = 4096, /* without (untagged) and (overflow) */
     MP_REGION_COMPONENT_ROWS = MP_REGION_COMPONENTS_MAX + 2,
     MP_REGION_CLASSES = 128,
@@ -44,6 +44,8 @@ enum {
     MP_REGION_EPOCHS = 32,
     MP_REGION_MARKS = 16,                  /* that are remembered, the last ones */
     MP_REGION_SITE_EPOCHS_MAX = 32 * 1024, /* with number 0, which is none */
+    MP_REGION_POOLS_MAX = 256, /* with number 0, which stands for those without one */
+    MP_REGION_USER_COUNTERS_MAX = 256,
 };
 
 /* Row numbers of the two components that always exist. */
@@ -75,6 +77,8 @@ enum mp_region_section_id {
     MP_SECTION_LEAKS = 20,       /* 1 x struct mp_region_leaks: the last leak check */
     MP_SECTION_LEAK_CELLS = 21,  /* struct mp_region_leak_cell, [row][class] */
     MP_SECTION_LEAK_SITES = 22,  /* struct mp_region_leak_site, by site */
+    MP_SECTION_POOLS = 23,       /* struct mp_region_pool */
+    MP_SECTION_USER = 24,        /* struct mp_region_user_counter */
 };
 
 struct mp_region_section {
@@ -532,6 +536,32 @@ struct mp_region_leak_site {
     double
         owned_blocks; /* indirect ones that its definite ones lead to, weighted as these are */
     double owned_bytes;
+};
+
+/*
+ * Pools of objects (mp_pool_create). A sequence lock. Record 0 is the sum of those pools that
+ * have no record of their own. When a pool ends its record becomes free, and is another's later.
+ */
+struct mp_region_pool {
+    uint64_t seq;
+    uint64_t number;       /* of the pool, from 1 on; in record 0 how many; 0: free */
+    uint64_t component;    /* row; in record 0: 0 */
+    uint64_t object_bytes; /* that are asked for, for each; in record 0: 0 */
+    uint64_t keep;         /* that one thread keeps; UINT64_MAX: all */
+    uint64_t gets_total;   /* that got an object */
+    uint64_t hits_total;   /* of them, one that was kept */
+    uint64_t misses_total; /* of them, one of malloc */
+    uint64_t freed_total;  /* objects that were over */
+    uint64_t kept;         /* objects that wait for a get */
+    uint64_t live;         /* objects in use */
+    uint64_t peak;         /* most objects that there were, in use or kept */
+};
+
+/* Counters of the program (mp_counter); in use up to the first without a name. */
+struct mp_region_user_counter {
+    int64_t value;
+    uint64_t reserved;
+    char name[48];
 };
 
 /*

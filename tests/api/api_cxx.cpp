@@ -562,8 +562,85 @@ void allocator_aligns_and_throws()
     CHECK(throws_bad_alloc([&] { return b.allocate(test_opaque(TOO_MUCH)); }));
 }
 
+struct point {
+    int x, y;
+};
+
+void arenas_serve_containers_and_scopes()
+{
+    mpalloc::arena a("cxx/arena");
+    mpalloc::arena_resource resource(a);
+    const char *name = a.copy("kept");
+    {
+        std::pmr::map<int, std::pmr::string> map(&resource);
+
+        for (int i = 0; i < 2000; i++) {
+            map[i] = "a text that does not fit into the string itself";
+        }
+        CHECK(map.size() == 2000 && map[1999].size() > 40);
+    }
+    if (has_counters()) {
+        CHECK(figures("cxx/arena").live_bytes > 2000 * 40);
+    }
+    for (int i = 0; i < 1000; i++) {
+        mpalloc::arena_scope scope(a);
+        point *p = a.make<point>(point{i, 2});
+
+        CHECK(p->x == i && p->y == 2);
+        CHECK(is_aligned(a.make<over_aligned>(), alignof(over_aligned)));
+        a.allocate(100000);
+    }
+    CHECK(std::string(name) == "kept");
+    CHECK(throws_bad_alloc([&] { return a.allocate(test_opaque(TOO_MUCH)); }));
+    a.reset();
+    a.reset();
+    if (has_counters()) {
+        CHECK_EQ(figures("cxx/arena").live_bytes, 4096);
+    }
+}
+
+struct counted {
+    static int alive;
+    std::string text;
+    explicit counted(const char *t) : text(t)
+    {
+        if (text == "no") {
+            throw std::runtime_error("no");
+        }
+        alive++;
+    }
+    ~counted()
+    {
+        alive--;
+    }
+};
+int counted::alive;
+
+void pools_construct_and_destroy()
+{
+    mpalloc::pool<counted> pool("cxx/pool", 10);
+    struct mp_pool_stats s;
+    counted *p = pool.make("one");
+    counted *q = pool.make("two");
+
+    CHECK(p->text == "one" && q->text == "two" && counted::alive == 2);
+    try {
+        pool.make("no");
+        CHECK(false);
+    } catch (const std::runtime_error &) {
+    }
+    pool.recycle(p);
+    pool.recycle(q);
+    pool.recycle(nullptr);
+    CHECK_EQ(counted::alive, 0);
+    s.size = sizeof(s);
+    CHECK(mp_pool_stats(pool.get(), &s) == 0 && s.live == 0 && s.gets_total == 3);
+}
+
 void run_linked()
 {
+    RUN(arenas_serve_containers_and_scopes);
+    RUN(pools_construct_and_destroy);
     RUN(scope_is_left_by_exceptions);
     RUN(scope_accounts_new);
     RUN(allocator_accounts_containers);

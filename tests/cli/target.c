@@ -2,6 +2,7 @@
  * target - a process for the tests of the command: known memory, then quiet or busy
  *
  *     target busy|quiet|garbage|exit CODE|crash|echo
+ *     target pools              busy, with a pool and a counter of its own
  *     target quiet COMPONENT    also 100 blocks of 3,000 bytes in that one
  *
  * Holds 1,000 blocks of 1,000 bytes in shop/cart, 10 of 100,000 in shop, and freed 500
@@ -43,6 +44,30 @@ static void hold(void)
     for (int i = 0; i < 500; i++) {
         free(mp_malloc(cart, 200));
     }
+}
+
+/* 30 objects of 600 bytes in use and 70 kept, of 250 gets; and a number of its own. */
+static void use_pool(void)
+{
+    static void *object[100];
+    static mp_pool_t *pool;
+
+    pool = mp_pool_create(mp_component("shop/pool"), 600, 1000);
+    for (int i = 0; i < 100; i++) {
+        object[i] = mp_pool_get(pool);
+    }
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 75; i++) {
+            mp_pool_put(pool, object[i]);
+        }
+        for (int i = 0; i < 75; i++) {
+            object[i] = mp_pool_get(pool);
+        }
+    }
+    for (int i = 0; i < 70; i++) {
+        mp_pool_put(pool, object[i]);
+    }
+    mp_counter_set(mp_counter("headers_inline"), -12);
 }
 
 static int is_over(int wait_ms)
@@ -90,6 +115,9 @@ int main(int argc, char **argv)
     }
     if (strcmp(mode, "garbage") == 0) {
         garbage();
+    }
+    if (strcmp(mode, "pools") == 0) {
+        use_pool();
     }
     mp_snapshot(&(struct mp_snapshot){.size = sizeof(struct mp_snapshot)});
     printf("ready\n");

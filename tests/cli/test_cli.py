@@ -79,6 +79,27 @@ class Cli(CommandTest):
         self.assertIn("shop/cart", path.read_text())
         self.fails(1, "report", p.pid, "--output", "/nonexistent/x", says="cannot be written")
 
+    def test_pools_and_counters_of_the_program(self):
+        from prometheus_client.openmetrics.parser import text_string_to_metric_families
+        p = self.start("pools")
+        d = self.document("snapshot", p.pid)
+        pool, = d["pools"]
+        self.assertEqual(pool, {"number": 1, "component": "shop/pool", "object_bytes": 600,
+                                "keep": 1000, "gets_total": 250, "hits_total": 150,
+                                "misses_total": 100, "freed_total": 0, "kept": 70, "live": 30,
+                                "peak": 100})
+        self.assertEqual(d["user_counters"], [{"name": "headers_inline", "value": -12}])
+        text = self.command("report", p.pid).stdout
+        self.assertRegex(text, r"Pools of objects\n.*\n +600 B +250 +60.0 ?% +30 +70 +100  shop/pool")
+        self.assertRegex(text, r"Counters of the program\n +-12  headers_inline")
+        metrics = self.command("export", "--format", "openmetrics", p.pid).stdout
+        of = '{pool="1",component="shop/pool"}'
+        self.assertIn(f"mpalloc_pool_gets_total{of} 250\n", metrics)
+        self.assertIn(f"mpalloc_pool_hits_total{of} 150\n", metrics)
+        self.assertIn('mpalloc_user_counter{name="headers_inline"} -12\n', metrics)
+        list(text_string_to_metric_families(metrics))  # raises where it is no OpenMetrics
+        self.assertEqual(self.document("snapshot", self.start("quiet").pid)["pools"], [])
+
     def test_targets_by_pid_file_and_name(self):
         p = self.start("quiet", MPALLOC_SERVICE="my shop")
         for words in ((p.pid,), (self.region_of(p),), ("--name", "my shop"), ("my shop",)):

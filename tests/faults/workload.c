@@ -322,6 +322,65 @@ static void use_huge(struct shadow *w, bool leave)
     release(&s);
 }
 
+/*
+ * Objects of arenas and pools, with their number in them: what fails leaves the others alone. The
+ * library's own memory for them may be refused, too: then they do without.
+ */
+static void use_objects(struct shadow *w)
+{
+    uint64_t *object[60] = {NULL};
+    mp_arena_t *arena;
+    mp_pool_t *pool;
+
+    errno = 0;
+    arena = checked(w, mp_arena_create(component[1]));
+    errno = 0;
+    pool = checked(w, mp_pool_create(component[2], 512, 40));
+    for (uint64_t i = 0; i < 120 && arena != NULL; i++) {
+        uint64_t *p = (errno = 0, mp_arena_alloc(arena, i % 60 * 2000 + 16));
+
+        checked(w, p);
+        if (i == 60) {
+            mp_arena_reset(arena);
+            memset(object, 0, sizeof(object));
+        }
+        if (i != 60 && p != NULL) {
+            p[0] = p[1] = i;
+            object[i % 60] = p;
+        }
+        for (int k = 0; k < 60; k++) {
+            CHECK(
+                object[k] == NULL
+                || (object[k][0] % 60 == (uint64_t)k && object[k][0] == object[k][1]));
+        }
+    }
+    mp_arena_destroy(arena);
+    memset(object, 0, sizeof(object));
+    for (uint64_t i = 0; i < 240 && pool != NULL; i++) {
+        uint64_t **slot = &object[i % 60];
+
+        if (*slot != NULL) {
+            CHECK((*slot)[0] == i - 60 && (*slot)[63] == i - 60);
+            mp_pool_put(pool, *slot);
+        }
+        errno = 0;
+        *slot = checked(w, mp_pool_get(pool));
+        if (*slot != NULL) {
+            (*slot)[0] = (*slot)[63] = i;
+        }
+    }
+    for (int k = 0; k < 60 && pool != NULL; k++) {
+        mp_pool_put(pool, object[k]);
+    }
+    if (pool != NULL) {
+        struct mp_pool_stats s = {.size = sizeof(s)};
+
+        CHECK(mp_pool_stats(pool, &s) == 0 && s.live == 0);
+        CHECK(s.gets_total == s.hits_total + s.misses_total);
+    }
+    mp_pool_destroy(pool);
+}
+
 static void use_blocks(struct shadow *w)
 {
     for (int round = 0; round < 3; round++) {
@@ -329,6 +388,7 @@ static void use_blocks(struct shadow *w)
             step(w);
         }
         use_huge(w, round == 0);
+        use_objects(w);
         check_all(w);
         mp_trim();
         look();

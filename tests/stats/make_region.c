@@ -114,6 +114,8 @@ static void make_table(struct made *m, const struct make_shape *shape)
         {MP_SECTION_LEAK_CELLS, sizeof(struct mp_region_leak_cell),
             shape->leak_rows * MP_REGION_CLASSES},
         {MP_SECTION_LEAK_SITES, sizeof(struct mp_region_leak_site), shape->sites},
+        {MP_SECTION_POOLS, sizeof(struct mp_region_pool), MAKE_POOLS},
+        {MP_SECTION_USER, sizeof(struct mp_region_user_counter), MAKE_POOLS},
     };
     struct mp_region_header h = {.magic = MP_REGION_MAGIC,
         .version = MP_REGION_VERSION,
@@ -522,6 +524,33 @@ static void make_leaks(const struct made *m, const struct make_shape *shape)
     }
 }
 
+/* Pool 1, a free record, pool 7; two counters. */
+static void make_pools(struct made *m)
+{
+    struct mp_region_user_counter *c = made_record(m, MP_SECTION_USER, 0);
+
+    for (uint64_t i = 1; i < MAKE_POOLS; i += 2) {
+        *(struct mp_region_pool *)made_record(m, MP_SECTION_POOLS, i) =
+            (struct mp_region_pool){.seq = 4,
+                .number = i == 1 ? 1 : 7,
+                .component = i,
+                .object_bytes = 256,
+                .keep = 100,
+                .gets_total = 1000 * i,
+                .hits_total = 1000 * i - 50,
+                .misses_total = 50,
+                .freed_total = 10,
+                .kept = 30,
+                .live = 10,
+                .peak = 45};
+    }
+    c->value = -3;
+    strcpy(c->name, "headers_inline");
+    c = made_record(m, MP_SECTION_USER, 1);
+    c->value = 42;
+    strcpy(c->name, "headers_heap");
+}
+
 void make_region(struct made *m, const struct make_shape *shape)
 {
     make_table(m, shape);
@@ -536,6 +565,7 @@ void make_region(struct made *m, const struct make_shape *shape)
     make_sampling(m);
     make_history(m);
     make_leaks(m, shape);
+    make_pools(m);
 }
 
 void make_region_free(struct made *m)
