@@ -26,17 +26,21 @@ static void add_site(
 }
 
 /* By the samples alone, of all classes together. */
-static struct mp_estimate plain(
-    const mp_image_t *image, const struct series *s, const struct series_group *group)
+static struct tally plain(const mp_image_t *image, const struct series *s,
+    const struct series_group *group, double *interval)
 {
     struct tally live = {0};
-    double interval = 0;
-    struct estimate e;
 
     for (size_t i = 0; i < group->count; i++) {
-        add_site(image, s->sites[group->first + i], &live, &interval);
+        add_site(image, s->sites[group->first + i], &live, interval);
     }
-    e = estimate_bytes(&live, interval);
+    return live;
+}
+
+static struct mp_estimate estimate(const struct tally *live, double interval)
+{
+    struct estimate e = estimate_bytes(live, interval);
+
     return (struct mp_estimate){e.value, fmin(e.low, e.value), fmax(e.high, e.value)};
 }
 
@@ -52,6 +56,30 @@ static void narrow(struct mp_estimate *e, const struct mp_estimate *all)
         e->low = fmax(e->low, all->low * factor);
         e->high = fmin(e->high, all->high * factor);
     }
+}
+
+/*
+ * No more than its component has, less what others surely have of that; counters may be a moment
+ * old.
+ */
+static void bound(const mp_image_t *image, uint32_t component, const struct tally *mine,
+    const struct tally *whole, struct mp_estimate *e)
+{
+    const struct mp_region_component *c = mp_image_component(image, component);
+    struct tally others = {.samples = whole->samples - mine->samples,
+        .bytes = {fmax(whole->bytes.value - mine->bytes.value, 0),
+            fmax(whole->bytes.variance - mine->bytes.variance, 0), 0}};
+    struct mp_since since;
+    double most;
+
+    if (c == NULL || mp_image_totals(image)->published_total == 0) {
+        return;
+    }
+    mp_image_since(image, &since);
+    most = (double)c->allocated_bytes_total - (double)c->freed_bytes_total
+           + (double)since.allocated_bytes;
+    most -= others.samples > 0 ? estimate_bytes(&others, 0).low : 0;
+    e->high = fmax(fmin(e->high, most), e->value);
 }
 
 /* Which part a site belongs to: its group and class. Returns how many there are. */
@@ -100,37 +128,72 @@ static void add(struct mp_estimate *sum, const struct mp_figures *f)
     sum->high = sum->value + above;
 }
 
-struct mp_estimate *held_make(const mp_image_t *image, const struct series *s)
-{
-    uint32_t *part = calloc(mp_image_site_count(image) + 1, sizeof(*part));
-    struct mp_estimate *ret = calloc(s->group_count + 1, sizeof(*ret));
-    mp_estimates_t *e = NULL;
+struct held {
+    struct mp_estimate *of_group;
+    struct tally *plain;        /* of each group */
+    struct tally *of_component; /* sums of them */
+    uint32_t *part;             /* of each site */
+    mp_estimates_t *parts;
+    double interval;
+};
 
-    if (part == NULL || ret == NULL
-        || mp_estimates_make(image, part, find_parts(image, s, part), &e) != 0) {
-        free(part);
-        free(ret);
-        return NULL;
+static void fill(const mp_image_t *image, const struct series *s, struct held *h)
+{
+    for (size_t g = 0; g < s->group_count; g++) {
+        const struct series_group *group = &s->groups[g];
+
+        h->plain[g] = plain(image, s, group, &h->interval);
+        if (group->component < mp_image_component_count(image)
+            && s->sites[group->first] != 0) {
+            tally_merge(&h->of_component[group->component], &h->plain[g]);
+        }
     }
     for (size_t g = 0; g < s->group_count; g++) {
-        struct mp_estimate all = plain(image, s, &s->groups[g]);
+        const struct series_group *group = &s->groups[g];
+        struct mp_estimate all = estimate(&h->plain[g], h->interval);
+        struct mp_estimate *e = &h->of_group[g];
         uint32_t last = UINT32_MAX;
 
-        if (s->sites[s->groups[g].first] == 0) {
-            ret[g] = all; /* (overflow): no counter is its own */
+        if (s->sites[group->first] == 0) {
+            *e = all; /* (overflow): no counter is its own */
             continue;
         }
-        for (size_t i = 0; i < s->groups[g].count; i++) { /* parts rise where new */
-            uint32_t number = part[s->sites[s->groups[g].first + i]];
+        for (size_t i = 0; i < group->count; i++) { /* parts rise where new */
+            uint32_t number = h->part[s->sites[group->first + i]];
 
             if (last == UINT32_MAX || number > last) {
-                add(&ret[g], mp_estimates_group(e, number));
+                add(e, mp_estimates_group(h->parts, number));
                 last = number;
             }
         }
-        narrow(&ret[g], &all);
+        narrow(e, &all);
+        if (group->component < mp_image_component_count(image)) {
+            bound(image, group->component, &h->plain[g],
+                &h->of_component[group->component], e);
+        }
     }
-    mp_estimates_free(e);
-    free(part);
-    return ret;
+}
+
+struct mp_estimate *held_make(const mp_image_t *image, const struct series *s)
+{
+    struct held h = {.of_group = calloc(s->group_count + 1, sizeof(*h.of_group)),
+        .plain = calloc(s->group_count + 1, sizeof(*h.plain)),
+        .of_component =
+            calloc(mp_image_component_count(image) + 1, sizeof(*h.of_component)),
+        .part = calloc(mp_image_site_count(image) + 1, sizeof(*h.part))};
+
+    if (h.of_group != NULL && h.plain != NULL && h.of_component != NULL
+        && h.part != NULL
+        && mp_estimates_make(image, h.part, find_parts(image, s, h.part), &h.parts)
+               == 0) {
+        fill(image, s, &h);
+    } else {
+        free(h.of_group);
+        h.of_group = NULL;
+    }
+    mp_estimates_free(h.parts);
+    free(h.plain);
+    free(h.of_component);
+    free(h.part);
+    return h.of_group;
 }
