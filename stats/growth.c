@@ -20,6 +20,12 @@ enum { STARTS = 4 };
 static const double starts[STARTS] = {
     0, 0.125, 0.25, 0.5}; /* of the time of the group */
 
+/*
+ * From where on survivors are looked at: the sooner the more of them, and the more the logarithm of
+ * time tells; but what was there at the start, such as tables, is no part of what came after.
+ */
+static const double survivor_starts[] = {1.0 / 128, 1.0 / 32, 1.0 / 8, 1.0 / 4};
+
 static int compare_births(const void *a, const void *b)
 {
     double x = ((const struct growth_birth *)a)->at;
@@ -115,8 +121,9 @@ static void find_exponent(const struct growth_past *past, struct growth *g)
 
     g->exponent_low = -INFINITY;
     g->exponent_high = INFINITY;
-    for (unsigned i = 0; i < STARTS - 1 && span > 1; i++) {
-        double from = past->first + fmax(starts[i] * span, span / 32);
+    for (size_t i = 0;
+         i < sizeof(survivor_starts) / sizeof(survivor_starts[0]) && span > 1; i++) {
+        double from = past->first + survivor_starts[i] * span;
         double length = to - past->first;
         double sum = 0;
         double n = 0;

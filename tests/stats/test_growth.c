@@ -182,6 +182,14 @@ Test(stats_growth, leaks_of_all_forms_are_found, .timeout = 100)
     cr_assert_geq(judge_worlds(LEAK_FASTER, 300, 0, 2, 20).found, 28);
 }
 
+/* The sooner survivors count, the fewer do; but not those that were there at the start. */
+Test(stats_growth, few_samples_are_used_well, .timeout = 100)
+{
+    cr_assert_geq(judge_worlds(LEAK_BURSTS, 150, 0, 2, 20).found, 34);
+    cr_assert_geq(judge_worlds(LEAK_PURE, 80, 0, 2, 40).found, 54);
+    cr_assert_geq(judge_worlds(LEAK_TABLES, 150, 0, 2, 20).found, 32);
+}
+
 /* What saturates is said to, if it has samples enough to tell. */
 Test(stats_growth, an_index_and_words_saturate, .timeout = 100)
 {
