@@ -1,9 +1,7 @@
 /*
  * acks - which leaks somebody knows of already: a table of the history database
  *
- * Owns: the database, $MPALLOC_HISTORY, else $XDG_STATE_HOME/mpalloc/history.db, else
- * ~/.local/state/mpalloc/history.db; SQLite, made by the first that is written. Other tables
- * may be added to it.
+ * Owns: that table. Does not own: the database (history.h).
  */
 #ifndef ACKS_H
 #define ACKS_H

@@ -2,6 +2,7 @@
 
 #include "acks.h"
 #include "must.h"
+#include "stack_id.h"
 #include "symbols.h"
 
 #include <math.h>
@@ -9,56 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-/* ---- numbers that stay ---- */
-
-/* FNV-1a. */
-static uint64_t hash(uint64_t h, const void *bytes, size_t count)
-{
-    const unsigned char *at = bytes;
-
-    for (size_t i = 0; i < count; i++) {
-        h = (h ^ at[i]) * 0x100000001b3u;
-    }
-    return h;
-}
-
-static const char *file_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash != NULL ? slash + 1 : path;
-}
-
-static uint64_t hash_frame(
-    const mp_image_t *image, uint64_t h, const struct mp_region_frame *f)
-{
-    const struct mp_region_module *m = mp_image_module(image, f->module);
-
-    if (m == NULL) {
-        return hash(h, "?", 1); /* its address says nothing */
-    }
-    h = m->build_id_bytes > 0 ? hash(h, m->build_id,
-            m->build_id_bytes < sizeof(m->build_id) ? m->build_id_bytes
-                                                    : sizeof(m->build_id))
-                              : hash(h, file_name(m->path), strlen(file_name(m->path)));
-    return hash(h, &f->offset, sizeof(f->offset));
-}
-
-static void make_id(const mp_image_t *image, uint32_t component, uint32_t frame,
-    char ret[LEAK_ID_BYTES])
-{
-    const char *name = mp_image_component(image, component)->name;
-    uint64_t h = hash(0xcbf29ce484222325u, name, strlen(name) + 1);
-
-    while (frame != 0) {
-        const struct mp_region_frame *f = mp_image_frame(image, frame);
-
-        h = hash_frame(image, h, f);
-        frame = f->parent;
-    }
-    snprintf(ret, LEAK_ID_BYTES, "%016llx", (unsigned long long)h);
-}
 
 /* ---- names ---- */
 
@@ -105,7 +56,7 @@ static void add_since(struct leaks *l, const mp_image_t *earlier)
         const struct mp_verdict *v = mp_verdicts_at(before, i);
         char id[LEAK_ID_BYTES];
 
-        make_id(earlier, v->component, v->frame, id);
+        stack_id(earlier, v->component, v->frame, id);
         for (size_t k = 0; k < l->count; k++) {
             if (strcmp(l->all[k].id, id) == 0) {
                 l->all[k].since -= v->live_bytes.value;
@@ -126,7 +77,7 @@ static void add_leak(
 
     *k = (struct leak){.verdict = v};
     mp_text_escape(k->component, sizeof(k->component), name, strlen(name));
-    make_id(l->image, v->component, v->frame, k->id);
+    stack_id(l->image, v->component, v->frame, k->id);
     if (v->kind <= MP_VERDICT_SUSPECT || l->count <= 64) { /* names take their time */
         k->depth = stack_names_find(l->image, l->symbols, v->frame, &k->frames);
     }

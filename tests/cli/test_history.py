@@ -1,0 +1,207 @@
+"""mpalloc record, and the database that it keeps.
+
+    test_history.py COMMAND TARGET LIBRARY HISTORY_WORKER HISTORY_LOAD
+
+A month on a simulated clock, kill -9, a full disk, databases that are no use.
+"""
+
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+from command import COMMAND, CommandTest, main
+
+WORKER, LOAD = (os.path.realpath(p) for p in sys.argv[4:6])
+
+
+class History(CommandTest):
+    def setUp(self):
+        super().setUp()
+        self.db = self.dir / "state" / "history.db"
+        self.env["MPALLOC_HISTORY"] = str(self.db)
+
+    def rows(self, sql, path=None):
+        with sqlite3.connect(path or self.db) as db:
+            found = db.execute(sql).fetchall()
+        db.close()
+        return found
+
+    def recorder(self, *words, **env):
+        p = subprocess.Popen([COMMAND, "record", *map(str, words)], env={**self.env, **env},
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(self.end_recorder, p)
+        return p
+
+    @staticmethod
+    def end_recorder(p):
+        p.kill()
+        p.wait()
+        for pipe in (p.stdout, p.stderr):
+            pipe.close()
+
+    def wait_for(self, wanted, what):
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            try:
+                if wanted():
+                    return
+            except sqlite3.OperationalError:
+                pass
+            time.sleep(0.1)
+        self.fail(f"{what} did not come to pass")
+
+    def points(self):
+        return self.rows("SELECT count(*) FROM points")[0][0]
+
+    def test_what_is_recorded(self):
+        p = self.start("quiet", MPALLOC_SAMPLE="exact")
+        d = self.document("record", p.pid, "--for", "2500ms", "--every", "1s")
+        self.assertEqual(d["points"], 3)
+        self.assertEqual(d["history"], str(self.db))
+        self.assertEqual(self.db.stat().st_mode & 0o777, 0o600)
+        live = self.document("snapshot", p.pid)["live_bytes"]
+        self.assertEqual(self.rows("SELECT DISTINCT live_bytes FROM points"), [(live,)])
+        parts = self.rows("SELECT DISTINCT text, live_bytes, live_blocks FROM components JOIN "
+                          "names ON names.id = name WHERE text LIKE 'shop%' ORDER BY text")
+        self.assertEqual(parts, [("shop", 1024000, 10), ("shop/cart", 1008000, 1000)])
+        stacks = self.rows("SELECT DISTINCT text, frames, live_bytes FROM sites JOIN stacks ON "
+                           "stacks.id = stack JOIN names ON names.id = component "
+                           "WHERE live_bytes > 1000000 ORDER BY text")
+        self.assertEqual([(s[0], s[2]) for s in stacks],
+                         [("shop", 1024000), ("shop/cart", 1008000)])
+        self.assertIn("main", stacks[0][1])
+        run = self.rows("SELECT pid, name, state FROM runs")
+        self.assertEqual(run, [(p.pid, "target", "running")])
+
+    def test_all_processes_and_their_ends(self):
+        self.start("quiet")
+        r = self.recorder("--every", "1s", "--for", "20s")
+        self.wait_for(lambda: self.points() >= 1, "a point")
+        late = self.start("quiet")
+        self.wait_for(lambda: len(self.rows("SELECT id FROM runs")) == 2, "a second process")
+        late.send_signal(signal.SIGKILL)
+        late.wait()
+        self.wait_for(lambda: self.rows(f"SELECT state FROM runs WHERE pid = {late.pid}")
+                      == [("died",)], "its end")
+        r.send_signal(signal.SIGTERM)
+        out, err = r.communicate(timeout=20)
+        self.assertEqual(r.returncode, 0, err)
+        self.assertRegex(out, r"recorded \d+ points in .*history.db")
+
+    def test_a_recorder_ends_with_its_process(self):
+        p = self.start("quiet")
+        r = self.recorder(p.pid, "--every", "1s")
+        self.wait_for(lambda: self.points() >= 1, "a point")
+        p.stdin.close()
+        p.wait()
+        p.stdin = open(os.devnull)
+        self.assertEqual(r.wait(timeout=20), 0)
+
+    def test_kill_9_loses_nothing(self):
+        self.start("busy")
+        for _ in range(3):
+            before = self.points() if self.db.exists() else 0
+            r = self.recorder("--every", "1s")
+            self.wait_for(lambda: self.points() > before, "a point")
+            r.kill()
+            r.wait()
+            self.assertGreater(self.points(), before)
+            self.assertEqual(self.rows("PRAGMA integrity_check"), [("ok",)])
+
+    def test_databases_that_are_no_use_are_moved_aside(self):
+        p = self.start("quiet")
+        record = ("record", p.pid, "--for", "1ms", "--every", "1s")
+        for content, what in ((b"not a database at all" * 100, "damaged"), (None, "damaged"),
+                              ("newer", "newer")):
+            for old in self.db.parent.glob("history.db*"):
+                old.unlink()
+            if isinstance(content, bytes):
+                self.db.parent.mkdir(exist_ok=True)
+                self.db.write_bytes(content)
+            else:
+                self.command(*record)
+                with sqlite3.connect(self.db) as db:
+                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    if content == "newer":
+                        db.execute("PRAGMA user_version = 99")
+                db.close()
+                if content is None:    # from the inside, where opening does not look
+                    whole = bytearray(self.db.read_bytes())
+                    whole[4096 * 2:4096 * 6] = b"\x5a" * (4096 * 4)
+                    self.db.write_bytes(whole)
+            was = self.db.read_bytes()
+            done = self.command(*record)
+            self.assertRegex(done.stderr, rf"{what}|newer mpalloc")
+            self.assertRegex(done.stderr, r"moved to .*, and a new one begun")
+            aside = list(self.db.parent.glob(f"history.db.{what}-*[0-9]"))
+            self.assertEqual(len(aside), 1)
+            self.assertEqual(aside[0].read_bytes(), was)
+            self.assertEqual(self.points(), 1)
+
+    def test_acknowledgements_are_kept_in_the_same_database(self):
+        # As they were before there was a history: a table without a version.
+        self.db.parent.mkdir()
+        with sqlite3.connect(self.db) as db:
+            db.execute("CREATE TABLE acks (id TEXT PRIMARY KEY, until_s INTEGER NOT NULL, "
+                       "note TEXT NOT NULL, made_s INTEGER NOT NULL)")
+            db.execute("INSERT INTO acks VALUES ('0123456789abcdef', 9999999999, 'old', 1)")
+        db.close()
+        p = self.start("quiet")
+        self.command("record", p.pid, "--for", "1ms")
+        self.command("leaks", "--ack", "fedcba9876543210", "--note", "new")
+        self.assertEqual(self.rows("SELECT note FROM acks ORDER BY note"), [("new",), ("old",)])
+        self.assertEqual(self.points(), 1)
+
+    def test_a_full_disk_is_waited_for(self):
+        self.start("busy")
+        r = self.recorder("--every", "1s")
+        self.wait_for(lambda: self.points() >= 1, "a point")
+        limits = resource.prlimit(r.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(r.pid, resource.RLIMIT_FSIZE, (4096, limits[1]))
+        line = r.stderr.readline()
+        self.assertIn("recording", line)
+        self.assertRegex(r.stderr.readline(), "recording pauses: .*history.db: ")
+        paused = self.points()
+        resource.prlimit(r.pid, resource.RLIMIT_FSIZE, limits)
+        self.assertRegex(r.stderr.readline(), "recording resumes")
+        self.wait_for(lambda: self.points() > paused, "a point after the pause")
+        r.send_signal(signal.SIGINT)
+        self.assertEqual(r.wait(timeout=20), 0)
+        self.assertEqual(self.rows("PRAGMA integrity_check"), [("ok",)])
+
+    def test_a_month_is_bounded(self):
+        subprocess.run([LOAD, self.dir, "20"], env=self.env, check=True)
+        dumps = [self.dir / f"{i}.mp" for i in range(20)]
+        path = self.dir / "month.db"
+        done = subprocess.run([WORKER, path, "30.5", "60", *dumps], env=self.env, check=True,
+                              stdout=subprocess.PIPE, text=True, timeout=280)
+        self.assertLess(int(done.stdout), 50 << 20)
+        tiers = dict(self.rows("SELECT tier, count(*) FROM points GROUP BY tier", path))
+        self.assertLessEqual(tiers[0], 62)
+        self.assertLessEqual(abs(tiers[1] - 1380), 20)
+        self.assertLessEqual(abs(tiers[2] - (30 * 144 - 144)), 20)
+        span = self.rows("SELECT max(time_s) - min(time_s) FROM points", path)[0][0]
+        self.assertLessEqual(abs(span - 30 * 86400), 1200)
+        self.assertEqual(self.rows("PRAGMA integrity_check", path), [("ok",)])
+        # Nothing is left behind of points that went.
+        for table in ("components", "sites", "verdicts"):
+            self.assertEqual(self.rows(f"SELECT count(*) FROM {table} WHERE point NOT IN "
+                                       "(SELECT id FROM points)", path), [(0,)])
+        # The highest of what was thinned out is kept.
+        highest = self.rows("SELECT max(live_high_bytes), max(live_bytes) FROM points WHERE "
+                            "tier = 2", path)[0]
+        self.assertGreaterEqual(highest[0], highest[1])
+
+    def test_what_is_wrong_is_said(self):
+        self.fails(2, "record", "--every", "10ms", says="--every takes a time from 1.0 s")
+        self.fails(2, "record", "--for", "x", says="--for takes a time")
+        self.fails(4, "record", "999999999", says="no process|does not exist")
+        self.fails(1, "record", "--db", "/proc/nothing/history.db", says="history /proc/nothing")
+
+
+if __name__ == "__main__":
+    main()

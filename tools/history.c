@@ -1,0 +1,316 @@
+#include "history.h"
+
+#include "cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { WAIT_MS = 2000, VERSION = 1 };
+
+/* Times are seconds of 1970, bytes are bytes; *_total count since the start of the process. */
+static const char schema[] =
+    "CREATE TABLE IF NOT EXISTS acks (id TEXT PRIMARY KEY, until_s INTEGER NOT NULL, "
+    "note TEXT NOT NULL, made_s INTEGER NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, run_id BLOB NOT NULL "
+    "UNIQUE, "
+    "pid INTEGER NOT NULL, name TEXT NOT NULL, exe TEXT NOT NULL, build_id TEXT NOT "
+    "NULL, "
+    "started_s INTEGER NOT NULL, last_s INTEGER NOT NULL, state TEXT NOT NULL, "
+    "limit_bytes INTEGER, stack_bytes INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "CREATE TABLE IF NOT EXISTS points (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, "
+    "time_s INTEGER NOT NULL, tier INTEGER NOT NULL, live_bytes INTEGER NOT NULL, "
+    "live_blocks INTEGER NOT NULL, live_high_bytes INTEGER NOT NULL, "
+    "allocated_bytes_total INTEGER NOT NULL, allocated_blocks_total INTEGER NOT NULL, "
+    "heap_bytes INTEGER NOT NULL, resident_bytes INTEGER, threads INTEGER NOT NULL) "
+    "STRICT;"
+    "CREATE UNIQUE INDEX IF NOT EXISTS points_by_time ON points (tier, run, time_s);"
+    "CREATE TABLE IF NOT EXISTS names (id INTEGER PRIMARY KEY, text TEXT NOT NULL "
+    "UNIQUE) "
+    "STRICT;"
+    "CREATE TABLE IF NOT EXISTS components (point INTEGER NOT NULL, name INTEGER NOT "
+    "NULL, "
+    "live_bytes INTEGER NOT NULL, live_blocks INTEGER NOT NULL, "
+    "allocated_bytes_total INTEGER NOT NULL, PRIMARY KEY (point, name)) WITHOUT ROWID, "
+    "STRICT;"
+    "CREATE TABLE IF NOT EXISTS stacks (id INTEGER PRIMARY KEY, key TEXT NOT NULL "
+    "UNIQUE, "
+    "component INTEGER NOT NULL, frames TEXT NOT NULL) STRICT;"
+    "CREATE TABLE IF NOT EXISTS sites (point INTEGER NOT NULL, stack INTEGER NOT NULL, "
+    "live_bytes INTEGER NOT NULL, live_bytes_low INTEGER NOT NULL, "
+    "live_bytes_high INTEGER NOT NULL, allocated_bytes_total INTEGER NOT NULL, "
+    "PRIMARY KEY (point, stack)) WITHOUT ROWID, STRICT;"
+    "CREATE TABLE IF NOT EXISTS verdicts (point INTEGER NOT NULL, stack INTEGER NOT "
+    "NULL, "
+    "verdict TEXT NOT NULL, severity TEXT NOT NULL, bytes_per_hour REAL NOT NULL, "
+    "bytes_per_hour_low REAL NOT NULL, bytes_per_hour_high REAL NOT NULL, "
+    "PRIMARY KEY (point, stack)) WITHOUT ROWID, STRICT;"
+    "CREATE TABLE IF NOT EXISTS baselines (id INTEGER PRIMARY KEY, name TEXT NOT NULL, "
+    "label TEXT NOT NULL, build_id TEXT NOT NULL, program TEXT NOT NULL, "
+    "made_s INTEGER NOT NULL, live_bytes INTEGER NOT NULL, region BLOB NOT NULL, "
+    "names BLOB NOT NULL, UNIQUE (name, label, build_id)) STRICT;"
+    "PRAGMA user_version = 1;";
+
+/* ---- the file ---- */
+
+bool history_find_path(char *ret, size_t size)
+{
+    const char *path = getenv("MPALLOC_HISTORY");
+    const char *state = getenv("XDG_STATE_HOME");
+    const char *home = getenv("HOME");
+    int length;
+
+    if (path != NULL && path[0] != '\0') {
+        length = snprintf(ret, size, "%s", path);
+    } else if (state != NULL && state[0] == '/') {
+        length = snprintf(ret, size, "%s/mpalloc/history.db", state);
+    } else if (home != NULL && home[0] == '/') {
+        length = snprintf(ret, size, "%s/.local/state/mpalloc/history.db", home);
+    } else {
+        return false;
+    }
+    return length > 0 && (size_t)length < size;
+}
+
+static void make_folders(char *path)
+{
+    for (char *at = path + 1; (at = strchr(at, '/')) != NULL; at++) {
+        *at = '\0';
+        mkdir(path, 0700); /* that it cannot be made shows when the file is */
+        *at = '/';
+    }
+}
+
+/* It names functions and programs: for its owner alone. */
+static void make_file(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+int history_fail(const char *verb, sqlite3 *db)
+{
+    return cli_fail(verb, EXIT_FAILED, "the history %s: %s",
+        db != NULL ? sqlite3_db_filename(db, "main") : "",
+        db != NULL ? sqlite3_errmsg(db) : "no memory");
+}
+
+bool history_is_full(int code)
+{
+    int kind = code & 0xff;
+
+    return kind == SQLITE_FULL || kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN
+           || kind == SQLITE_READONLY;
+}
+
+bool history_is_damaged(int code)
+{
+    return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
+}
+
+sqlite3_stmt *history_prepare(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *s = NULL;
+
+    return sqlite3_prepare_v2(db, sql, -1, &s, NULL) == SQLITE_OK ? s : NULL;
+}
+
+void history_close(sqlite3 *db)
+{
+    sqlite3_stmt *s;
+
+    while (db != NULL && (s = sqlite3_next_stmt(db, NULL)) != NULL) {
+        sqlite3_finalize(s);
+    }
+    sqlite3_close(db);
+}
+
+/* ---- one that is no use ---- */
+
+/* Beside it, with the day and time in its name, and what belongs to it. */
+static int move_aside(const char *verb, const char *path, const char *what)
+{
+    static const char *const parts[] = {"", "-wal", "-shm"};
+    char from[PATH_MAX];
+    char to[PATH_MAX];
+    char day[32];
+    time_t now = time(NULL);
+    struct tm tm;
+
+    strftime(day, sizeof(day), "%Y%m%d-%H%M%S", localtime_r(&now, &tm));
+    for (unsigned n = 0; n < 100; n++) {
+        snprintf(
+            to, sizeof(to), n == 0 ? "%s.%s-%s" : "%s.%s-%s.%u", path, what, day, n);
+        if (access(to, F_OK) != 0) {
+            break;
+        }
+    }
+    cli_fail(verb, EXIT_FAILED,
+        "the history %s is %s: moved to %s, and a new one begun", path,
+        strcmp(what, "newer") == 0 ? "of a newer mpalloc" : "damaged", to);
+    for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+        char aside[PATH_MAX + 8];
+
+        snprintf(from, sizeof(from), "%s%s", path, parts[i]);
+        snprintf(aside, sizeof(aside), "%s%s", to, parts[i]);
+        if (rename(from, aside) != 0 && i == 0) {
+            return cli_fail(verb, EXIT_FAILED, "%s cannot be moved: %m", path);
+        }
+    }
+    return EXIT_FINE;
+}
+
+int history_put_aside(const char *verb, const char *path, sqlite3 *db)
+{
+    history_close(db);
+    return move_aside(verb, path, "damaged");
+}
+
+enum state { USABLE, DAMAGED, NEWER, UNREADABLE };
+
+static bool is_whole(sqlite3 *db)
+{
+    sqlite3_stmt *s = history_prepare(db, "PRAGMA quick_check(1)");
+    const char *text = NULL;
+    bool is_ok = false;
+
+    if (s != NULL && sqlite3_step(s) == SQLITE_ROW) {
+        text = (const char *)sqlite3_column_text(s, 0);
+        is_ok = text != NULL && strcmp(text, "ok") == 0;
+    }
+    sqlite3_finalize(s);
+    return is_ok || (s == NULL && !history_is_damaged(sqlite3_errcode(db)));
+}
+
+static enum state look_at(sqlite3 *db, enum history_mode mode)
+{
+    sqlite3_stmt *s = history_prepare(db, "PRAGMA user_version");
+    int step = s != NULL ? sqlite3_step(s) : sqlite3_errcode(db);
+    int version = step == SQLITE_ROW ? sqlite3_column_int(s, 0) : -1;
+
+    sqlite3_finalize(s);
+    if (step == SQLITE_ROW) {
+        s = history_prepare(db, "SELECT count(*) FROM sqlite_master");
+        step = s != NULL ? sqlite3_step(s) : sqlite3_errcode(db);
+        sqlite3_finalize(s);
+    }
+    if (step != SQLITE_ROW) {
+        return history_is_damaged(step) ? DAMAGED : UNREADABLE;
+    }
+    return version > VERSION                        ? NEWER
+           : mode == HISTORY_CHECK && !is_whole(db) ? DAMAGED
+                                                    : USABLE;
+}
+
+/* ---- opening ---- */
+
+static int open_file(const char *path, enum history_mode mode, sqlite3 **ret)
+{
+    int code = sqlite3_open_v2(path, ret,
+        mode == HISTORY_READ ? SQLITE_OPEN_READONLY
+                             : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+        NULL);
+
+    if (code == SQLITE_OK) {
+        sqlite3_extended_result_codes(*ret, 1);
+        sqlite3_busy_timeout(*ret, WAIT_MS);
+    }
+    return code;
+}
+
+/* auto_vacuum has to be set before the first table, or takes a VACUUM. */
+static int make_tables(sqlite3 *db)
+{
+    sqlite3_stmt *s = history_prepare(db, "PRAGMA auto_vacuum");
+    bool is_set =
+        s != NULL && sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) == 2;
+    int code;
+
+    sqlite3_finalize(s);
+    code = is_set
+               ? SQLITE_OK
+               : sqlite3_exec(db, "PRAGMA auto_vacuum = 2; VACUUM;", NULL, NULL, NULL);
+    if (code == SQLITE_OK) {
+        code = sqlite3_exec(db,
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; "
+            "PRAGMA journal_size_limit = 4194304; PRAGMA foreign_keys = OFF;",
+            NULL, NULL, NULL);
+    }
+    return code == SQLITE_OK ? sqlite3_exec(db, schema, NULL, NULL, NULL) : code;
+}
+
+static int open_writer(const char *verb, const char *path, enum history_mode mode,
+    enum state state, sqlite3 *db, sqlite3 **ret)
+{
+    int code;
+
+    if (state == DAMAGED || state == NEWER) {
+        sqlite3_close(db);
+        code = move_aside(verb, path, state == NEWER ? "newer" : "damaged");
+        if (code != EXIT_FINE) {
+            return code;
+        }
+        make_file(path);
+        db = NULL;
+        if (open_file(path, mode, &db) != SQLITE_OK) {
+            state = UNREADABLE;
+        }
+    }
+    if (state == UNREADABLE || make_tables(db) != SQLITE_OK) {
+        code = history_fail(verb, db);
+        sqlite3_close(db);
+        return code;
+    }
+    *ret = db;
+    return EXIT_FINE;
+}
+
+int history_open(
+    const char *verb, const char *path, enum history_mode mode, sqlite3 **ret)
+{
+    char usual[PATH_MAX];
+    char copy[PATH_MAX];
+    sqlite3 *db = NULL;
+    enum state state;
+
+    *ret = NULL;
+    if (path == NULL && !history_find_path(usual, sizeof(usual))) {
+        return cli_fail(verb, EXIT_FAILED,
+            "there is no place for the history: set MPALLOC_HISTORY to a file");
+    }
+    path = path != NULL ? path : usual;
+    if (mode == HISTORY_READ && access(path, F_OK) != 0) {
+        return cli_fail(verb, EXIT_NO_PROCESS,
+            "there is no history at %s (mpalloc record begins one)", path);
+    }
+    if (mode != HISTORY_READ) {
+        snprintf(copy, sizeof(copy), "%s", path);
+        make_folders(copy);
+        make_file(path);
+    }
+    if (open_file(path, mode, &db) != SQLITE_OK) {
+        int code = history_fail(verb, db);
+
+        sqlite3_close(db);
+        return code;
+    }
+    state = look_at(db, mode);
+    if (mode != HISTORY_READ) {
+        return open_writer(verb, path, mode, state, db, ret);
+    }
+    if (state != USABLE) {
+        sqlite3_close(db);
+        return cli_fail(verb, EXIT_DAMAGED, "the history %s is %s", path,
+            state == NEWER ? "of a newer mpalloc" : "damaged");
+    }
+    *ret = db;
+    return EXIT_FINE;
+}
