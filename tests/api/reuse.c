@@ -85,7 +85,7 @@ static void pools_count_for_their_component(void)
         full = live_of("pool");
         CHECK(full >= 500 * OBJECT && full < 500 * OBJECT * 5 / 4);
     }
-    CHECK(mp_pool_trim(pool) == 500 * OBJECT);
+    CHECK_EQ(mp_pool_trim(pool), test_is_hardened() ? 0 : 500 * OBJECT);
     mp_pool_destroy(pool);
     CHECK(!has_figures || live_of("pool") == 0);
 }
@@ -335,7 +335,7 @@ static void a_leak_check_sees_what_a_pool_keeps(void)
 
 int main(int argc, char **argv)
 {
-    has_figures = getenv("TEST_NO_COUNTERS") == NULL;
+    has_figures = getenv("TEST_NO_COUNTERS") == NULL && !test_is_hardened();
     if (argc == 2 && strcmp(argv[1], "leaks") == 0) {
         if (!has_figures) {
             return TEST_SKIPPED;

@@ -337,7 +337,8 @@ static void use_objects(struct shadow *w)
     errno = 0;
     pool = checked(w, mp_pool_create(component[2], 512, 40));
     for (uint64_t i = 0; i < 120 && arena != NULL; i++) {
-        uint64_t *p = (errno = 0, mp_arena_alloc(arena, i % 60 * 2000 + 16));
+        size_t bytes = i % 60 == 30 ? 100000 : i % 60 * 200 + 16;
+        uint64_t *p = (errno = 0, mp_arena_alloc(arena, bytes));
 
         checked(w, p);
         if (i == 60) {
