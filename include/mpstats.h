@@ -661,6 +661,33 @@ MPS_EXPORT const struct mp_difference *mp_diff_at(
 MPS_EXPORT double mp_diff_drift(const mp_diff_t *diff, enum mp_diff_by *ret_by,
     const struct mp_difference **ret_row);
 
+/* ---- where it goes ---- */
+
+struct mp_point {
+    double time_s;
+    double bytes;
+};
+
+/*
+ * How fast something grows, and when it reaches a limit if it goes on so. Intervals are of 95 %, and
+ * hold for series that keep near a line as for those that wander; they do not foresee what changes.
+ */
+struct mp_forecast {
+    struct mp_estimate bytes_per_hour;
+    struct mp_estimate
+        limit_s; /* from the last point on; INFINITY: not so, or not surely */
+    bool grows;  /* surely: all of the interval is above 0 */
+    size_t points;
+    double seconds; /* from the first to the last point */
+};
+
+/*
+ * Points in the order of time; room_bytes: what is left to the limit, INFINITY without one.
+ * -EAGAIN: too few points, or of too short a time, to say anything.
+ */
+MPS_EXPORT int mp_forecast_make(const struct mp_point *points, size_t count,
+    double room_bytes, struct mp_forecast *ret);
+
 /* ---- what became of the process ---- */
 
 enum mp_life {

@@ -107,6 +107,11 @@ static void add_notes(struct comparison *c, bool by_names)
     } else if ((flags & MP_DIFF_OTHER_BUILD) != 0) {
         note(c, "other_build", "two builds of the program");
     }
+    if (c->began_baseline) {
+        note(c, "new_baseline",
+            "this build had no baseline and begins one with what it holds now; this is "
+            "against the one before");
+    }
     if (by_names) {
         note(c, "by_names",
             "stacks are matched by the names of modules and functions: one whose "

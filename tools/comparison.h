@@ -24,6 +24,7 @@ struct comparison {
     struct comparison_side side[2];
     mp_diff_t *diff;
     enum mp_diff_figure judged;
+    bool began_baseline; /* the build had none, and begins one with this */
     size_t note_count;
     struct {
         const char *key;

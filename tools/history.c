@@ -297,10 +297,10 @@ int history_open(
         make_file(path);
     }
     if (open_file(path, mode, &db) != SQLITE_OK) {
-        int code = history_fail(verb, db);
-
+        cli_fail(verb, EXIT_FAILED, "the history %s: %s", path,
+            db != NULL ? sqlite3_errmsg(db) : "no memory");
         sqlite3_close(db);
-        return code;
+        return EXIT_FAILED;
     }
     state = look_at(db, mode);
     if (mode != HISTORY_READ) {

@@ -72,7 +72,8 @@ static void take_sites(struct point *p, const mp_image_t *image)
 
         group[i] = UINT32_MAX;
         if (i > 0 && t->allocated_samples > 0) {
-            all[used++] = (struct member){t->frame, t->component, t->class_number, i};
+            all[used++] = (struct member){
+                stack_first(image, t->frame), t->component, t->class_number, i};
         }
     }
     qsort(all, used, sizeof(*all), compare_members);
@@ -208,8 +209,7 @@ static void bind_bytes(sqlite3_stmt *s, int at, uint64_t value)
     if (value == MP_UNKNOWN) {
         sqlite3_bind_null(s, at);
     } else {
-        sqlite3_bind_int64(
-            s, at, (sqlite3_int64)(value >> 1 < INT64_MAX / 2 ? value : INT64_MAX));
+        sqlite3_bind_int64(s, at, value > INT64_MAX ? INT64_MAX : (int64_t)value);
     }
 }
 
@@ -480,6 +480,16 @@ int history_add_point(sqlite3 *db, const struct point *p, int64_t now_s)
     add_sites(&w, p, &r, point);
     site_names_destroy(r.names);
     return end(&w);
+}
+
+bool history_knows_end(sqlite3 *db, const mp_image_t *image)
+{
+    struct writer w = {db, SQLITE_OK};
+    sqlite3_stmt *s = begin(&w, "SELECT 1 FROM runs WHERE run_id = ? AND state NOT IN "
+                                "('running', 'elsewhere')");
+
+    sqlite3_bind_blob(s, 1, mp_image_process(image)->run_id, 16, SQLITE_STATIC);
+    return finish(&w, s) == 1;
 }
 
 /* ---- thinning out ---- */

@@ -59,6 +59,9 @@ void point_take(struct point *p, const mp_image_t *image, bool with_verdicts);
 /* One more point; one of the same process and second is replaced. */
 int history_add_point(sqlite3 *db, const struct point *p, int64_t now_s);
 
+/* Whether there is a point of it after its end: nothing new will come. */
+bool history_knows_end(sqlite3 *db, const mp_image_t *image);
+
 /* Thins out what got old and removes what is no use any more. About once a minute. */
 int history_tidy(sqlite3 *db, int64_t now_s);
 

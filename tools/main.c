@@ -32,6 +32,8 @@ const struct verb verbs[] = {
         verb_flame},
     {"diff", "[OPTIONS] BEFORE AFTER", "Say what changed, and what of it is only noise",
         help_diff, verb_diff},
+    {"baseline", "save | list | reset [OPTIONS] [NAME] [TARGET]",
+        "Keep a capture under a name, to compare with", help_baseline, verb_baseline},
     {"record", "[OPTIONS] [TARGET...]",
         "Keep the history of processes: what they held, and when", help_record,
         verb_record},

@@ -1,6 +1,7 @@
 #include "site_names.h"
 
 #include "must.h"
+#include "stack_id.h"
 #include "symbols.h"
 #include "texts.h"
 
@@ -119,20 +120,12 @@ static const struct lines *lines_of(struct site_names *n, uint32_t frame)
     return l;
 }
 
-static uint32_t skip_own(const struct site_names *n, uint32_t frame)
-{
-    while (frame != 0 && strncmp(module_of(n, frame), "libmpalloc.so", 13) == 0) {
-        frame = mp_image_frame(n->image, frame)->parent;
-    }
-    return frame;
-}
-
 size_t site_names_stack(
     struct site_names *n, uint32_t frame, struct site_line ret[SITE_LINES_MAX])
 {
     size_t depth = 0;
 
-    for (frame = skip_own(n, frame); frame != 0 && depth < SITE_LINES_MAX;
+    for (frame = stack_first(n->image, frame); frame != 0 && depth < SITE_LINES_MAX;
          frame = mp_image_frame(n->image, frame)->parent) {
         const struct lines *l = lines_of(n, frame);
 
@@ -194,7 +187,7 @@ uint64_t *site_names_keys(struct site_names *n)
         of_frame[i] = h;
     }
     for (size_t i = 0; i < count; i++) {
-        keys[i] = of_frame[skip_own(n, mp_image_site(n->image, i)->frame)];
+        keys[i] = of_frame[stack_first(n->image, mp_image_site(n->image, i)->frame)];
     }
     free(of_frame);
     return keys;

@@ -50,3 +50,17 @@ void stack_id(const mp_image_t *image, uint32_t component, uint32_t frame,
     }
     snprintf(ret, STACK_ID_BYTES, "%016llx", (unsigned long long)h);
 }
+
+uint32_t stack_first(const mp_image_t *image, uint32_t frame)
+{
+    while (frame != 0) {
+        const struct mp_region_frame *f = mp_image_frame(image, frame);
+        const struct mp_region_module *m = mp_image_module(image, f->module);
+
+        if (m == NULL || strncmp(file_name(m->path), "libmpalloc.so", 13) != 0) {
+            break;
+        }
+        frame = f->parent;
+    }
+    return frame;
+}

@@ -15,4 +15,7 @@ enum { STACK_ID_BYTES = 17 };
 void stack_id(const mp_image_t *image, uint32_t component, uint32_t frame,
     char ret[STACK_ID_BYTES]);
 
+/* The innermost frame that is not of libmpalloc.so: which way it took inside says nothing. */
+uint32_t stack_first(const mp_image_t *image, uint32_t frame);
+
 #endif

@@ -1,9 +1,11 @@
 /*
  * verb_diff - mpalloc diff: what changed from one capture to another, and what is only noise
  */
+#include "baselines.h"
 #include "cli.h"
 #include "document.h"
 #include "document_diff.h"
+#include "history.h"
 #include "render_diff.h"
 
 #include <math.h>
@@ -22,6 +24,12 @@ const char help_diff[] =
     "\n"
     "  BEFORE, AFTER       each a PID, a region or dump file, or the name of a "
     "process\n"
+    "                      baseline:NAME, or baseline:NAME:BUILD, is a baseline\n"
+    "  --baseline NAME     a baseline as BEFORE, of the build of AFTER; a build "
+    "without "
+    "one is\n"
+    "                      compared with the last one before, and begins its own\n"
+    "  --label K=V         the baseline of that load\n"
     "  --name NAME         the process of that name, instead of AFTER\n"
     "  --by WHAT           component, class or site (a call stack in a component)\n"
     "  --value WHAT        live, allocated or peak (live; peak if both ran to their "
@@ -44,6 +52,8 @@ const char help_diff[] =
 struct plan {
     struct render_diff_options look;
     enum mp_diff_figure judged; /* MP_DIFF_FIGURES: what suits */
+    const char *baseline;
+    const char *label; /* NULL: none */
     double fail_drift;
 };
 
@@ -102,15 +112,57 @@ static double parse_fail_on(const char *text)
 
 /* ---- what is compared ---- */
 
-static int open_side(
-    struct comparison *c, unsigned side, const struct common *common, char *word)
+static int open_baseline(
+    struct comparison *c, unsigned side, sqlite3 *db, const struct baseline *b)
+{
+    struct site_names *names;
+    mp_image_t *image;
+    char label[512];
+    int code = baseline_load("diff", db, b, &image, &names);
+
+    if (code == EXIT_FINE) {
+        snprintf(label, sizeof(label), "baseline %s%s%s, build %.12s", b->name,
+            b->label[0] != '\0' ? " " : "", b->label, b->build_id);
+        comparison_set_side(c, side, label, image, names);
+    }
+    return code;
+}
+
+/* "baseline:NAME", "baseline:NAME:BUILD" */
+static int open_named(
+    struct comparison *c, unsigned side, const struct plan *plan, const char *word)
+{
+    char name[128];
+    const char *build = strchr(word, ':');
+    struct baseline b;
+    sqlite3 *db;
+    int code = history_open("diff", NULL, HISTORY_READ, &db);
+
+    if (code != EXIT_FINE) {
+        return code;
+    }
+    snprintf(name, sizeof(name), "%.*s",
+        (int)(build != NULL ? build - word : (ptrdiff_t)strlen(word)), word);
+    code = baseline_find(db, name, plan->label, build != NULL ? build + 1 : "", &b)
+               ? open_baseline(c, side, db, &b)
+               : cli_fail("diff", EXIT_NO_PROCESS,
+                   "there is no baseline %s (mpalloc baseline list)", word);
+    history_close(db);
+    return code;
+}
+
+static int open_side(struct comparison *c, unsigned side, const struct plan *plan,
+    const struct common *common, char *word)
 {
     static const struct common no_name;
     char *words[] = {word, NULL};
     struct target target;
-    int code =
-        cli_open_target("diff", word != NULL ? &no_name : common, words, &target);
+    int code;
 
+    if (word != NULL && strncmp(word, "baseline:", strlen("baseline:")) == 0) {
+        return open_named(c, side, plan, word + strlen("baseline:"));
+    }
+    code = cli_open_target("diff", word != NULL ? &no_name : common, words, &target);
     if (code == EXIT_FINE) {
         comparison_set_side(
             c, side, word != NULL ? word : common->name, target.image, NULL);
@@ -118,17 +170,58 @@ static int open_side(
     return code;
 }
 
-static int open_sides(struct comparison *c, const struct common *common, char **words)
+/* That of the build; else the last one before it, and the build begins its own. */
+static int open_its_baseline(struct comparison *c, const struct plan *plan)
 {
+    const mp_image_t *after = c->side[1].image;
+    const char *label = plan->label != NULL ? plan->label : "";
+    char build[2 * MP_REGION_BUILD_ID_BYTES + 1];
+    struct baseline b;
+    sqlite3 *db;
+    int code = history_open("diff", NULL, HISTORY_WRITE, &db);
+
+    if (code != EXIT_FINE) {
+        return code;
+    }
+    baseline_build_id(after, build);
+    if (build[0] != '\0' && baseline_find(db, plan->baseline, label, build, &b)) {
+        code = open_baseline(c, 0, db, &b);
+    } else if (baseline_find(db, plan->baseline, label, "", &b)) {
+        code = open_baseline(c, 0, db, &b);
+        if (code == EXIT_FINE && build[0] != '\0') {
+            code =
+                baseline_save("diff", db, plan->baseline, label, mp_image_path(after));
+            c->began_baseline = true;
+        }
+    } else {
+        code = cli_fail("diff", EXIT_NO_PROCESS,
+            "there is no baseline %s%s%s (mpalloc baseline save)", plan->baseline,
+            label[0] != '\0' ? " with label " : "", label);
+    }
+    history_close(db);
+    return code;
+}
+
+static int open_sides(struct comparison *c, const struct plan *plan,
+    const struct common *common, char **words)
+{
+    bool has_before = plan->baseline == NULL;
+    bool has_name = common->name != NULL;
+    char *after = has_before && words[0] != NULL ? words[1] : words[0];
     int code;
 
-    if (words[0] == NULL || (words[1] == NULL) != (common->name != NULL)) {
+    if ((has_before && words[0] == NULL) || (after == NULL) != has_name
+        || (!has_before && after != NULL && words[1] != NULL)) {
         return cli_fail("diff", EXIT_USAGE,
             "takes two: what there was before, and what there is (mpalloc diff "
             "--help)");
     }
-    code = open_side(c, 0, common, words[0]);
-    return code == EXIT_FINE ? open_side(c, 1, common, words[1]) : code;
+    code = open_side(c, 1, plan, common, after);
+    if (code == EXIT_FINE) {
+        code = has_before ? open_side(c, 0, plan, common, words[0])
+                          : open_its_baseline(c, plan);
+    }
+    return code;
 }
 
 static int print(
@@ -146,11 +239,13 @@ static int print(
 
 int verb_diff(int argc, char **argv)
 {
-    enum { BY = 1, VALUE, ALL, ROWS, FAIL_ON };
+    enum { BY = 1, VALUE, ALL, ROWS, FAIL_ON, BASELINE, LABEL };
     static const struct option options[] = {COMMON_OPTIONS,
         {"by", required_argument, NULL, BY}, {"value", required_argument, NULL, VALUE},
         {"all", no_argument, NULL, ALL}, {"rows", required_argument, NULL, ROWS},
-        {"fail-on", required_argument, NULL, FAIL_ON}, {0}};
+        {"fail-on", required_argument, NULL, FAIL_ON},
+        {"baseline", required_argument, NULL, BASELINE},
+        {"label", required_argument, NULL, LABEL}, {0}};
     struct common common = {0};
     struct plan plan = {
         .look = {.rows = 10}, .judged = MP_DIFF_FIGURES, .fail_drift = NAN};
@@ -172,6 +267,12 @@ int verb_diff(int argc, char **argv)
         case ROWS:
             plan.look.rows = (size_t)cli_number("diff", "--rows", optarg, 1, 1000000);
             break;
+        case BASELINE:
+            plan.baseline = optarg;
+            break;
+        case LABEL:
+            plan.label = optarg;
+            break;
         default:
             plan.fail_drift = parse_fail_on(optarg);
         }
@@ -180,7 +281,7 @@ int verb_diff(int argc, char **argv)
         plan.look.by[0] = plan.look.by[1] = plan.look.by[2] = true;
     }
     cli_expect_words("diff", argc, 2);
-    code = open_sides(&c, &common, argv + optind);
+    code = open_sides(&c, &plan, &common, argv + optind);
     if (code == EXIT_FINE) {
         c.fail_drift = plan.fail_drift;
         comparison_make(&c, plan.judged);

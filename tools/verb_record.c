@@ -132,6 +132,10 @@ static bool record_one(struct recorder *r, const char *path, int64_t now_s,
     }
     *ret_ended = mp_image_life(image) != MP_LIFE_RUNNING
                  && mp_image_life(image) != MP_LIFE_ELSEWHERE;
+    if (*ret_ended && history_knows_end(r->db, image)) {
+        mp_image_free(image);
+        return true;
+    }
     point_take(&point, image, with_verdicts);
     code = history_add_point(r->db, &point, now_s);
     r->points += code == SQLITE_OK;
@@ -152,7 +156,6 @@ static bool record_targets(struct recorder *r, int64_t now_s, bool with_verdicts
     return goes_on;
 }
 
-/* Those that died long ago have nothing new. */
 static bool record_all(struct recorder *r, int64_t now_s, bool with_verdicts)
 {
     struct mp_paths paths;
@@ -161,11 +164,7 @@ static bool record_all(struct recorder *r, int64_t now_s, bool with_verdicts)
 
     mp_find_all(NULL, true, &paths, NULL);
     for (size_t i = 0; goes_on && i < paths.count; i++) {
-        struct stat st;
-
-        if (stat(paths.path[i], &st) == 0 && now_s - st.st_mtim.tv_sec < 7200) {
-            goes_on = record_one(r, paths.path[i], now_s, with_verdicts, &ended);
-        }
+        goes_on = record_one(r, paths.path[i], now_s, with_verdicts, &ended);
     }
     mp_paths_free(&paths);
     return goes_on;
@@ -215,8 +214,9 @@ static int record(struct recorder *r)
         }
         /* At whole multiples: how long a look takes does not shift the next. */
         wait_ms -= ran_ms % r->every_ms;
-        if (r->for_ms > 0 && wait_ms > r->for_ms - ran_ms) {
-            wait_ms = r->for_ms - ran_ms;
+        if (r->for_ms > 0 && wait_ms >= r->for_ms - ran_ms) {
+            poll(NULL, 0, (int)(r->for_ms - ran_ms));
+            break;
         }
         poll(NULL, 0, (int)wait_ms);
     }

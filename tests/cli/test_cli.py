@@ -22,7 +22,7 @@ import jsonschema
 
 from command import COMMAND, LIBRARY, SCHEMAS, TARGET, CommandTest, main
 
-VERBS = ("run ps top snapshot report flame diff record export trim sample options doctor completion "
+VERBS = ("run ps top snapshot report flame diff baseline record export trim sample options doctor completion "
          "help version").split()
 
 

@@ -60,7 +60,7 @@ class History(CommandTest):
     def test_what_is_recorded(self):
         p = self.start("quiet", MPALLOC_SAMPLE="exact")
         d = self.document("record", p.pid, "--for", "2500ms", "--every", "1s")
-        self.assertEqual(d["points"], 3)
+        self.assertIn(d["points"], (2, 3))
         self.assertEqual(d["history"], str(self.db))
         self.assertEqual(self.db.stat().st_mode & 0o777, 0o600)
         live = self.document("snapshot", p.pid)["live_bytes"]
@@ -87,6 +87,11 @@ class History(CommandTest):
         late.wait()
         self.wait_for(lambda: self.rows(f"SELECT state FROM runs WHERE pid = {late.pid}")
                       == [("died",)], "its end")
+        dead = ("SELECT count(*) FROM points JOIN runs ON runs.id = run WHERE state = 'died'")
+        count = self.rows(dead)
+        before = self.points()
+        self.wait_for(lambda: self.points() >= before + 2, "more points of the living")
+        self.assertEqual(self.rows(dead), count)
         r.send_signal(signal.SIGTERM)
         out, err = r.communicate(timeout=20)
         self.assertEqual(r.returncode, 0, err)
@@ -177,12 +182,12 @@ class History(CommandTest):
         subprocess.run([LOAD, self.dir, "20"], env=self.env, check=True)
         dumps = [self.dir / f"{i}.mp" for i in range(20)]
         path = self.dir / "month.db"
-        done = subprocess.run([WORKER, path, "30.5", "60", *dumps], env=self.env, check=True,
+        done = subprocess.run([WORKER, path, "30.5", "120", *dumps], env=self.env, check=True,
                               stdout=subprocess.PIPE, text=True, timeout=280)
         self.assertLess(int(done.stdout), 50 << 20)
         tiers = dict(self.rows("SELECT tier, count(*) FROM points GROUP BY tier", path))
-        self.assertLessEqual(tiers[0], 62)
-        self.assertLessEqual(abs(tiers[1] - 1380), 20)
+        self.assertLessEqual(tiers[0], 32)
+        self.assertLessEqual(abs(tiers[1] - 690), 20)
         self.assertLessEqual(abs(tiers[2] - (30 * 144 - 144)), 20)
         span = self.rows("SELECT max(time_s) - min(time_s) FROM points", path)[0][0]
         self.assertLessEqual(abs(span - 30 * 86400), 1200)
@@ -195,6 +200,73 @@ class History(CommandTest):
         highest = self.rows("SELECT max(live_high_bytes), max(live_bytes) FROM points WHERE "
                             "tier = 2", path)[0]
         self.assertGreaterEqual(highest[0], highest[1])
+
+    # What is made of it.
+
+    def fill(self, p, growth, hours=24, limit=None):
+        """A past of the process: points of an hour ago and before, by hand."""
+        self.command("record", p.pid, "--for", "1ms")
+        with sqlite3.connect(self.db) as db:
+            run = db.execute("SELECT id FROM runs").fetchone()[0]
+            now, live = db.execute("SELECT max(time_s), max(live_bytes) FROM points").fetchone()
+            for i in range(1, hours * 6):
+                jitter = (i * 7919 % 101 - 50) * 100
+                db.execute("INSERT INTO points (run, time_s, tier, live_bytes, live_blocks, "
+                           "live_high_bytes, allocated_bytes_total, allocated_blocks_total, "
+                           "heap_bytes, threads) VALUES (?, ?, 2, ?, 1, ?, 1, 1, 1, 1)",
+                           (run, now - 600 * i, max(live - growth * i // 6 + jitter, 0),
+                            live + 5000000 if i == 77 else live))
+            db.execute("UPDATE runs SET limit_bytes = ?", (limit,))
+        db.close()
+
+    def test_report_since(self):
+        p = self.start("quiet", MPALLOC_SAMPLE="exact")
+        self.fill(p, growth=60000)
+        for words in ((p.pid,), (self.region_of(p),), ("target",), ("--name", "target")):
+            d = self.document("report", *words, "--since", "24h", schema="history")
+            self.assertIn(len(d["points"]), (143, 144))
+            self.assertEqual([r["pid"] for r in d["runs"]], [p.pid])
+            self.assertEqual(max(x["live_high_bytes"] for x in d["points"]) - 5000000,
+                             d["points"][-1]["live_bytes"])
+        rate = d["forecast"]["bytes_per_hour"]
+        self.assertTrue(d["forecast"]["grows"])
+        self.assertLess(rate["low"], 60000)
+        self.assertGreater(rate["high"], 60000)
+        self.assertAlmostEqual(rate["value"], 60000, delta=6000)
+        self.assertEqual(d["forecast"]["limit_seconds"]["value"], None)
+        parts = {c["name"]: c["after"] for c in d["components"]}
+        self.assertEqual(parts["shop/cart"], 1008000)
+        self.assertIn(len(self.document("report", p.pid, "--since", "3h",
+                                        schema="history")["points"]), (18, 19))
+        text = self.command("report", p.pid, "--since", "24h").stdout
+        for wanted in (" points", "Live bytes over time", "shop/cart", "main", "Forecast",
+                       "highest"):
+            self.assertIn(wanted, text)
+        self.assertNotIn("\x1b", text)
+        # It is there when the process is gone.
+        p.stdin.close()
+        p.wait()
+        p.stdin = open(os.devnull)
+        self.assertIn(" points", self.command("report", p.pid, "--since", "24h").stdout)
+        self.fails(4, "report", "nobody", "--since", "24h", says="nothing was recorded of nobody")
+
+    def test_forecast(self):
+        p = self.start("quiet")
+        self.fill(p, growth=60000, limit=1 << 30)
+        d = self.document("report", p.pid, "--forecast", schema="history")["forecast"]
+        room = (1 << 30) - self.rows("SELECT resident_bytes FROM points WHERE tier = 0")[0][0]
+        self.assertAlmostEqual(d["limit_seconds"]["value"] / (room / 60000 * 3600), 1, delta=0.1)
+        self.assertLess(d["limit_seconds"]["low"], d["limit_seconds"]["value"])
+        self.assertGreater(d["limit_seconds"]["high"], d["limit_seconds"]["value"])
+        self.assertRegex(self.command("report", p.pid, "--forecast").stdout,
+                         r"limit +1.0 GiB  reached in \d+ d .* \(")
+
+    def test_forecast_without_a_history(self):
+        p = self.start("busy")
+        self.assertIn("too few points", self.command("report", p.pid, "--forecast").stdout)
+        self.assertFalse(self.db.exists())
+        self.fails(4, "report", p.pid, "--since", "1h", says="there is no history")
+        self.fails(2, "report", p.pid, "--since", "1x", says="such as 30m, 24h or 7d")
 
     def test_what_is_wrong_is_said(self):
         self.fails(2, "record", "--every", "10ms", says="--every takes a time from 1.0 s")

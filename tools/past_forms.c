@@ -1,0 +1,280 @@
+/*
+ * past_forms - the past of a process as text and as JSON
+ */
+#include "document.h"
+#include "format.h"
+#include "past.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHART_COLUMNS = 72, CHART_ROWS = 6, ROWS_SHOWN = 10 };
+
+static struct format time_of(int64_t s)
+{
+    return format_time((uint64_t)s * 1000000000u);
+}
+
+/* ---- text ---- */
+
+static void put_head(FILE *out, const struct past *p)
+{
+    const struct past_run *r = &p->runs[0];
+    const struct past_point *first = &p->points[0];
+    const struct past_point *last = &p->points[p->point_count - 1];
+
+    fprintf(out, "%s%s %llu%s, %s: %s to %s, %zu points\n", format_begin(STYLE_BOLD),
+        r->name, (unsigned long long)r->pid, format_end(), r->state,
+        time_of(first->time_s).text, time_of(last->time_s).text, p->point_count);
+    for (size_t i = 1; i < p->run_count; i++) {
+        fprintf(out, "  before that %llu, %s to %s, %s\n",
+            (unsigned long long)p->runs[i].pid, time_of(p->runs[i].started_s).text,
+            time_of(p->runs[i].last_s).text, p->runs[i].state);
+    }
+}
+
+static void put_summary(FILE *out, const struct past *p)
+{
+    const struct past_point *least = &p->points[0];
+    const struct past_point *most = &p->points[0];
+    double sum = 0;
+
+    for (size_t i = 0; i < p->point_count; i++) {
+        const struct past_point *q = &p->points[i];
+
+        least = q->live_bytes < least->live_bytes ? q : least;
+        most = q->high_bytes > most->high_bytes ? q : most;
+        sum += (double)q->live_bytes;
+    }
+    fprintf(out,
+        "\n  live now   %12s\n  mean       %12s\n  lowest     %12s  %s\n"
+        "  highest    %12s  %s\n",
+        format_bytes((double)p->points[p->point_count - 1].live_bytes).text,
+        format_bytes(sum / (double)p->point_count).text,
+        format_bytes((double)least->live_bytes).text, time_of(least->time_s).text,
+        format_bytes((double)most->high_bytes).text, time_of(most->time_s).text);
+}
+
+static void put_chart(FILE *out, const struct past *p)
+{
+    double value[CHART_COLUMNS] = {0};
+    int64_t begin = p->points[0].time_s;
+    int64_t length = p->points[p->point_count - 1].time_s - begin;
+    double most = 0;
+
+    if (length <= 0) {
+        return;
+    }
+    for (size_t i = 0; i < p->point_count; i++) {
+        int64_t at = (p->points[i].time_s - begin) * (CHART_COLUMNS - 1) / length;
+
+        value[at] = fmax(value[at], (double)p->points[i].live_bytes);
+        most = fmax(most, value[at]);
+    }
+    for (size_t i = 1; i < CHART_COLUMNS; i++) { /* no point: as before */
+        value[i] = value[i] == 0 ? value[i - 1] : value[i];
+    }
+    fprintf(
+        out, "\n%sLive bytes over time%s\n", format_begin(STYLE_BOLD), format_end());
+    format_chart(out, value, CHART_COLUMNS, CHART_ROWS, 1, format_bytes(most).text);
+}
+
+static void put_row(FILE *out, const struct past_row *r, const char *name)
+{
+    double change = (double)r->after - (double)r->before;
+
+    fprintf(out, "  %12s %12s  %s%s%11s%s  %s\n", format_bytes((double)r->before).text,
+        format_bytes((double)r->after).text,
+        change > 0   ? format_begin(STYLE_RED)
+        : change < 0 ? format_begin(STYLE_GREEN)
+                     : "",
+        change > 0 ? "+" : " ", format_bytes(change).text, format_end(), name);
+}
+
+static void put_rows(FILE *out, const struct past *p)
+{
+    fprintf(out, "\n%sComponents%s\n  %12s %12s  %12s\n", format_begin(STYLE_BOLD),
+        format_end(), "then", "now", "change");
+    for (size_t i = 0; i < p->component_count && i < ROWS_SHOWN; i++) {
+        put_row(out, &p->components[i], p->components[i].component);
+    }
+    fprintf(
+        out, "\n%sCall stacks%s, estimates\n", format_begin(STYLE_BOLD), format_end());
+    for (size_t i = 0; i < p->stack_count && i < ROWS_SHOWN; i++) {
+        char name[512];
+
+        snprintf(name, sizeof(name), "%.100s  %.*s", p->stacks[i].component,
+            (int)strcspn(p->stacks[i].stack, "\n"), p->stacks[i].stack);
+        put_row(out, &p->stacks[i], name);
+    }
+    for (size_t i = 0; i < p->verdict_count; i++) {
+        const struct past_verdict *v = &p->verdicts[i];
+
+        if (i == 0) {
+            fprintf(out, "\n%sLeaks, as they were judged%s\n", format_begin(STYLE_BOLD),
+                format_end());
+        }
+        fprintf(out, "  %-8s %12s/h  %s to %s  %s  %s\n", v->verdict,
+            format_bytes(v->bytes_per_hour).text, time_of(v->first_s).text,
+            time_of(v->last_s).text, v->component, v->function);
+    }
+}
+
+static void put_forecast(FILE *out, const struct past *p)
+{
+    const struct mp_forecast *f = &p->forecast;
+    struct format limit = p->limit_bytes != MP_UNKNOWN ? format_known(p->limit_bytes)
+                                                       : (struct format){"none"};
+
+    fprintf(out, "\n%sForecast%s, if it goes on like this\n", format_begin(STYLE_BOLD),
+        format_end());
+    if (p->forecast_code != 0) {
+        fprintf(out, "  too few points yet: %zu, wanted are 16\n", f->points);
+        return;
+    }
+    fprintf(out, "  growth     %12s/h  (%s to %s, 95 %%; %zu points of %s)%s\n",
+        format_bytes(f->bytes_per_hour.value).text,
+        format_bytes(f->bytes_per_hour.low).text,
+        format_bytes(f->bytes_per_hour.high).text, f->points,
+        format_seconds(f->seconds).text, f->grows ? "" : ": not surely any");
+    fprintf(out, "  limit      %12s", limit.text);
+    if (isfinite(f->limit_s.value)) {
+        fprintf(out, "  reached in %s (%s to %s)",
+            format_seconds(f->limit_s.value).text, format_seconds(f->limit_s.low).text,
+            isfinite(f->limit_s.high) ? format_seconds(f->limit_s.high).text : "never");
+    } else if (p->limit_bytes != MP_UNKNOWN) {
+        fputs("  not reached", out);
+    }
+    fputc('\n', out);
+}
+
+void past_render(FILE *out, const struct past *p, bool forecast_only)
+{
+    format_set_output(out);
+    put_head(out, p);
+    if (!forecast_only) {
+        put_summary(out, p);
+        put_chart(out, p);
+        if (p->components != NULL) {
+            put_rows(out, p);
+        }
+    }
+    put_forecast(out, p);
+}
+
+/* ---- JSON ---- */
+
+static json_t *of_double(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *of_estimate(const struct mp_estimate *e)
+{
+    json_t *o = json_object();
+
+    document_set(o, "value", of_double(e->value));
+    document_set(o, "low", of_double(e->low));
+    document_set(o, "high", of_double(e->high));
+    return o;
+}
+
+static json_t *rows_of(const struct past_row *rows, size_t count, bool is_stack)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < count; i++) {
+        json_t *o = json_object();
+
+        document_set_text(o, is_stack ? "component" : "name", rows[i].component);
+        document_set_bytes(o, "before", rows[i].before);
+        document_set_bytes(o, "after", rows[i].after);
+        document_set_bytes(o, "low", rows[i].low);
+        document_set_bytes(o, "high", rows[i].high);
+        if (is_stack) {
+            document_set(o, "frames", json_string(rows[i].stack));
+        }
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static json_t *points_of(const struct past *p)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < p->point_count; i++) {
+        json_t *o = json_object();
+
+        document_set_time(o, "time", (uint64_t)p->points[i].time_s * 1000000000u);
+        document_set_bytes(o, "live_bytes", p->points[i].live_bytes);
+        document_set_bytes(o, "live_high_bytes", p->points[i].high_bytes);
+        document_set_bytes(o, "heap_bytes", p->points[i].heap_bytes);
+        document_set_bytes(o, "resident_bytes", p->points[i].resident_bytes);
+        document_set_bytes(o, "pid", p->runs[p->points[i].run].pid);
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static json_t *verdicts_of(const struct past *p)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < p->verdict_count; i++) {
+        const struct past_verdict *v = &p->verdicts[i];
+        json_t *o = json_object();
+
+        document_set_text(o, "verdict", v->verdict);
+        document_set_text(o, "component", v->component);
+        document_set_text(o, "function", v->function);
+        document_set_time(o, "first", (uint64_t)v->first_s * 1000000000u);
+        document_set_time(o, "last", (uint64_t)v->last_s * 1000000000u);
+        document_set(o, "bytes_per_hour", of_double(v->bytes_per_hour));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static json_t *runs_of(const struct past *p)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < p->run_count; i++) {
+        const struct past_run *r = &p->runs[i];
+        json_t *o = json_object();
+
+        document_set_bytes(o, "pid", r->pid);
+        document_set_text(o, "name", r->name);
+        document_set_text(o, "state", r->state);
+        document_set_time(o, "started", (uint64_t)r->started_s * 1000000000u);
+        document_set_time(o, "last", (uint64_t)r->last_s * 1000000000u);
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+int past_print_document(const struct past *p)
+{
+    json_t *d = document_new("history");
+    json_t *f = json_object();
+
+    document_set_time(d, "since", (uint64_t)p->since_s * 1000000000u);
+    document_set(d, "runs", runs_of(p));
+    document_set(d, "points", points_of(p));
+    document_set(d, "components", rows_of(p->components, p->component_count, false));
+    document_set(d, "stacks", rows_of(p->stacks, p->stack_count, true));
+    document_set(d, "verdicts", verdicts_of(p));
+    document_set(f, "bytes_per_hour",
+        p->forecast_code == 0 ? of_estimate(&p->forecast.bytes_per_hour) : json_null());
+    document_set(f, "limit_bytes",
+        p->limit_bytes != MP_UNKNOWN ? json_integer((json_int_t)p->limit_bytes)
+                                     : json_null());
+    document_set(f, "limit_seconds",
+        p->forecast_code == 0 ? of_estimate(&p->forecast.limit_s) : json_null());
+    document_set(f, "grows", json_boolean(p->forecast_code == 0 && p->forecast.grows));
+    document_set_bytes(f, "points", p->forecast.points);
+    document_set(d, "forecast", f);
+    return document_print(d, false);
+}
