@@ -247,6 +247,19 @@ static int make_tables(sqlite3 *db)
     return code == SQLITE_OK ? sqlite3_exec(db, schema, NULL, NULL, NULL) : code;
 }
 
+/* A region or a dump of one, named by mistake: somebody wants to keep it where it is. */
+static bool is_region(const char *path)
+{
+    uint64_t magic = 0;
+    FILE *f = fopen(path, "re");
+    bool is_read = f != NULL && fread(&magic, sizeof(magic), 1, f) == 1;
+
+    if (f != NULL) {
+        fclose(f);
+    }
+    return is_read && magic == MP_REGION_MAGIC;
+}
+
 static int open_writer(const char *verb, const char *path, enum history_mode mode,
     enum state state, sqlite3 *db, sqlite3 **ret)
 {
@@ -254,6 +267,10 @@ static int open_writer(const char *verb, const char *path, enum history_mode mod
 
     if (state == DAMAGED || state == NEWER) {
         sqlite3_close(db);
+        if (is_region(path)) {
+            return cli_fail(verb, EXIT_FAILED,
+                "%s is a region, no history: name another file", path);
+        }
         code = move_aside(verb, path, state == NEWER ? "newer" : "damaged");
         if (code != EXIT_FINE) {
             return code;

@@ -365,7 +365,7 @@ class Cli(CommandTest):
         words = subprocess.run(
             ["bash", "-c", script + "\nCOMP_WORDS=(mpalloc re); COMP_CWORD=1; _mpalloc; "
              'echo "${COMPREPLY[@]}"'], capture_output=True, text=True, check=True)
-        self.assertEqual(words.stdout.split(), ["report"])
+        self.assertEqual(words.stdout.split(), ["report", "record"])
         self.assertIn("#compdef", self.command("completion", "zsh").stdout)
         self.fails(2, "completion", "fish", says="bash or zsh")
 

@@ -270,7 +270,7 @@ class Command(unittest.TestCase):
         self.env["MPALLOC_HISTORY"] = "/proc/none/history.db"
         self.leaks("--ack", "0" * 16, code=1, says="the history /proc/none/history.db: ")
         self.env["MPALLOC_HISTORY"] = str(self.leak)
-        self.leaks("--ack", "0" * 16, code=1, says="leak.dump: file is not a database")
+        self.leaks("--ack", "0" * 16, code=1, says="leak.dump is a region, no history")
 
     # Processes.
 
