@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-    PARK_MS = 50,    /* threads that do not stop so long go on */
+    PARK_MS = 1000,  /* threads that have no processor so long go on */
     GRACE_MS = 2000, /* beyond its time the child is killed */
     WAIT_MS = 1000,  /* between rounds, if nobody says otherwise */
     WAIT_MOST_MS = 3600000,

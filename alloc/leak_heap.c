@@ -217,7 +217,7 @@ static bool find_far(uintptr_t address, struct leak_found *ret)
         return false;
     }
     *ret = (struct leak_found){leak_all.far_base + low - 1, leak_all.far[low - 1].start,
-        leak_all.far[low - 1].bytes, 0};
+        leak_all.far[low - 1].bytes, 0, NULL};
     return true;
 }
 
@@ -230,7 +230,7 @@ static bool find_guarded(uintptr_t address, struct leak_found *ret)
         || address - b.start >= bits_max(b.bytes, 1)) {
         return false;
     }
-    *ret = (struct leak_found){leak_all.guard_base + slot, b.start, b.bytes, 0};
+    *ret = (struct leak_found){leak_all.guard_base + slot, b.start, b.bytes, 0, NULL};
     return true;
 }
 
@@ -247,6 +247,20 @@ bool leak_find_outside(uintptr_t address, struct leak_found *ret)
         return find_guarded(address, ret);
     }
     return find_far(address, ret);
+}
+
+uintptr_t leak_span_start(const struct leak_span *s)
+{
+    size_t r = 0;
+
+    /* The addresses of two mappings: the second may be the lower. */
+    while (
+        r + 1 < leak_all.ranges
+        && (s < leak_all.spans[r] || s >= leak_all.spans[r] + leak_all.frontier[r])) {
+        r++;
+    }
+    return pagemap_ranges[r].origin
+           + ((uintptr_t)(s - leak_all.spans[r]) << SPAN_SHIFT);
 }
 
 /* ---- which blocks are free ---- */

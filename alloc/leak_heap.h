@@ -11,7 +11,7 @@
  * free, and their state is LEAK_FREE for ever.
  *
  * Needs 16 bytes for each span and two bits for each block: 1.6 % of a heap of blocks of 16
- * bytes, 0.4 % of one of 64.
+ * bytes, 0.4 % of one of 64. Marking needs half as much once more.
  */
 #ifndef LEAK_HEAP_H
 #define LEAK_HEAP_H
@@ -40,9 +40,10 @@ struct leak_span {
 
 enum {
     LEAK_SPAN_PART = 0x0fff,
-    LEAK_SPAN_POOL = 0x8000,  /* blocks are shorter than their stride */
-    LEAK_SPAN_EMPTY = 0x4000, /* they have no bytes */
-    LEAK_BLOCKS = 32,         /* states in a word */
+    LEAK_SPAN_POOL = 0x8000,   /* blocks are shorter than their stride */
+    LEAK_SPAN_EMPTY = 0x4000,  /* they have no bytes */
+    LEAK_SPAN_QUEUED = 0x2000, /* of the first of a run: leak_mark.c */
+    LEAK_BLOCKS = 32,          /* states in a word */
 };
 
 /*
@@ -67,12 +68,13 @@ struct leak_found {
     uintptr_t start;
     size_t bytes; /* from start; of the pool, up to the next block */
     unsigned flags;
+    struct leak_span *span; /* the first of its run; NULL: a huge or guarded block */
 };
 
 extern HIDDEN struct leak_window {
     uintptr_t origin;
     size_t bytes;
-    const struct leak_span *spans;
+    struct leak_span *spans;
     uintptr_t low; /* all blocks that are elsewhere lie between */
     size_t more_bytes;
     uint64_t *states;
@@ -82,7 +84,7 @@ bool leak_find_outside(uintptr_t address, struct leak_found *ret);
 
 /* In the span that an address is so far in; false: no block. It may be a free one. */
 static ALWAYS_INLINE bool leak_find_in(
-    const struct leak_span *s, uintptr_t address, struct leak_found *ret)
+    struct leak_span *s, uintptr_t address, struct leak_found *ret)
 {
     uint32_t offset = ((uint32_t)(s->part & LEAK_SPAN_PART) << SPAN_SHIFT)
                       + (uint32_t)(address & (SPAN_BYTES - 1));
@@ -98,7 +100,8 @@ static ALWAYS_INLINE bool leak_find_in(
         return false;
     }
     *ret = (struct leak_found){(size_t)s->base * LEAK_BLOCKS + i,
-        address - offset + (size_t)i * s->stride, s->stride, s->part};
+        address - offset + (size_t)i * s->stride, s->stride, s->part,
+        s - (s->part & LEAK_SPAN_PART)};
     return true;
 }
 
@@ -130,7 +133,10 @@ static ALWAYS_INLINE void leak_set_state(size_t number, enum leak_state state)
 /* The bytes that belong to the program. */
 size_t leak_block_bytes(const struct leak_found *found);
 
-/* ---- for leak_walk.c ---- */
+/* Where a span lies. */
+uintptr_t leak_span_start(const struct leak_span *s);
+
+/* ---- for leak_walk.c and leak_mark.c ---- */
 
 #define LEAK_LOW_BITS                                                                  \
     UINT64_C(0x5555555555555555) /* the lower bit of each state in a word */

@@ -1,6 +1,7 @@
 #include "leak_mark.h"
 
 #include "arch.h"
+#include "guard.h"
 #include "leak_own.h"
 #include "leak_present.h"
 #include "os.h"
@@ -10,10 +11,7 @@
 enum {
     CHUNK = 2048,      /* bytes of a block that are looked at in one go */
     LARGE = 64 * 1024, /* blocks from here on may have pages that were never touched */
-    RING = 32,         /* blocks on their way from memory */
-    LIST_PART = 256,   /* of the heap, for the work list */
-    LIST_LEAST = 512 * 1024, /* bytes */
-    LOOK_EVERY = 4096,       /* chunks between two looks at the clock */
+    LOOK_EVERY = 4096, /* chunks between two looks at the clock */
 };
 
 /* What becomes of a block that a word leads to. */
@@ -24,18 +22,35 @@ enum mode {
     MODE_OWN,      /* if indirect, or another leader: told, and looked into */
 };
 
+/*
+ * A fault may come at any word that is looked at: what is there to be done is all in here, and in
+ * the bits.
+ */
 static struct {
     struct leak_pointers pointers;
     uint64_t deadline_ns;
     uintptr_t word_mask;
     uintptr_t low_mask; /* what may be set in the distance of a start */
-    uintptr_t *list;    /* addresses: of blocks, or of where to go on in one */
-    size_t list_count;
-    size_t list_room;
-    uintptr_t ring[RING];
-    unsigned ring_first;
-    unsigned ring_count;
-    bool has_overflown;
+
+    uint32_t
+        *bits; /* of blocks to be looked into; as many words as there are of states */
+    struct leak_span **queue; /* a ring: spans that have bits, each once */
+    size_t queue_room;
+    size_t queue_first;
+    size_t queue_count;
+    uintptr_t *outside; /* blocks that are in no span */
+    size_t outside_count;
+    size_t outside_room;
+
+    struct leak_span *span; /* that we are in; NULL: none */
+    uintptr_t span_start;
+    size_t word; /* the number, in the span, of the word that the next bits are of */
+    size_t words;
+    uint32_t left;  /* bits of the word before */
+    uintptr_t from; /* what is left of the block that we are in */
+    uintptr_t to;
+    bool may_be_sparse; /* it is LARGE */
+
     size_t leader; /* MODE_OWN: the number of where we come from */
     void (*each_owned)(const struct leak_block *b);
     unsigned chunks;
@@ -43,24 +58,6 @@ static struct {
     sigjmp_buf jump;
     struct leak_mark_sums sums;
 } mark;
-
-bool leak_mark_begin(const struct leak_pointers *pointers, uint64_t deadline_ns)
-{
-    size_t bytes = bits_max(leak_window.bytes / LIST_PART, LIST_LEAST);
-
-    mark.sums = (struct leak_mark_sums){0};
-    mark.pointers = *pointers;
-    mark.word_mask = pointers->high ? ((uintptr_t)1 << 48) - 1 : UINTPTR_MAX;
-    mark.low_mask = pointers->low ? 7 : 0;
-    mark.deadline_ns = deadline_ns;
-    mark.list_count = mark.ring_count = mark.ring_first = 0;
-    mark.list_room = bytes / sizeof(*mark.list);
-    mark.list = leak_own_map(bytes);
-    mark.has_overflown = false;
-    mark.may_jump = false;
-    mark.chunks = 0;
-    return mark.list != NULL;
-}
 
 void leak_mark_on_fault(int number)
 {
@@ -75,35 +72,124 @@ struct leak_mark_sums leak_mark_sums(void)
     return mark.sums;
 }
 
-/* ---- the work list ---- */
+/* ---- what is to be looked into ---- */
 
-static ALWAYS_INLINE void push(uintptr_t address)
+static ALWAYS_INLINE void push(const struct leak_found *f)
 {
-    if (UNLIKELY(mark.list_count == mark.list_room)) {
-        mark.has_overflown = true;
+    size_t at;
+
+    if (UNLIKELY(f->span == NULL)) {
+        if (mark.outside_count
+            < mark.outside_room) { /* each once in a phase: there is */
+            mark.outside[mark.outside_count++] = f->start;
+        }
         return;
     }
-    mark.list[mark.list_count++] = address;
+    mark.bits[f->number / LEAK_BLOCKS] |= UINT32_C(1) << f->number % LEAK_BLOCKS;
+    if ((f->span->part & LEAK_SPAN_QUEUED) == 0) {
+        f->span->part |= LEAK_SPAN_QUEUED;
+        at = mark.queue_first + mark.queue_count++;
+        mark.queue[at < mark.queue_room ? at : at - mark.queue_room] = f->span;
+    }
 }
 
-/* The next; 0: none. It was asked for from memory some steps ago. */
-static ALWAYS_INLINE uintptr_t pop(void)
+static void push_at(uintptr_t start)
 {
-    uintptr_t address;
+    struct leak_found f;
 
-    while (mark.ring_count < RING && mark.list_count > 0) {
-        address = mark.list[--mark.list_count];
-        __builtin_prefetch((const void *)address);
-        __builtin_prefetch((const char *)address + CACHE_LINE);
-        mark.ring[(mark.ring_first + mark.ring_count++) % RING] = address;
+    if (leak_find(start, &f)) {
+        push(&f);
     }
-    if (mark.ring_count == 0) {
-        return 0;
+}
+
+/* Those of the next word that has any, of this span or the next. False: there is none. */
+static NOINLINE bool fetch(void)
+{
+    for (;;) {
+        while (mark.word < mark.words) {
+            uint32_t *word = &mark.bits[mark.span->base + mark.word++];
+            uint32_t stride = mark.span->stride;
+            uintptr_t first = mark.span_start + (mark.word - 1) * LEAK_BLOCKS * stride;
+
+            if (*word == 0) {
+                continue;
+            }
+            mark.left = *word;
+            *word = 0;
+            for (uint32_t bits = mark.left; bits != 0; bits &= bits - 1) {
+                const char *p =
+                    (const char *)first + (size_t)__builtin_ctz(bits) * stride;
+
+                __builtin_prefetch(p);
+                __builtin_prefetch(p + CACHE_LINE);
+            }
+            return true;
+        }
+        if (mark.queue_count == 0) {
+            return false;
+        }
+        mark.span = mark.queue[mark.queue_first];
+        mark.queue_first =
+            mark.queue_first + 1 < mark.queue_room ? mark.queue_first + 1 : 0;
+        mark.queue_count--;
+        mark.span->part &= (uint16_t)~LEAK_SPAN_QUEUED;
+        mark.span_start = leak_span_start(mark.span);
+        mark.word = 0;
+        mark.words = (mark.span->limit + LEAK_BLOCKS - 1u) / LEAK_BLOCKS;
     }
-    address = mark.ring[mark.ring_first];
-    mark.ring_first = (mark.ring_first + 1) % RING;
-    mark.ring_count--;
-    return address;
+}
+
+static NOINLINE bool begin_outside(void)
+{
+    struct leak_found f;
+
+    while (mark.outside_count > 0) {
+        if (leak_find(mark.outside[--mark.outside_count], &f)) {
+            mark.from = f.start;
+            mark.to = f.start + leak_block_bytes(&f);
+            mark.may_be_sparse = f.bytes >= LARGE;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of a block that may be shorter than its place. */
+static NOINLINE size_t bytes_of(uintptr_t start)
+{
+    struct leak_found f;
+
+    return leak_find(start, &f) ? leak_block_bytes(&f) : 0;
+}
+
+/* The next block is the one that we are in. False: there is none. */
+static ALWAYS_INLINE bool begin_block(void)
+{
+    const struct leak_span *s;
+    size_t i;
+
+    if (mark.left == 0 && !fetch()) {
+        return begin_outside();
+    }
+    s = mark.span;
+    i = (mark.word - 1) * LEAK_BLOCKS + (unsigned)__builtin_ctz(mark.left);
+    mark.left &= mark.left - 1;
+    mark.from = mark.span_start + i * s->stride;
+    mark.to = mark.from
+              + (LIKELY((s->part & (LEAK_SPAN_POOL | LEAK_SPAN_EMPTY)) == 0)
+                      ? s->stride
+                      : bytes_of(mark.from));
+    mark.may_be_sparse = s->stride >= LARGE;
+    return true;
+}
+
+static void forget_rest(void)
+{
+    mark.queue_count = mark.outside_count = 0;
+    mark.span = NULL;
+    mark.word = mark.words = 0;
+    mark.left = 0;
+    mark.from = mark.to = 0;
 }
 
 /* ---- from a word to a block ---- */
@@ -177,7 +263,7 @@ static ALWAYS_INLINE void follow(uintptr_t word, enum mode mode)
         }
         if (is_start(&f, word)) {
             leak_set_state(f.number, LEAK_REACHED);
-            push(f.start);
+            push(&f);
         } else {
             leak_set_state(f.number, LEAK_POSSIBLE);
         }
@@ -185,13 +271,13 @@ static ALWAYS_INLINE void follow(uintptr_t word, enum mode mode)
     case MODE_POSSIBLE:
         if (state == LEAK_UNSEEN) {
             leak_set_state(f.number, LEAK_POSSIBLE);
-            push(f.start);
+            push(&f);
         }
         break;
     case MODE_LOST:
         if (state == LEAK_UNSEEN) {
             leak_set_state(f.number, LEAK_INDIRECT);
-            push(f.start);
+            push(&f);
         }
         break;
     case MODE_OWN:
@@ -199,7 +285,7 @@ static ALWAYS_INLINE void follow(uintptr_t word, enum mode mode)
             || (state == LEAK_LEADER && f.number != mark.leader)) {
             leak_set_state(f.number, LEAK_FREE);
             tell(&f);
-            push(f.start);
+            push(&f);
         }
         break;
     }
@@ -227,36 +313,29 @@ static bool is_late(void)
     return mark.sums.is_late;
 }
 
-/* A block, or the rest of one from an address on. */
-static ALWAYS_INLINE void look_into(uintptr_t address, enum mode mode)
+/* The block that we are in, or the rest of it. */
+static ALWAYS_INLINE void look_into(enum mode mode)
 {
-    struct leak_found f;
-    uintptr_t end;
-    uintptr_t to;
+    while (mark.from < mark.to && !is_late()) {
+        uintptr_t from = mark.from;
+        uintptr_t to;
 
-    if (!leak_find(address, &f)) {
-        return;
+        if (UNLIKELY(mark.may_be_sparse)) {
+            from = leak_present_next(from, mark.to);
+        }
+        to = bits_min(mark.to, bits_round_down(from, CHUNK) + CHUNK);
+        mark.from = to;
+        mark.sums.heap_bytes += to - from;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST); /* it may end in drain */
+        look_at(from, bits_round_down(to, sizeof(uintptr_t)), mode);
     }
-    end = f.start + leak_block_bytes(&f);
-    to = bits_min(end, bits_round_down(address, CHUNK) + CHUNK);
-    if (UNLIKELY(f.bytes >= LARGE)) {
-        address = leak_present_next(address, end);
-        to = bits_min(end, bits_round_down(address, CHUNK) + CHUNK);
-    }
-    if (to < end) {
-        push(to); /* first: what it leads to comes before the rest of it */
-    }
-    mark.sums.heap_bytes += to - address;
-    look_at(address, bits_round_down(to, sizeof(uintptr_t)), mode);
 }
 
 static ALWAYS_INLINE void loop(enum mode mode)
 {
-    uintptr_t address;
-
-    while ((address = pop()) != 0 && !is_late()) {
-        look_into(address, mode);
-    }
+    do {
+        look_into(mode);
+    } while (!mark.sums.is_late && begin_block());
 }
 
 static NOINLINE void loop_reach(void)
@@ -279,10 +358,7 @@ static NOINLINE void loop_owned(void)
     loop(MODE_OWN);
 }
 
-/*
- * Until the list is empty. After a fault it goes on with the next: the rest of the block that the
- * fault was in is on the list.
- */
+/* Until nothing is left. After a fault it goes on with the rest of the block. */
 static NOINLINE void drain(void (*loop_of_mode)(void))
 {
     if (sigsetjmp(mark.jump, 0) != 0) {
@@ -292,11 +368,54 @@ static NOINLINE void drain(void (*loop_of_mode)(void))
     loop_of_mode();
     mark.may_jump = false;
     if (mark.sums.is_late) {
-        mark.list_count = mark.ring_count = 0;
+        forget_rest();
     }
 }
 
 /* ---- the order of it ---- */
+
+static bool obtain_memory(void)
+{
+    size_t spans = 0;
+
+    for (size_t r = 0; r < leak_all.ranges; r++) {
+        spans += leak_all.frontier[r];
+    }
+    mark.queue_room = spans;
+    mark.outside_room =
+        leak_all.far_count + (guard_pool.bytes != 0 ? GUARD_SLOTS : 0) + 1;
+    mark.bits = leak_own_map(leak_all.words * sizeof(*mark.bits));
+    mark.queue = leak_own_map(spans * sizeof(struct leak_span *));
+    mark.outside = leak_own_map(mark.outside_room * sizeof(*mark.outside));
+    return mark.bits != NULL && mark.queue != NULL && mark.outside != NULL;
+}
+
+static bool push_block(const struct leak_block *b, void *arg)
+{
+    (void)arg;
+    push_at(b->start);
+    return true;
+}
+
+bool leak_mark_begin(const struct leak_pointers *pointers, uint64_t deadline_ns)
+{
+    mark.sums = (struct leak_mark_sums){0};
+    mark.pointers = *pointers;
+    mark.word_mask = pointers->high ? ((uintptr_t)1 << 48) - 1 : UINTPTR_MAX;
+    mark.low_mask = pointers->low ? 7 : 0;
+    mark.deadline_ns = deadline_ns;
+    mark.may_jump = false;
+    mark.chunks = 0;
+    mark.queue_first = 0;
+    forget_rest();
+    if (!obtain_memory()) {
+        return false;
+    }
+    if (leak_heap_sums().unsure_slabs != 0) { /* their blocks have the state already */
+        leak_heap_each(LEAK_REACHED, push_block, NULL);
+    }
+    return true;
+}
 
 void leak_mark_word(uintptr_t word, bool is_loose)
 {
@@ -335,62 +454,26 @@ void leak_mark_memory(uintptr_t start, uintptr_t end)
             mark.sums.faults += !mark_part(start, to);
         }
         start = to;
-        if (mark.list_count > mark.list_room / 2) {
-            drain(loop_reach);
-        }
-    }
-}
-
-static bool push_again(const struct leak_block *b, void *arg)
-{
-    void (*const *loop_of_mode)(void) = arg;
-
-    push(b->start);
-    if (mark.list_count > mark.list_room / 2) {
-        drain(*loop_of_mode);
-    }
-    return !mark.sums.is_late;
-}
-
-/* All blocks in the state are looked into. */
-static void look_into_all(enum leak_state state, void (*loop_of_mode)(void))
-{
-    leak_heap_each(state, push_again, &loop_of_mode);
-    drain(loop_of_mode);
-}
-
-/* The same once more, until the list was never full. */
-static void resume(enum leak_state state, void (*loop_of_mode)(void))
-{
-    while (mark.has_overflown && !mark.sums.is_late) {
-        mark.has_overflown = false;
-        mark.sums.overflows++;
-        look_into_all(state, loop_of_mode);
     }
 }
 
 void leak_mark_reached(void)
 {
     drain(loop_reach);
-    if (leak_heap_sums().unsure_slabs != 0) { /* their blocks have the state already */
-        look_into_all(LEAK_REACHED, loop_reach);
-    }
-    resume(LEAK_REACHED, loop_reach);
 }
 
 void leak_mark_possible(void)
 {
-    look_into_all(LEAK_POSSIBLE, loop_possible);
-    resume(LEAK_POSSIBLE, loop_possible);
+    leak_heap_each(LEAK_POSSIBLE, push_block, NULL);
+    drain(loop_possible);
 }
 
 static bool lead(const struct leak_block *b, void *arg)
 {
     (void)arg;
     leak_set_state(b->number, LEAK_LEADER);
-    push(b->start);
+    push_at(b->start);
     drain(loop_lost);
-    resume(LEAK_INDIRECT, loop_lost);
     return !mark.sums.is_late;
 }
 
@@ -404,6 +487,6 @@ void leak_mark_owned(
 {
     mark.each_owned = each;
     mark.leader = leader->number;
-    push(leader->start);
+    push_at(leader->start);
     drain(loop_owned);
 }

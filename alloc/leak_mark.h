@@ -1,7 +1,8 @@
 /*
  * leak_mark - what reaches which blocks
  *
- * Owns: the work list, the ways from words to blocks and from blocks to others, the kinds.
+ * Owns: what is still to be looked into, the ways from words to blocks and from blocks to others,
+ * the kinds.
  * Does not own: the blocks and their states (leak_heap.h), where roots are (leak_roots.h).
  *
  * A word that is the address of a block's start reaches the block; one that points into it may be
@@ -13,8 +14,10 @@
  *                                          leads but what they lead to themselves
  *     leak_mark_owned                      what a leader leads to
  *
- * The work list is bounded. If it is full, what does not fit is found again by a walk over all
- * blocks. Memory that cannot be read is passed over and counted.
+ * What was marked and is still to be looked into has a bit, and its span is in a queue: all such
+ * blocks of a span are looked into in the order of their addresses, so that a page comes from
+ * memory, and its address from the kernel's tables, for many blocks and not for one. The bits, one
+ * for each block, cannot be full. Memory that cannot be read is passed over and counted.
  */
 #ifndef LEAK_MARK_H
 #define LEAK_MARK_H
@@ -59,7 +62,6 @@ struct leak_mark_sums {
     uint64_t heap_bytes; /* that were looked at */
     uint64_t root_bytes;
     uint64_t faults;
-    unsigned overflows; /* of the work list */
     bool is_late; /* the deadline passed: what was not seen is not known to be lost */
 };
 struct leak_mark_sums leak_mark_sums(void);

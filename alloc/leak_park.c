@@ -15,7 +15,10 @@ enum {
     GENERATION_SHIFT = 32,
     PATIENCE_MS = 3, /* before it is asked why a thread does not come */
     REFUSALS_MOST = 4,
+    DEEP_MOST = 30,     /* looks at a thread that nothing wakes */
+    REFUSAL_CPU_MS = 5, /* of a processor, with the signal blocked */
     STEP_MS = 1,
+    MS_NS = 1000000,
     ROUNDS_MOST = 64, /* looks for new threads */
 };
 
@@ -92,7 +95,8 @@ static bool see_task(const char *name, void *arg)
     if (os_signal_thread(id, park.signal,
             (uintptr_t)park.generation << GENERATION_SHIFT | park.count)
         != 0) {
-        park.slots[park.count].state = SLOT_LOST; /* it ended */
+        store_relaxed(
+            &park.slots[park.count].state, (uint32_t)SLOT_LOST); /* it ended */
     }
     park.count++;
     park.found_new++;
@@ -154,13 +158,24 @@ static uint64_t hexadecimal(const char *text)
     }
 }
 
-enum reason { REASON_NONE, REASON_GONE, REASON_BLOCKED, REASON_KERNEL };
+/*
+ * Both of the first two may be over in a moment: a thread is made with all signals blocked, and
+ * waits so for a page, or for another thread that maps memory.
+ */
+enum reason {
+    REASON_BLOCKED, /* the signal is, and it sleeps; or it is stopped */
+    REASON_DEEP,    /* in a sleep that no signal ends */
+    REASON_BUSY,    /* runs, or would, with the signal blocked */
+    REASON_LATE,    /* comes when it has a processor */
+    REASON_GONE,
+    REASON_KERNEL, /* has no memory of the program in its registers */
+};
 
 static enum reason find_reason(uint64_t id)
 {
     char path[64];
     char status[2048];
-    uint64_t blocked;
+    bool is_blocked;
     char state;
 
     check_format(path, sizeof(path), "/proc/self/task/%lu/status", id);
@@ -168,18 +183,52 @@ static enum reason find_reason(uint64_t id)
         return REASON_GONE;
     }
     state = *field(status, "State:\t");
-    blocked = hexadecimal(field(status, "SigBlk:\t"));
-    if (state == 'Z' || state == 'X') {
-        return REASON_GONE;
-    }
+    is_blocked =
+        (hexadecimal(field(status, "SigBlk:\t")) >> (park.signal - 1) & 1) != 0;
     if (strncmp(field(status, "Name:\t"), "iou-", 4) == 0
         || strncmp(field(status, "Name:\t"), "vhost-", 6) == 0) {
-        return REASON_KERNEL; /* has no memory of the program in its registers */
+        return REASON_KERNEL;
     }
-    return state == 'D' || state == 'T' || state == 't'
-                   || (blocked >> (park.signal - 1) & 1) != 0
-               ? REASON_BLOCKED
-               : REASON_NONE;
+    switch (state) {
+    case 'Z':
+    case 'X':
+        return REASON_GONE;
+    case 'D':
+        return REASON_DEEP;
+    case 'T':
+    case 't':
+        return REASON_BLOCKED;
+    case 'R':
+        return is_blocked ? REASON_BUSY : REASON_LATE;
+    default:
+        return is_blocked ? REASON_BLOCKED : REASON_LATE;
+    }
+}
+
+/* One that runs with the signal blocked had time enough to end what it blocks it for. */
+static bool had_its_time(struct leak_thread *t)
+{
+    uint64_t now_ns = os_thread_cpu_ns(t->id);
+
+    if (t->cpu_ns == 0) {
+        t->cpu_ns = now_ns;
+    }
+    return now_ns - t->cpu_ns > REFUSAL_CPU_MS * (uint64_t)MS_NS;
+}
+
+/* False: it will not come, or not soon. */
+static bool will_come(struct leak_thread *t, enum reason why)
+{
+    switch (why) {
+    case REASON_BLOCKED:
+        return ++t->refusals < REFUSALS_MOST;
+    case REASON_DEEP:
+        return ++t->deep < DEEP_MOST;
+    case REASON_BUSY:
+        return !had_its_time(t);
+    default:
+        return true;
+    }
 }
 
 /* Those that did not come yet; gives up those that will not. is_last: all of them. */
@@ -199,13 +248,11 @@ static size_t count_missing(bool asks, bool is_last)
             continue;
         }
         why = find_reason(t->id);
-        /* Both may be over in a moment: a thread starts so, and waits so for a page. */
-        t->refusals += why == REASON_BLOCKED;
         if (why == REASON_GONE || why == REASON_KERNEL) {
-            t->state = SLOT_LOST;
+            store_relaxed(&t->state, (uint32_t)SLOT_LOST);
             missing--;
-        } else if (t->refusals == REFUSALS_MOST || is_last) {
-            t->state = SLOT_LOST;
+        } else if (!will_come(t, why) || is_last) {
+            store_relaxed(&t->state, (uint32_t)SLOT_LOST);
             park.missed++;
             missing--;
         }
@@ -215,7 +262,7 @@ static size_t count_missing(bool asks, bool is_last)
 
 static void wait_for_all(uint64_t until_ns)
 {
-    uint64_t ask_ns = os_monotonic_ns() + PATIENCE_MS * UINT64_C(1000000);
+    uint64_t ask_ns = os_monotonic_ns() + PATIENCE_MS * (uint64_t)MS_NS;
 
     for (;;) {
         uint64_t now_ns;
@@ -226,7 +273,7 @@ static void wait_for_all(uint64_t until_ns)
             return;
         }
         if (now_ns >= ask_ns) {
-            ask_ns = now_ns + PATIENCE_MS * UINT64_C(1000000);
+            ask_ns = now_ns + PATIENCE_MS * (uint64_t)MS_NS;
         }
         os_futex_wait_ms(&park.arrived, 0, STEP_MS);
     }
@@ -248,7 +295,7 @@ static void note_caller(const struct unwind_context *here)
 
 int leak_park_begin(const struct unwind_context *here, uint32_t most_ms)
 {
-    uint64_t until_ns = os_monotonic_ns() + most_ms * UINT64_C(1000000);
+    uint64_t until_ns = os_monotonic_ns() + most_ms * (uint64_t)MS_NS;
     uint64_t mask;
 
     park.tasks = os_open_file("/proc/self/task");

@@ -22,6 +22,9 @@ struct leak_thread {
     uint64_t id;
     uint32_t state;    /* atomic; leak_park.c */
     uint32_t refusals; /* how often it was seen that it cannot come */
+    uint32_t deep;     /* and that nothing wakes it */
+    uint64_t
+        cpu_ns; /* that it had when it first was seen to run and not to come; 0: never */
     uintptr_t pointer; /* thread_pointer() */
     uintptr_t frame;   /* where the handler's data begins on some stack; 0: none */
     uintptr_t stack;   /* what it used: from here on, to the end of the mapping */

@@ -214,6 +214,9 @@ void os_return_signal(int number);
 /* To a thread of this process, which calls that with the value; a negative errno. */
 int os_signal_thread(uint64_t thread_id, int number, uintptr_t value);
 
+/* What a thread of this process ran on processors; 0: there is none. */
+uint64_t os_thread_cpu_ns(uint64_t thread_id);
+
 void os_sleep_ms(uint32_t ms);
 
 /*

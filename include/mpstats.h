@@ -789,6 +789,14 @@ MPS_EXPORT int mp_sample_request(const char *path, uint64_t interval,
 MPS_EXPORT int mp_leak_request(const char *path, uint64_t wait_ms, unsigned timeout_ms,
     uint64_t *ret_number, struct mp_error *error);
 
+/*
+ * The same. When 2 s passed and the process did not begin, and when 10 s passed since and it is not
+ * done, `tell` is called with what is waited for: a line for people, without its end. Once each.
+ */
+MPS_EXPORT int mp_leak_request_and_tell(const char *path, uint64_t wait_ms,
+    unsigned timeout_ms, void (*tell)(const char *text, void *arg), void *arg,
+    uint64_t *ret_number, struct mp_error *error);
+
 /* ---- text from programs ---- */
 
 /*

@@ -7,11 +7,18 @@
 #include "text.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { LOOK_MS = 20 };
+enum { LOOK_MS = 20, PATIENCE_MS = 2000, CHECK_PATIENCE_MS = 10000 };
+
+/* Who is told, once, what is waited for. */
+struct listener {
+    void (*tell)(const char *text, void *arg); /* NULL: nobody */
+    void *arg;
+};
 
 static uint64_t clock_ms(void)
 {
@@ -73,9 +80,22 @@ static int post(const struct mp_image *image, const struct source *s,
                          strerror(-code));
 }
 
-static int wait_for(const struct mp_image *image, const struct source *s,
-    uint64_t request, unsigned timeout_ms, uint64_t *ret_result, struct mp_error *error)
+static void tell(struct listener *who, const char *format, unsigned long long pid)
 {
+    char text[256];
+
+    if (who->tell != NULL) {
+        snprintf(text, sizeof(text), format, pid);
+        who->tell(text, who->arg);
+        who->tell = NULL;
+    }
+}
+
+static int wait_for(const struct mp_image *image, const struct source *s,
+    uint64_t request, struct listener who, unsigned timeout_ms, uint64_t *ret_result,
+    struct mp_error *error)
+{
+    uint64_t tell_ms = clock_ms() + PATIENCE_MS;
     uint64_t offset = image->layout.section[MP_SECTION_TOTALS].offset;
     uint64_t until = clock_ms() + timeout_ms;
     struct timespec pause = {0, LOOK_MS * 1000000L};
@@ -101,13 +121,21 @@ static int wait_for(const struct mp_image *image, const struct source *s,
                 "it will do it when it does",
                 (unsigned long long)image->process.pid, timeout_ms);
         }
+        if (clock_ms() >= tell_ms) {
+            tell(&who,
+                "process %llu: waiting until it allocates or frees: it looks at "
+                "requests in "
+                "the allocator's slow path (an idle one with several threads does with "
+                "MPALLOC_HOUSEKEEPER=1)",
+                (unsigned long long)image->process.pid);
+        }
         nanosleep(&pause, NULL);
     }
 }
 
 static int ask(const struct mp_image *image, int fd, const char *path,
-    unsigned operation, uint64_t argument, unsigned timeout_ms, uint64_t *ret_result,
-    struct mp_error *error)
+    unsigned operation, uint64_t argument, struct listener who, unsigned timeout_ms,
+    uint64_t *ret_result, struct mp_error *error)
 {
     struct source s;
     uint64_t request = 0;
@@ -123,7 +151,7 @@ static int ask(const struct mp_image *image, int fd, const char *path,
     code = source_init(&s, fd, path, error);
     code = code != 0 ? code : post(image, &s, operation, argument, &request, error);
     return code != 0 ? code
-                     : wait_for(image, &s, request, timeout_ms, ret_result, error);
+                     : wait_for(image, &s, request, who, timeout_ms, ret_result, error);
 }
 
 static int request_of(const char *path, unsigned operation, uint64_t argument,
@@ -139,7 +167,8 @@ static int request_of(const char *path, unsigned operation, uint64_t argument,
     }
     code = mp_image_read(fd, path, &image, error);
     if (code == 0) {
-        code = ask(image, fd, path, operation, argument, timeout_ms, ret_result, error);
+        code = ask(image, fd, path, operation, argument, (struct listener){NULL, NULL},
+            timeout_ms, ret_result, error);
     }
     mp_image_free(image);
     close(fd);
@@ -185,9 +214,10 @@ static const char *explain(int code)
 
 /* Until the check with that number ended. */
 static int wait_for_check(const struct mp_image *image, const struct source *s,
-    uint64_t number, uint64_t until_ms, struct mp_error *error)
+    uint64_t number, struct listener who, uint64_t until_ms, struct mp_error *error)
 {
     uint64_t offset = image->layout.section[MP_SECTION_LEAKS].offset;
+    uint64_t tell_ms = clock_ms() + CHECK_PATIENCE_MS;
     struct timespec pause = {0, LOOK_MS * 1000000L};
     unsigned long long pid = image->process.pid;
     struct mp_region_leaks l;
@@ -214,13 +244,22 @@ static int wait_for_check(const struct mp_image *image, const struct source *s,
                 "allocates",
                 pid);
         }
+        if (clock_ms() >= tell_ms) {
+            tell(&who,
+                "process %llu: its leak check began; waiting for it, which goes on "
+                "when the "
+                "process allocates or frees",
+                pid);
+        }
         nanosleep(&pause, NULL);
     }
 }
 
-int mp_leak_request(const char *path, uint64_t wait_ms, unsigned timeout_ms,
-    uint64_t *ret_number, struct mp_error *error)
+int mp_leak_request_and_tell(const char *path, uint64_t wait_ms, unsigned timeout_ms,
+    void (*tell_it)(const char *text, void *arg), void *arg, uint64_t *ret_number,
+    struct mp_error *error)
 {
+    struct listener who = {tell_it, arg};
     uint64_t until_ms = clock_ms() + timeout_ms;
     mp_image_t *image = NULL;
     struct source s;
@@ -236,16 +275,24 @@ int mp_leak_request(const char *path, uint64_t wait_ms, unsigned timeout_ms,
         code = text_fail(error, -ENOTSUP, "%s: its library knows no leak checks", path);
     }
     code = code != 0 ? code
-                     : ask(image, fd, path, MP_OPERATION_LEAK_SCAN, wait_ms, timeout_ms,
-                         ret_number, error);
+                     : ask(image, fd, path, MP_OPERATION_LEAK_SCAN, wait_ms, who,
+                         timeout_ms, ret_number, error);
     if (code == 0 && (int64_t)*ret_number < 0) {
         code = (int64_t)*ret_number > -4096 ? (int)(int64_t)*ret_number : -EIO;
         text_fail(error, code, "process %llu: leak check: %s",
             (unsigned long long)image->process.pid, explain(code));
     }
     code = code != 0 ? code : source_init(&s, fd, path, error);
-    code = code != 0 ? code : wait_for_check(image, &s, *ret_number, until_ms, error);
+    code =
+        code != 0 ? code : wait_for_check(image, &s, *ret_number, who, until_ms, error);
     mp_image_free(image);
     close(fd);
     return code;
+}
+
+int mp_leak_request(const char *path, uint64_t wait_ms, unsigned timeout_ms,
+    uint64_t *ret_number, struct mp_error *error)
+{
+    return mp_leak_request_and_tell(
+        path, wait_ms, timeout_ms, NULL, NULL, ret_number, error);
 }

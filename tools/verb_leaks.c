@@ -195,6 +195,15 @@ static void tell_progress(bool is_over)
     }
 }
 
+/* Everybody is told that it may take for ever. */
+static void say_wait(const char *text, void *arg)
+{
+    (void)arg;
+    tell_progress(true);
+    fprintf(stderr, "mpalloc leaks: %s\n", text);
+    tell_progress(false);
+}
+
 static int scan(struct common *common, char **words)
 {
     struct mp_error error = {""};
@@ -206,7 +215,8 @@ static int scan(struct common *common, char **words)
         return code;
     }
     tell_progress(false);
-    code = mp_leak_request(target.path, SCAN_WAIT_MS, SCAN_TIMEOUT_MS, &number, &error);
+    code = mp_leak_request_and_tell(
+        target.path, SCAN_WAIT_MS, SCAN_TIMEOUT_MS, say_wait, NULL, &number, &error);
     tell_progress(true);
     return code != 0 ? cli_fail_as("leaks", code, &error) : EXIT_FINE;
 }

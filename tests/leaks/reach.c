@@ -273,6 +273,21 @@ static NOINLINE void in_specific(void)
 
 enum { OTHERS_MAX = 8 };
 
+/* Thread-local storage that the loader had malloc make: only its tables lead there. */
+static void **plugin_tls(void)
+{
+    void *library = dlopen(REACH_PLUGIN, RTLD_NOW);
+    void **(*of_thread)(void) = NULL;
+
+    if (library != NULL) {
+        *(void **)&of_thread = dlsym(library, "reach_plugin_of_thread");
+    }
+    if (of_thread == NULL) {
+        abort();
+    }
+    return of_thread();
+}
+
 static void *wait_with_list(void *how)
 {
     struct node *list = NULL;
@@ -286,6 +301,9 @@ static void *wait_with_list(void *how)
         break;
     case 2:
         pthread_setspecific(key, make_list(COUNT));
+        break;
+    case 3:
+        *plugin_tls() = make_list(COUNT);
         break;
     }
     scrub();
@@ -386,6 +404,16 @@ static NOINLINE void below_stack(void)
 }
 
 #if REACH_LINKED
+static NOINLINE void in_plugin_tls(void)
+{
+    *plugin_tls() = make_list(COUNT);
+}
+
+static NOINLINE void in_thread_plugin_tls(void)
+{
+    start_thread(3);
+}
+
 static NOINLINE void in_added_root(void)
 {
     struct node **map =
@@ -502,6 +530,8 @@ static const struct truth truths[] = {
     {"in_register", in_register, 0, 0, 0, false},
     {"below_stack", below_stack, 1, COUNT - 1, 0, false},
 #if REACH_LINKED
+    {"in_plugin_tls", in_plugin_tls, 0, 0, 0, false},
+    {"in_thread_plugin_tls", in_thread_plugin_tls, 0, 0, 0, false},
     {"in_added_root", in_added_root, 0, 0, 0, false},
     {"in_removed_root", in_removed_root, 1, COUNT - 1, 0, false},
 #endif

@@ -56,10 +56,28 @@ def check(sample, folder):
         assert sum(leak["scan"]["definite_bytes"] for leak in lost) == found["lost"]["bytes"]
 
 
+def check_idle(folder):
+    """Nobody is left to wonder: what is waited for is said after two seconds."""
+    env = dict(os.environ, MPALLOC_DIR=folder)
+    with subprocess.Popen(["sleep", "1000"], env=dict(env, LD_PRELOAD=LIBRARY)) as idle:
+        try:
+            time.sleep(0.5)
+            with subprocess.Popen([COMMAND, "leaks", str(idle.pid), "--scan"], env=env,
+                                  stderr=subprocess.PIPE, text=True) as scan:
+                start = time.monotonic()
+                line = scan.stderr.readline()
+                after = time.monotonic() - start
+                scan.kill()
+        finally:
+            idle.kill()
+    assert "waiting until it allocates" in line and 1.5 < after < 10, (line, after)
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="mpalloc-scan-") as folder:
         for sample in ("16k", "exact"):
             check(sample, folder)
+        check_idle(folder)
         env = dict(os.environ, MPALLOC_DIR=folder, MPALLOC_LIBRARY=LIBRARY)
         for words, code in ((["1000"], 3), (["0"], 0)):  # 100 lists are lost, or none
             for kind in ("leak", "leak=definite"):
