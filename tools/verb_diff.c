@@ -164,8 +164,11 @@ static int open_side(struct comparison *c, unsigned side, const struct plan *pla
     }
     code = cli_open_target("diff", word != NULL ? &no_name : common, words, &target);
     if (code == EXIT_FINE) {
-        comparison_set_side(
-            c, side, word != NULL ? word : common->name, target.image, NULL);
+        comparison_set_side(c, side,
+            word != NULL           ? word
+            : common->name != NULL ? common->name
+                                   : common->pid_file,
+            target.image, NULL);
     }
     return code;
 }
@@ -206,7 +209,7 @@ static int open_sides(struct comparison *c, const struct plan *plan,
     const struct common *common, char **words)
 {
     bool has_before = plan->baseline == NULL;
-    bool has_name = common->name != NULL;
+    bool has_name = common->name != NULL || common->pid_file != NULL;
     char *after = has_before && words[0] != NULL ? words[1] : words[0];
     int code;
 

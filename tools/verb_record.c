@@ -250,11 +250,11 @@ static int find_targets(struct recorder *r, const struct common *common, char **
     struct target target;
     int code = EXIT_FINE;
 
-    if (words[0] == NULL && common->name == NULL) {
+    if (words[0] == NULL && common->name == NULL && common->pid_file == NULL) {
         return EXIT_FINE;
     }
     r->targets = must(calloc(TARGETS_MAX, sizeof(*r->targets)));
-    if (common->name != NULL) {
+    if (common->name != NULL || common->pid_file != NULL) {
         code = cli_find_target("record", common, words, &target);
         strcpy(r->targets[r->target_count++], target.path);
         return code;

@@ -6,17 +6,15 @@
 #include "document_advice.h"
 #include "document_stacks.h"
 #include "format.h"
-#include "history.h"
-#include "past.h"
 #include "render.h"
 #include "render_tops.h"
+#include "report_past.h"
 #include "report_sheet.h"
 #include "view.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 const char help_report[] =
     "Totals, where resident memory is, components, size classes, call stacks that "
@@ -33,14 +31,13 @@ const char help_report[] =
     "  --rows N        the largest N\n"
     "  --by WHAT       one table: component, site, function, operation or thread\n"
     "  --sort WHAT     of that: live (default), allocated, count, peak or short\n"
-    "  --format F      text (default), md, html: one page that needs nothing else, "
-    "json\n"
     "  --since T       what it was for the last T (30m, 24h, 7d), out of what mpalloc "
     "record\n"
-    "                  kept; also of a process that is gone, by name with all that had "
-    "it\n"
+    "                  kept; also of a process that is gone, by name all that had it\n"
     "  --forecast      how fast it grows, and when it reaches its limit\n"
     "                  (--json of these two: schema tools/schemas/history.json)\n"
+    "  --format F      text (default), md, html: one page that needs nothing else, "
+    "json\n"
     "  --output FILE   write there instead of standard output\n"
     "  --json          the same as --format json; schema tools/schemas/report.json\n"
     "\n"
@@ -89,115 +86,6 @@ static int finish(const char *verb, FILE *out, const char *path)
     return bad ? cli_fail(verb, EXIT_FAILED, "%s cannot be written: %m",
                path != NULL ? path : "standard output")
                : EXIT_FINE;
-}
-
-/* ---- the past ---- */
-
-enum { DAY_S = 86400 };
-
-/* "90s", "30m", "24h", "7d". */
-static int64_t parse_since(const char *text)
-{
-    char *end;
-    double value = strtod(text, &end);
-    double unit = strcmp(end, "s") == 0   ? 1
-                  : strcmp(end, "m") == 0 ? 60
-                  : strcmp(end, "h") == 0 ? 3600
-                  : strcmp(end, "d") == 0 ? DAY_S
-                                          : 0;
-
-    if (end == text || text[0] < '0' || text[0] > '9' || !(value * unit >= 1)
-        || !(value * unit <= 3660.0 * DAY_S)) {
-        exit(cli_fail("report", EXIT_USAGE,
-            "--since takes a time such as 30m, 24h or 7d, not \"%s\"", text));
-    }
-    return (int64_t)(value * unit);
-}
-
-/* From its region if that is there, and from the history by id or name in any case. */
-static bool find_past(struct past *past, sqlite3 *db, const struct common *common,
-    const char *word, int64_t since_s, int64_t now_s)
-{
-    struct past_of of = {.name = common->name != NULL ? common->name : word};
-    struct mp_error error;
-    mp_image_t *image = NULL;
-    bool is_found;
-
-    if (of.name[strspn(of.name, "0123456789")] == '\0') {
-        of = (struct past_of){.pid = strtoull(of.name, NULL, 10)};
-    } else if (word != NULL && access(word, F_OK) == 0
-               && mp_image_open(word, &image, &error) == 0) {
-        of = (struct past_of){.run_id = mp_image_process(image)->run_id};
-    }
-    is_found = past_load(past, db, &of, since_s, now_s);
-    mp_image_free(image);
-    return is_found;
-}
-
-/* What was not recorded, or hardly, the region itself may know: it has a timeline. */
-static int load_past(struct past *past, const struct common *common, char **words,
-    int64_t since_s, int64_t now_s, bool must_be_recorded)
-{
-    enum { ENOUGH = 16 };
-    char path[PATH_MAX];
-    sqlite3 *db = NULL;
-    struct target target;
-    bool is_found = false;
-    int code = EXIT_FINE;
-
-    if (words[0] == NULL && common->name == NULL) {
-        return cli_fail(
-            "report", EXIT_USAGE, "needs a PID, a region file or --name NAME");
-    }
-    if (must_be_recorded
-        || (history_find_path(path, sizeof(path)) && access(path, F_OK) == 0)) {
-        code = history_open("report", NULL, HISTORY_READ, &db);
-    }
-    if (code == EXIT_FINE && db != NULL) {
-        is_found = find_past(past, db, common, words[0], since_s, now_s);
-    }
-    history_close(db);
-    if (code != EXIT_FINE
-        || (is_found && (must_be_recorded || past->point_count >= ENOUGH))) {
-        return code;
-    }
-    past_fini(past);
-    if (must_be_recorded) {
-        return cli_fail("report", EXIT_NO_PROCESS,
-            "nothing was recorded of %s in that time (mpalloc record)",
-            words[0] != NULL ? words[0] : common->name);
-    }
-    code = cli_open_target("report", common, words, &target);
-    if (code == EXIT_FINE) {
-        past_from_image(past, target.image, since_s, now_s);
-        mp_image_free(target.image);
-        if (past->point_count == 0) {
-            code = cli_fail("report", EXIT_FAILED, "it ran for no second yet");
-        }
-    }
-    return code;
-}
-
-static int report_past(const struct common *common, char **words, int64_t since_s,
-    bool with_forecast, const char *path)
-{
-    struct past past = {0};
-    int64_t now_s = (int64_t)(view_now_ns() / 1000000000u);
-    bool is_whole = since_s > 0;
-    int code = load_past(
-        &past, common, words, now_s - (is_whole ? since_s : DAY_S), now_s, is_whole);
-
-    if (code == EXIT_FINE && path != NULL && freopen(path, "we", stdout) == NULL) {
-        code = cli_fail("report", EXIT_FAILED, "%s cannot be written: %m", path);
-    }
-    if (code == EXIT_FINE && common->json) {
-        code = past_print_document(&past);
-    } else if (code == EXIT_FINE) {
-        past_render(stdout, &past, with_forecast && !is_whole);
-        code = finish("report", stdout, path);
-    }
-    past_fini(&past);
-    return code;
 }
 
 /* What was asked for. */
@@ -253,7 +141,7 @@ static void read_options(int argc, char **argv, struct asked *a)
         } else if (c == FORMAT) {
             read_format(optarg, a);
         } else if (c == SINCE) {
-            a->since_s = parse_since(optarg);
+            a->since_s = report_parse_since(optarg);
         } else if (c == FORECAST) {
             a->with_forecast = true;
         } else if (c == BY) {

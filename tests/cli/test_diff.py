@@ -129,6 +129,10 @@ class Diff(HolderTest):
         d = self.document("diff", a.pid, a.pid, "--by", "class", "--all", "--rows", "2")
         self.assertEqual(len(d["size_classes"]), 2)
         self.assertNotIn("stacks", d)
+        pid_file = self.dir / "a.pid"
+        pid_file.write_text(str(a.pid))
+        self.assertEqual(self.document("diff", a.pid, "--pid-file", pid_file)["same_run"], True)
+        self.assertEqual(self.document("diff", a.pid, "--name", "holder")["same_run"], True)
         text = self.command("diff", a.pid, a.pid, "--by", "component").stdout
         self.assertIn("nothing changed", text)
         self.assertNotIn("By size class", text)

@@ -222,7 +222,10 @@ class History(CommandTest):
     def test_report_since(self):
         p = self.start("quiet", MPALLOC_SAMPLE="exact")
         self.fill(p, growth=60000)
-        for words in ((p.pid,), (self.region_of(p),), ("target",), ("--name", "target")):
+        pid_file = self.dir / "target.pid"
+        pid_file.write_text(f"{p.pid}\n")
+        for words in ((p.pid,), (self.region_of(p),), ("target",), ("--name", "target"),
+                      ("--pid-file", pid_file)):
             d = self.document("report", *words, "--since", "24h", schema="history")
             self.assertIn(len(d["points"]), (143, 144))
             self.assertEqual([r["pid"] for r in d["runs"]], [p.pid])
@@ -267,6 +270,8 @@ class History(CommandTest):
         self.assertFalse(self.db.exists())
         self.fails(4, "report", p.pid, "--since", "1h", says="there is no history")
         self.fails(2, "report", p.pid, "--since", "1x", says="such as 30m, 24h or 7d")
+        self.fails(2, "report", "--since", "1h", says="needs a PID")
+        self.fails(2, "report", p.pid, "--since", "1h", "--format", "html", says="text or JSON")
 
     def test_what_is_wrong_is_said(self):
         self.fails(2, "record", "--every", "10ms", says="--every takes a time from 1.0 s")

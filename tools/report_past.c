@@ -1,0 +1,121 @@
+#include "report_past.h"
+
+#include "history.h"
+#include "past.h"
+#include "view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { DAY_S = 86400 };
+
+int64_t report_parse_since(const char *text)
+{
+    char *end;
+    double value = strtod(text, &end);
+    double unit = strcmp(end, "s") == 0   ? 1
+                  : strcmp(end, "m") == 0 ? 60
+                  : strcmp(end, "h") == 0 ? 3600
+                  : strcmp(end, "d") == 0 ? DAY_S
+                                          : 0;
+
+    if (end == text || text[0] < '0' || text[0] > '9' || !(value * unit >= 1)
+        || !(value * unit <= 3660.0 * DAY_S)) {
+        exit(cli_fail("report", EXIT_USAGE,
+            "--since takes a time such as 30m, 24h or 7d, not \"%s\"", text));
+    }
+    return (int64_t)(value * unit);
+}
+
+/* By name or process id; of a file, or by --pid-file, that very run. */
+static bool find_past(struct past *past, sqlite3 *db, const struct common *common,
+    char **words, int64_t since_s, int64_t now_s)
+{
+    struct past_of of = {.name = common->name != NULL ? common->name : words[0]};
+    struct target target = {.image = NULL};
+    bool is_found;
+
+    if (of.name == NULL || access(of.name, F_OK) == 0) {
+        if (cli_open_target("report", common, words, &target) != EXIT_FINE) {
+            return false;
+        }
+        of = (struct past_of){.run_id = mp_image_process(target.image)->run_id};
+    } else if (of.name[strspn(of.name, "0123456789")] == '\0') {
+        of = (struct past_of){.pid = strtoull(of.name, NULL, 10)};
+    }
+    is_found = past_load(past, db, &of, since_s, now_s);
+    mp_image_free(target.image);
+    return is_found;
+}
+
+/* What was not recorded, or hardly, the region itself may know: it has a timeline. */
+static int load_past(struct past *past, const struct common *common, char **words,
+    int64_t since_s, int64_t now_s, bool must_be_recorded)
+{
+    enum { ENOUGH = 16 };
+    char path[PATH_MAX];
+    sqlite3 *db = NULL;
+    struct target target;
+    bool is_found = false;
+    int code = EXIT_FINE;
+
+    if (words[0] == NULL && common->name == NULL && common->pid_file == NULL) {
+        return cli_fail(
+            "report", EXIT_USAGE, "needs a PID, a region file or --name NAME");
+    }
+    if (must_be_recorded
+        || (history_find_path(path, sizeof(path)) && access(path, F_OK) == 0)) {
+        code = history_open("report", NULL, HISTORY_READ, &db);
+    }
+    if (code == EXIT_FINE && db != NULL) {
+        is_found = find_past(past, db, common, words, since_s, now_s);
+    }
+    history_close(db);
+    if (code != EXIT_FINE
+        || (is_found && (must_be_recorded || past->point_count >= ENOUGH))) {
+        return code;
+    }
+    past_fini(past);
+    if (must_be_recorded) {
+        return cli_fail("report", EXIT_NO_PROCESS,
+            "nothing was recorded of %s in that time (mpalloc record)",
+            words[0] != NULL       ? words[0]
+            : common->name != NULL ? common->name
+                                   : common->pid_file);
+    }
+    code = cli_open_target("report", common, words, &target);
+    if (code == EXIT_FINE) {
+        past_from_image(past, target.image, since_s, now_s);
+        mp_image_free(target.image);
+        if (past->point_count == 0) {
+            code = cli_fail("report", EXIT_FAILED, "it ran for no second yet");
+        }
+    }
+    return code;
+}
+
+int report_past(const struct common *common, char **words, int64_t since_s,
+    bool with_forecast, const char *path)
+{
+    struct past past = {0};
+    int64_t now_s = (int64_t)(view_now_ns() / 1000000000u);
+    bool is_whole = since_s > 0;
+    int code = load_past(
+        &past, common, words, now_s - (is_whole ? since_s : DAY_S), now_s, is_whole);
+
+    if (code == EXIT_FINE && path != NULL && freopen(path, "we", stdout) == NULL) {
+        code = cli_fail("report", EXIT_FAILED, "%s cannot be written: %m", path);
+    }
+    if (code == EXIT_FINE && common->json) {
+        code = past_print_document(&past);
+    } else if (code == EXIT_FINE) {
+        past_render(stdout, &past, with_forecast && !is_whole);
+        code = fflush(stdout) != 0 || ferror(stdout) ? cli_fail("report", EXIT_FAILED,
+                   "%s cannot be written: %m", path != NULL ? path : "standard output")
+                                                     : EXIT_FINE;
+    }
+    past_fini(&past);
+    return code;
+}

@@ -1,0 +1,19 @@
+/*
+ * report_past - mpalloc report --since and --forecast: what a process was, and where it goes
+ *
+ * Owns: where that is looked for, in the history or in the region's own timeline. Does not own: what
+ * is said of it (past.h).
+ */
+#ifndef REPORT_PAST_H
+#define REPORT_PAST_H
+
+#include "cli.h"
+
+/* "90s", "30m", "24h", "7d": seconds. The process ends with a line for anything else. */
+int64_t report_parse_since(const char *text);
+
+/* since_s: 0 for a forecast alone, of a day. Returns an exit code. */
+int report_past(const struct common *common, char **words, int64_t since_s,
+    bool with_forecast, const char *path);
+
+#endif
