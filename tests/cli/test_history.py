@@ -79,15 +79,17 @@ class History(CommandTest):
 
     def test_all_processes_and_their_ends(self):
         self.start("quiet")
-        r = self.recorder("--every", "1s", "--for", "20s")
+        r = self.recorder("--every", "1s", "--for", "2m")
         self.wait_for(lambda: self.points() >= 1, "a point")
         late = self.start("quiet")
-        self.wait_for(lambda: len(self.rows("SELECT id FROM runs")) == 2, "a second process")
+        # Others of this user may be running, too: by its own id.
+        self.wait_for(lambda: self.rows(f"SELECT state FROM runs WHERE pid = {late.pid}")
+                      == [("running",)], "a second process")
         late.send_signal(signal.SIGKILL)
         late.wait()
         self.wait_for(lambda: self.rows(f"SELECT state FROM runs WHERE pid = {late.pid}")
                       == [("died",)], "its end")
-        dead = ("SELECT count(*) FROM points JOIN runs ON runs.id = run WHERE state = 'died'")
+        dead = f"SELECT count(*) FROM points JOIN runs ON runs.id = run WHERE pid = {late.pid}"
         count = self.rows(dead)
         before = self.points()
         self.wait_for(lambda: self.points() >= before + 2, "more points of the living")
