@@ -154,15 +154,23 @@ static void tray_detach_locked(struct mp_pool *p, struct tray *t)
 /* False: no memory. The lock is not held while it is asked for. */
 static bool tray_make(struct mp_pool *p, struct tray *t)
 {
-    struct stock *get = stock_create(p);
-    struct stock *put = get != NULL ? stock_create(p) : NULL;
+    struct stock *stock[2];
 
-    if (put == NULL) {
-        malloc_free(get);
+    /* Those of threads that ended, first: else each thread that comes and goes would leave two. */
+    lock_lock(&p->lock);
+    stock[0] = stock_pop(&p->empties);
+    stock[1] = stock_pop(&p->empties);
+    lock_unlock(&p->lock);
+    for (unsigned i = 0; i < 2; i++) {
+        stock[i] = stock[i] != NULL ? stock[i] : stock_create(p);
+    }
+    if (stock[0] == NULL || stock[1] == NULL) {
+        malloc_free(stock[0]);
+        malloc_free(stock[1]);
         return false;
     }
     lock_lock(&p->lock);
-    tray_attach_locked(p, t, get, put);
+    tray_attach_locked(p, t, stock[0], stock[1]);
     lock_unlock(&p->lock);
     return true;
 }

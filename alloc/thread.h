@@ -49,13 +49,11 @@ struct thread {
 /* A table of trays: places for pools, the first of which stays empty. */
 enum { TRAY_BYTES = 64, TRAYS_BYTES = 256 * TRAY_BYTES };
 
-/* 24 bytes of static TLS, and 8 for trays, so that dlopen of the library finds room. */
+/* 24 bytes of static TLS, and 8 for thread_trays, so that dlopen of the library finds room. */
 struct thread_local_state {
     struct heap *heap;              /* of the current component; never NULL */
     struct mp_component *component; /* NULL: untagged */
     struct thread *thread;
-    char *
-        trays; /* never NULL: all zeros, and not to be written to, until there are any */
 };
 extern HIDDEN __thread struct thread_local_state thread_local_state INITIAL_EXEC;
 
