@@ -16,6 +16,8 @@
 enum { BEFORE, AFTER, SIDES };
 
 /* Sums of one row in one image. */
+enum { FRAMES_MOST = 512 }; /* of a stack; a damaged region may have more */
+
 struct sums {
     uint32_t site; /* that has most; NO_NUMBER: none */
     double most;
@@ -81,9 +83,17 @@ static const char *module_name(const struct mp_region_module *m)
 }
 
 /* Which way an allocation took inside of mpalloc depends on the interval, and on luck. */
+/* Of a damaged region there may be none. */
+static const char *component_name(const mp_image_t *image, size_t row)
+{
+    const struct mp_region_component *c = mp_image_component(image, row);
+
+    return c != NULL ? c->name : "";
+}
+
 static uint32_t skip_own(const mp_image_t *image, uint32_t frame)
 {
-    while (frame != 0) {
+    for (unsigned i = 0; i < FRAMES_MOST && frame != 0; i++) {
         const struct mp_region_frame *f = mp_image_frame(image, frame);
         const char *name = module_name(mp_image_module(image, f->module));
 
@@ -112,15 +122,16 @@ static uint64_t key_of(const struct mp_diff *d, unsigned side, size_t site)
 {
     const mp_image_t *image = d->image[side];
     const struct mp_region_site *t = mp_image_site(image, site);
-    const char *name = mp_image_component(image, t->component)->name;
+    const char *name = component_name(image, t->component);
+    uint32_t frame = skip_own(image, t->frame);
     uint64_t h = hash(0xcbf29ce484222325u, name, strlen(name) + 1);
 
     if (d->options.key[side] != NULL) {
         return hash(h, &d->options.key[side][site], sizeof(uint64_t));
     }
-    for (uint32_t frame = skip_own(image, t->frame); frame != 0;
-         frame = mp_image_frame(image, frame)->parent) {
+    for (unsigned i = 0; i < FRAMES_MOST && frame != 0; i++) {
         h = hash_frame(image, h, mp_image_frame(image, frame));
+        frame = mp_image_frame(image, frame)->parent;
     }
     return h;
 }
@@ -252,7 +263,7 @@ static void add_counted(struct work *w, unsigned side, struct row *r, uint32_t c
 {
     const mp_image_t *from = w->d->image[side];
     const mp_image_t *other = w->d->image[!side];
-    const char *name = mp_image_component(from, cell / MP_REGION_CLASSES)->name;
+    const char *name = component_name(from, cell / MP_REGION_CLASSES);
 
     for (size_t i = 0; i < mp_image_component_count(other); i++) {
         const struct mp_region_cell *c =
@@ -261,7 +272,9 @@ static void add_counted(struct work *w, unsigned side, struct row *r, uint32_t c
         if (strcmp(mp_image_component(other, i)->name, name) == 0) {
             r->of[!side].counted +=
                 c == NULL ? INFINITY
-                          : (double)(c->allocated_bytes_total - c->freed_bytes_total);
+                : c->allocated_bytes_total > c->freed_bytes_total
+                    ? (double)(c->allocated_bytes_total - c->freed_bytes_total)
+                    : 0;
             return;
         }
     }

@@ -345,7 +345,7 @@ static void say_worst(const struct making *m, struct mp_finding *f)
     char c[WORDS_BYTES];
 
     for (size_t row = 0; row < mp_image_component_count(m->image); row++) {
-        for (uint16_t i = 0; i < MP_REGION_CLASSES; i++) {
+        for (uint16_t i = 0; i < mp_image_class_count(m->image); i++) {
             const struct mp_region_cell *cell = mp_image_cell(m->image, row, i);
 
             if (cell != NULL && mp_cell_free_bytes(cell) > most) {

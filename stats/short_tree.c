@@ -6,7 +6,7 @@
 
 #define MOST 0.8 /* of the short-lived blocks, to be below the frame */
 
-enum { FRAMES_MAX = 256, START_FRAMES = 4, CLASSES_PART = 10 };
+enum { DEPTH_MOST = 512, FRAMES_MAX = 256, START_FRAMES = 4, CLASSES_PART = 10 };
 
 /* ---- main, and what threads begin with ---- */
 
@@ -81,7 +81,7 @@ static double add_up(const mp_image_t *image, const struct stack_sums *stacks,
 
 bool short_tree_is_below(const mp_image_t *image, uint32_t frame, uint32_t above)
 {
-    while (frame > above) {
+    for (unsigned i = 0; i < DEPTH_MOST && frame > above; i++) {
         frame = mp_image_frame(image, frame)->parent;
     }
     return frame == above;

@@ -31,7 +31,10 @@ static unsigned pick_tier(const mp_image_t *image, uint64_t from_ns)
     return best;
 }
 
-/* Means of equal stretches of time from begin to end; levels hold until the next point. */
+/*
+ * Means of equal stretches of time from begin to end. A stretch without a point holds what the
+ * point before it had: a process that does not allocate adds none.
+ */
 static size_t make_stretches(const mp_image_t *image, unsigned tier, size_t first,
     uint64_t begin, uint64_t end, double ret[STRETCHES])
 {
@@ -39,18 +42,22 @@ static size_t make_stretches(const mp_image_t *image, unsigned tier, size_t firs
     size_t n = count - first < STRETCHES ? count - first : STRETCHES;
     double length = (double)(end - begin) / (double)n;
     double held[STRETCHES] = {0};
+    double last[STRETCHES] = {0};
+    double level =
+        (double)mp_image_moment(image, tier, first > 0 ? first - 1 : first)->live_bytes;
 
     for (size_t i = first; i < count; i++) {
         const struct mp_region_moment *m = mp_image_moment(image, tier, i);
-        double at = ((double)m->time_ns - (double)begin) / length;
-        size_t k = at > 0 ? (size_t)at : 0;
+        double at = fmax(((double)m->time_ns - (double)begin) / length, 0);
+        size_t k = at < (double)n ? (size_t)at : n - 1;
 
-        k = k < n ? k : n - 1;
         ret[k] = (ret[k] * held[k] + (double)m->live_bytes) / (held[k] + 1);
+        last[k] = (double)m->live_bytes;
         held[k]++;
     }
-    for (size_t k = 1; k < n; k++) {
-        ret[k] = held[k] > 0 ? ret[k] : ret[k - 1];
+    for (size_t k = 0; k < n; k++) {
+        ret[k] = held[k] > 0 ? ret[k] : level;
+        level = held[k] > 0 ? last[k] : level;
     }
     return n;
 }

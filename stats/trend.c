@@ -187,7 +187,7 @@ void trend_slope_interval(const double *y, size_t n, double *ret_low, double *re
     }
     half = 1.96 * sqrt(fmax(kendall_variance(y, n), 0) * hamed_rao(y, n));
     if (half < (double)count) {
-        *ret_low = slopes[(size_t)floor(((double)count - half) / 2)];
+        *ret_low = slopes[(size_t)fmax(floor(((double)count - half) / 2) - 1, 0)];
         *ret_high =
             slopes[(size_t)fmin(ceil(((double)count + half) / 2), (double)count - 1)];
     }

@@ -373,6 +373,35 @@ static void walk_estimates(const mp_image_t *image)
     mp_estimates_free(e);
 }
 
+/* Figures are made of whatever there is: they are finite, or have no limit. */
+static void walk_advice(const mp_image_t *image)
+{
+    mp_findings_t *f = NULL;
+    struct mp_efficiency e;
+    struct mp_timeline t;
+    struct mp_size_sums s;
+
+    EXPECT(mp_findings_make(image, NULL, NULL, &f) == 0);
+    for (size_t i = 0; i < mp_findings_count(f); i++) {
+        const struct mp_finding *n = mp_findings_at(f, i);
+
+        EXPECT(n->code < MP_FINDINGS && n->line_count <= MP_FINDING_LINES);
+        EXPECT(!isnan(n->gain.value) && !isnan(n->share));
+        EXPECT(n->component < mp_image_component_count(image) || !n->has_component
+               || n->component == 0);
+        EXPECT(n->frame < mp_image_frame_count(image) || n->frame == 0);
+        EXPECT(
+            mp_finding_name(n->code)[0] != '\0' && mp_finding_text(n->code)[0] != '\0');
+    }
+    EXPECT(mp_findings_at(f, mp_findings_count(f)) == NULL);
+    mp_findings_free(f);
+    EXPECT(mp_efficiency_make(image, &e) == 0);
+    EXPECT(!isnan(e.ratio) && e.ratio >= 0);
+    mp_timeline_make(image, 0, &t);
+    EXPECT(!isnan(t.mean_live_bytes) && !isnan(t.bytes_per_hour.value));
+    mp_size_sums_make(image, &s);
+}
+
 static void walk_process(const mp_image_t *image)
 {
     const struct mp_region_process *p = mp_image_process(image);
@@ -410,7 +439,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     EXPECT(strchr(error.text, '\n') == NULL);
     if (image != NULL) {
         EXPECT(strcmp(mp_image_path(image), "fuzz\n") == 0);
-        EXPECT(mp_image_flags(image) < 256);
+        EXPECT(mp_image_flags(image) < 2 * MP_IMAGE_TORN_POOLS);
         walk_process(image);
         walk_components(image);
         walk_others(image);
@@ -418,6 +447,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         walk_history(image);
         walk_verdicts(image);
         walk_estimates(image);
+        walk_advice(image);
         mp_image_free(image);
     }
     return 0;
