@@ -174,20 +174,19 @@ int history_put_aside(const char *verb, const char *path, sqlite3 *db)
     return move_aside(verb, path, "damaged");
 }
 
-enum state { USABLE, DAMAGED, NEWER, UNREADABLE };
+enum state { USABLE, DAMAGED, NEWER, FOREIGN, UNREADABLE };
 
 static bool is_whole(sqlite3 *db)
 {
     sqlite3_stmt *s = history_prepare(db, "PRAGMA quick_check(1)");
-    const char *text = NULL;
-    bool is_ok = false;
+    int step = s != NULL ? sqlite3_step(s) : sqlite3_errcode(db);
+    const char *text =
+        step == SQLITE_ROW ? (const char *)sqlite3_column_text(s, 0) : NULL;
+    bool is_ok = step == SQLITE_ROW ? text != NULL && strcmp(text, "ok") == 0
+                                    : !history_is_damaged(step); /* or it is busy */
 
-    if (s != NULL && sqlite3_step(s) == SQLITE_ROW) {
-        text = (const char *)sqlite3_column_text(s, 0);
-        is_ok = text != NULL && strcmp(text, "ok") == 0;
-    }
     sqlite3_finalize(s);
-    return is_ok || (s == NULL && !history_is_damaged(sqlite3_errcode(db)));
+    return is_ok;
 }
 
 static enum state look_at(sqlite3 *db, enum history_mode mode)
@@ -195,15 +194,22 @@ static enum state look_at(sqlite3 *db, enum history_mode mode)
     sqlite3_stmt *s = history_prepare(db, "PRAGMA user_version");
     int step = s != NULL ? sqlite3_step(s) : sqlite3_errcode(db);
     int version = step == SQLITE_ROW ? sqlite3_column_int(s, 0) : -1;
+    bool is_foreign = false;
 
     sqlite3_finalize(s);
     if (step == SQLITE_ROW) {
-        s = history_prepare(db, "SELECT count(*) FROM sqlite_master");
+        s = history_prepare(db, "SELECT count(*), total(name IN ('acks', 'runs')) "
+                                "FROM sqlite_master WHERE type = 'table'");
         step = s != NULL ? sqlite3_step(s) : sqlite3_errcode(db);
+        is_foreign = step == SQLITE_ROW && sqlite3_column_int(s, 0) > 0
+                     && sqlite3_column_int(s, 1) == 0;
         sqlite3_finalize(s);
     }
     if (step != SQLITE_ROW) {
         return history_is_damaged(step) ? DAMAGED : UNREADABLE;
+    }
+    if (is_foreign) {
+        return FOREIGN;
     }
     return version > VERSION                        ? NEWER
            : mode == HISTORY_CHECK && !is_whole(db) ? DAMAGED
@@ -320,8 +326,19 @@ int history_open(
         return EXIT_FAILED;
     }
     state = look_at(db, mode);
+    if (state == FOREIGN) {
+        sqlite3_close(db);
+        return cli_fail(verb, EXIT_FAILED,
+            "%s is a database of something else, no history: name another file", path);
+    }
     if (mode != HISTORY_READ) {
         return open_writer(verb, path, mode, state, db, ret);
+    }
+    if (state == UNREADABLE) { /* locked, say */
+        int code = history_fail(verb, db);
+
+        sqlite3_close(db);
+        return code;
     }
     if (state != USABLE) {
         sqlite3_close(db);

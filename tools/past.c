@@ -83,7 +83,15 @@ static void load_runs(struct past *p, sqlite3 *db, const struct past_of *of)
     sqlite3_finalize(s);
 }
 
-/* Runs are the youngest first, points the oldest first. */
+static int compare_points(const void *a, const void *b)
+{
+    const struct past_point *x = a;
+    const struct past_point *y = b;
+
+    return (x->time_s > y->time_s) - (x->time_s < y->time_s);
+}
+
+/* Runs are the youngest first, points the oldest first: of runs beside each other, too. */
 static void load_points(struct past *p, sqlite3 *db)
 {
     size_t room = 0;
@@ -105,6 +113,9 @@ static void load_points(struct past *p, sqlite3 *db)
                     take_bytes(s, 2), take_bytes(s, 3), take_bytes(s, 4), i - 1};
         }
         sqlite3_finalize(s);
+    }
+    if (p->point_count > 0) {
+        qsort(p->points, p->point_count, sizeof(*p->points), compare_points);
     }
 }
 

@@ -69,6 +69,7 @@ static void put_chart(FILE *out, const struct past *p)
     for (size_t i = 0; i < p->point_count; i++) {
         int64_t at = (p->points[i].time_s - begin) * (CHART_COLUMNS - 1) / length;
 
+        at = at < 0 ? 0 : at < CHART_COLUMNS ? at : CHART_COLUMNS - 1;
         value[at] = fmax(value[at], (double)p->points[i].live_bytes);
         most = fmax(most, value[at]);
     }

@@ -73,6 +73,7 @@ static void put_chart(FILE *out, const struct sheet_block *b)
     for (size_t i = 0; i < b->count && last > 0; i++) {
         size_t at = (size_t)(b->items[i].x / last * ((double)count - 1) + 0.5);
 
+        at = at < count ? at : count - 1; /* a clock may have been set back */
         if (b->items[i].y > columns[at]) {
             columns[at] = b->items[i].y;
         }

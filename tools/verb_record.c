@@ -139,6 +139,7 @@ static bool record_one(struct recorder *r, const char *path, int64_t now_s,
     point_take(&point, image, with_verdicts);
     code = history_add_point(r->db, &point, now_s);
     r->points += code == SQLITE_OK;
+    *ret_ended &= code == SQLITE_OK; /* its last point is still to be kept */
     goes_on = settle(r, code);
     mp_image_free(image);
     return goes_on;
@@ -256,7 +257,9 @@ static int find_targets(struct recorder *r, const struct common *common, char **
     r->targets = must(calloc(TARGETS_MAX, sizeof(*r->targets)));
     if (common->name != NULL || common->pid_file != NULL) {
         code = cli_find_target("record", common, words, &target);
-        strcpy(r->targets[r->target_count++], target.path);
+        if (code == EXIT_FINE) {
+            strcpy(r->targets[r->target_count++], target.path);
+        }
         return code;
     }
     for (; *words != NULL && code == EXIT_FINE && r->target_count < TARGETS_MAX;
