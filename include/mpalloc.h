@@ -485,29 +485,26 @@ extern MP_EXPORT __thread char *mp_trays_ __attribute__((tls_model("initial-exec
 #if defined(__GNUC__) && !defined(MP_NO_INLINE)
 /*
  * The common case of mp_arena_alloc, mp_pool_get and mp_pool_put without a call. What this knows
- * of the library stays so for its soname; none of the names is for programs.
+ * of the library stays so for its soname; none of the names is for programs. Macros, for clang
+ * does not inline a function that calls one of its own name; (mp_pool_get)(pool) is a call.
  */
-#    define MP_INLINE_                                                                 \
-        extern __inline__ __attribute__((__gnu_inline__, __always_inline__))
+#    define MP_INLINE_  static __inline__ __attribute__((__always_inline__, __unused__))
 #    define MP_RARE_(x) __builtin_expect(!!(x), 0)
 
-void *mp_arena_call_(mp_arena_t *arena, size_t size) __asm__("mp_arena_alloc");
-void *mp_pool_call_(mp_pool_t *pool) __asm__("mp_pool_get");
-void mp_pool_call_put_(mp_pool_t *pool, void *object) __asm__("mp_pool_put");
-
-MP_INLINE_ void *mp_arena_alloc(mp_arena_t *arena, size_t size)
+MP_INLINE_ void *mp_arena_alloc_(mp_arena_t *arena, size_t size)
 {
     struct mp_arena_head_ *a = (struct mp_arena_head_ *)arena;
     char *p = a->at;
 
     if (MP_RARE_(size - 1 >= (size_t)(a->end - p))) {
-        return mp_arena_call_(arena, size);
+        return mp_arena_alloc(arena, size);
     }
     a->at = p + ((size + 15) & ~(size_t)15);
     return p;
 }
+#    define mp_arena_alloc(...) mp_arena_alloc_(__VA_ARGS__)
 
-MP_INLINE_ void *mp_pool_get(mp_pool_t *pool)
+MP_INLINE_ void *mp_pool_get_(mp_pool_t *pool)
 {
     struct mp_tray_ *t =
         (struct mp_tray_ *)(mp_trays_ + ((const struct mp_pool_head_ *)pool)->place);
@@ -515,27 +512,29 @@ MP_INLINE_ void *mp_pool_get(mp_pool_t *pool)
     void *object;
 
     if (MP_RARE_(got == t->base)) {
-        return mp_pool_call_(pool);
+        return mp_pool_get(pool);
     }
     object = *--got;
     __atomic_store_n(got, (void *)0, __ATOMIC_RELAXED);
     __atomic_store_n(&t->got, got, __ATOMIC_RELAXED);
     return object;
 }
+#    define mp_pool_get(...) mp_pool_get_(__VA_ARGS__)
 
-MP_INLINE_ void mp_pool_put(mp_pool_t *pool, void *object)
+MP_INLINE_ void mp_pool_put_(mp_pool_t *pool, void *object)
 {
     struct mp_tray_ *t =
         (struct mp_tray_ *)(mp_trays_ + ((const struct mp_pool_head_ *)pool)->place);
     void **put = t->put;
 
     if (MP_RARE_(object == (void *)0 || put == t->end)) {
-        mp_pool_call_put_(pool, object);
+        mp_pool_put(pool, object);
         return;
     }
     __atomic_store_n(put, object, __ATOMIC_RELAXED);
     __atomic_store_n(&t->put, put + 1, __ATOMIC_RELAXED);
 }
+#    define mp_pool_put(...) mp_pool_put_(__VA_ARGS__)
 #endif
 
 #ifdef __cplusplus
