@@ -2,6 +2,7 @@
 
 #include "advice.h"
 #include "format.h"
+#include "view.h"
 
 #include <string.h>
 
@@ -94,7 +95,9 @@ void render_advice(FILE *out, const mp_image_t *image, bool all)
     size_t shown = all || a->count < SHOWN ? a->count : SHOWN;
 
     fprintf(out, "\n%sWhat to do%s\n", format_begin(STYLE_BOLD), format_end());
-    put_efficiency(out, &a->efficiency);
+    if (!view_is_ended(image)) { /* then it has freed nearly all */
+        put_efficiency(out, &a->efficiency);
+    }
     if (a->count == 0) {
         fputs("  nothing stands out\n", out);
     }

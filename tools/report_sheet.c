@@ -191,7 +191,7 @@ static void add_advice(struct making *m)
     char gain[128];
 
     sheet_heading(m->sheet, "What to do");
-    if (e->heap_bytes > 0) {
+    if (e->heap_bytes > 0 && !view_is_ended(m->image)) {
         sheet_line(m->sheet,
             "Efficiency %.2f: of %s resident, %s are asked for, slack %s, free %s, "
             "tables %s.",
