@@ -296,7 +296,10 @@ static ALWAYS_INLINE void follow(uintptr_t word, enum mode mode)
 /* Words are read as they are: none of it need be what anybody wrote there as a word. */
 typedef uintptr_t __attribute__((may_alias)) any_word;
 
-static ALWAYS_INLINE __attribute__((no_sanitize("address", "thread"))) void look_at(
+/* For what reads them, and for what that becomes a part of. */
+#define WORD_READER __attribute__((no_sanitize("address", "thread")))
+
+static ALWAYS_INLINE WORD_READER void look_at(
     uintptr_t from, uintptr_t to, enum mode mode)
 {
     for (const any_word *at = (const any_word *)from; at < (const any_word *)to; at++) {
@@ -314,7 +317,7 @@ static bool is_late(void)
 }
 
 /* The block that we are in, or the rest of it. */
-static ALWAYS_INLINE void look_into(enum mode mode)
+static ALWAYS_INLINE WORD_READER void look_into(enum mode mode)
 {
     while (mark.from < mark.to && !is_late()) {
         uintptr_t from = mark.from;
@@ -331,29 +334,29 @@ static ALWAYS_INLINE void look_into(enum mode mode)
     }
 }
 
-static ALWAYS_INLINE void loop(enum mode mode)
+static ALWAYS_INLINE WORD_READER void loop(enum mode mode)
 {
     do {
         look_into(mode);
     } while (!mark.sums.is_late && begin_block());
 }
 
-static NOINLINE void loop_reach(void)
+static NOINLINE WORD_READER void loop_reach(void)
 {
     loop(MODE_REACH);
 }
 
-static NOINLINE void loop_possible(void)
+static NOINLINE WORD_READER void loop_possible(void)
 {
     loop(MODE_POSSIBLE);
 }
 
-static NOINLINE void loop_lost(void)
+static NOINLINE WORD_READER void loop_lost(void)
 {
     loop(MODE_LOST);
 }
 
-static NOINLINE void loop_owned(void)
+static NOINLINE WORD_READER void loop_owned(void)
 {
     loop(MODE_OWN);
 }
@@ -428,7 +431,7 @@ void leak_mark_word(uintptr_t word, bool is_loose)
 }
 
 /* A part that is present; false: there is a fault in it. */
-static NOINLINE bool mark_part(uintptr_t from, uintptr_t to)
+static NOINLINE WORD_READER bool mark_part(uintptr_t from, uintptr_t to)
 {
     if (sigsetjmp(mark.jump, 0) != 0) {
         mark.may_jump = false;

@@ -51,6 +51,9 @@ static void on_signal(uintptr_t value, const void *context)
         return; /* too late */
     }
     t = &park.slots[i];
+    if (load_acquire(&t->state) != SLOT_CALLED) { /* pairs with see_task */
+        return;                                   /* it was given up */
+    }
     unwind_capture_signal(&c, context);
     memcpy(t->reg, c.reg, sizeof(t->reg));
     t->pointer = thread_pointer();
@@ -78,6 +81,7 @@ static size_t find_slot(uint64_t id)
 
 static bool see_task(const char *name, void *arg)
 {
+    struct leak_thread *t;
     uint64_t id = 0;
 
     (void)arg;
@@ -91,12 +95,13 @@ static bool see_task(const char *name, void *arg)
         park.is_full = true;
         return false;
     }
-    park.slots[park.count] = (struct leak_thread){.id = id, .state = SLOT_CALLED};
+    t = &park.slots[park.count];
+    *t = (struct leak_thread){.id = id, .state = SLOT_LOST};
+    store_release(&t->state, (uint32_t)SLOT_CALLED); /* pairs with on_signal */
     if (os_signal_thread(id, park.signal,
             (uintptr_t)park.generation << GENERATION_SHIFT | park.count)
         != 0) {
-        store_relaxed(
-            &park.slots[park.count].state, (uint32_t)SLOT_LOST); /* it ended */
+        store_relaxed(&t->state, (uint32_t)SLOT_LOST); /* it ended */
     }
     park.count++;
     park.found_new++;

@@ -47,6 +47,18 @@ void leak_present_set(enum leak_present_kind kind)
     present.kind = kind;
 }
 
+/* The first page from there on that may be there: past holes of any size in one step. */
+static uintptr_t skip_hole(uintptr_t page, uintptr_t end)
+{
+    uintptr_t next = 0;
+
+    if (present.kind == LEAK_PRESENT_PRIVATE && present.pagemap != 0) {
+        next = os_next_present(
+            present.pagemap - 1, page, bits_round_up(end, os_page_bytes()));
+    }
+    return next != 0 ? next : page;
+}
+
 /* Has the window begin at this page. False: nothing is known about it. */
 static bool ask(uintptr_t page, uintptr_t end)
 {
@@ -79,6 +91,12 @@ uintptr_t leak_present_next(uintptr_t at, uintptr_t end)
         size_t number = (page - present.start) / page_bytes;
 
         if (page < present.start || number >= present.pages) {
+            uintptr_t there = skip_hole(page, end);
+
+            if (there > page) {
+                at = there;
+                continue;
+            }
             if (!ask(page, end)) {
                 return at;
             }

@@ -198,6 +198,12 @@ long os_read_from(int fd, void *buffer, size_t bytes, uint64_t offset);
  */
 bool os_pages_present(void *start, size_t pages, uint64_t *ret);
 
+/*
+ * The first page of [start, end) that is in memory or in swap, by a descriptor of /proc/self/pagemap;
+ * end: there is none. 0: the kernel cannot tell (before 6.7).
+ */
+uintptr_t os_next_present(int pagemap, uintptr_t start, uintptr_t end);
+
 /* All signals of this thread; the mask before. */
 uint64_t os_block_signals(void);
 void os_restore_signals(uint64_t mask);

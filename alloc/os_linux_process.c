@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -23,6 +24,30 @@
 #ifndef SYS_close_range
 #    define SYS_close_range 436
 #endif
+
+/* As linux/fs.h has them since 6.7. */
+struct pages_found {
+    uint64_t start;
+    uint64_t end;
+    uint64_t categories;
+};
+struct pages_wanted {
+    uint64_t bytes; /* of this */
+    uint64_t flags;
+    uint64_t start;
+    uint64_t end;
+    uint64_t walk_end;
+    uint64_t found; /* address */
+    uint64_t found_room;
+    uint64_t pages_most;
+    uint64_t inverted;
+    uint64_t all_of;
+    uint64_t any_of;
+    uint64_t returned;
+};
+#define SCAN_PAGES   _IOWR('f', 16, struct pages_wanted)
+#define PAGE_PRESENT (UINT64_C(1) << 3)
+#define PAGE_SWAPPED (UINT64_C(1) << 4)
 
 enum {
     SIGNAL_SET_BYTES = 8, /* as the kernel counts them */
@@ -93,6 +118,24 @@ bool os_pages_present(void *start, size_t pages, uint64_t *ret)
     }
     errno = saved;
     return is_known;
+}
+
+uintptr_t os_next_present(int pagemap, uintptr_t start, uintptr_t end)
+{
+    int saved = errno;
+    struct pages_found found = {0, 0, 0};
+    struct pages_wanted wanted = {.bytes = sizeof(wanted),
+        .start = start,
+        .end = end,
+        .found = (uintptr_t)&found,
+        .found_room = 1,
+        .pages_most = 1,
+        .any_of = PAGE_PRESENT | PAGE_SWAPPED,
+        .returned = PAGE_PRESENT | PAGE_SWAPPED};
+    long count = syscall(SYS_ioctl, pagemap, SCAN_PAGES, &wanted);
+
+    errno = saved;
+    return count < 0 ? 0 : count == 0 ? end : (uintptr_t)found.start;
 }
 
 /* ---- signals ---- */

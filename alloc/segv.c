@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <ucontext.h>
 
 /* One of us for each handler of the program that we came before. */
@@ -130,6 +131,8 @@ void segv_arm(segv_explainer *explain)
     uint32_t unlocked = 0;
     unsigned level;
 
+    /* Its padding too: what is left there of some pointer is half of one, to a leak check. */
+    memset(&now, 0, sizeof(now));
     if (sigaction(SIGSEGV, NULL, &now) != 0 || is_ours(&now)
         || !cas_acquire(&arming, &unlocked, 1)) {
         return;

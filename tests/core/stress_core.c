@@ -9,6 +9,7 @@
 #include "counters.h"
 #include "harden.h"
 #include "large.h"
+#include "leak_check.h"
 #include "malloc.h"
 #include "mp_arena.h"
 #include "mp_pool.h"
@@ -37,6 +38,8 @@ static mp_pool_t *pool[POOLS];
 static _Atomic(void *) pooled[POOLS][POOLED]; /* objects in use, of whichever thread */
 static atomic_bool stop;
 static atomic_ullong operations;
+static bool checks_leaks;
+static uint64_t checks, partial;
 
 static uint64_t next(uint64_t *state)
 {
@@ -258,6 +261,26 @@ static void watch(void)
     }
 }
 
+/* A leak check beside the threads: for data races and for what its child reads. */
+static void check_for_leaks(void)
+{
+    struct mp_leak_summary s = {.size = sizeof(s), .rounds = 2, .wait_ms = 1};
+    struct unwind_context here;
+    int code;
+
+    unwind_capture(&here);
+    code = leak_check(&here, &s);
+    if (code != 0) {
+        fprintf(stderr, "stress_core: leak check: %s\n", strerror(-code));
+        abort();
+    }
+    checks++;
+    partial |= s.partial;
+    if (s.partial == 0 && s.lost.blocks != 0) {
+        die("a leak check lost a block that is held");
+    }
+}
+
 static void expect_nothing_lives(void)
 {
     struct mp_snapshot s = {.size = sizeof(s)};
@@ -312,6 +335,7 @@ int main(int argc, char **argv)
     } else if (argc == 4 && strcmp(argv[3], "--exact") == 0) {
         begin_sampling(MP_SAMPLING_EXACT);
     }
+    checks_leaks = CONFIG_PROFILE && argc == 4 && strcmp(argv[3], "--leaks") == 0;
     for (unsigned i = 1; i < COMPONENTS; i++) {
         char name[16];
 
@@ -328,6 +352,9 @@ int main(int argc, char **argv)
             pthread_create(&threads[i], NULL, work, (void *)++serial);
         }
         watch();
+        if (checks_leaks) {
+            check_for_leaks();
+        }
         for (unsigned i = 0; i < THREADS; i++) {
             pthread_join(threads[i], NULL);
         }
@@ -339,5 +366,9 @@ int main(int argc, char **argv)
     expect_nothing_lives();
     printf("%llu operations by %lu threads\n",
         (unsigned long long)atomic_load(&operations), (unsigned long)serial);
+    if (checks_leaks) {
+        printf("%lu leak checks, partial %lx\n", (unsigned long)checks,
+            (unsigned long)partial);
+    }
     return 0;
 }
