@@ -1,5 +1,6 @@
 #include "leak_places.h"
 
+#include "atomic.h"
 #include "guard.h"
 #include "pagemap.h"
 
@@ -10,7 +11,9 @@ struct leak_places leak_places_now(void)
     size_t ranges = pagemap_range_count();
 
     return (struct leak_places){
-        ranges > 0 ? pagemap_ranges[0].frontier : 0, ranges > 0 ? ranges - 1 : 0};
+        /* pairs with range_extend; what comes after has no bit yet, and is not lost */
+        ranges > 0 ? load_acquire(&pagemap_ranges[0].frontier) : 0,
+        ranges > 0 ? ranges - 1 : 0};
 }
 
 size_t leak_places_count(const struct leak_places *p)
