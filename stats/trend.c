@@ -1,5 +1,7 @@
 #include "trend.h"
 
+#include "beta.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -10,50 +12,9 @@ double trend_normal_tail(double z)
     return 0.5 * erfc(z / sqrt(2));
 }
 
-/* The regularised incomplete beta function by its continued fraction (Lentz). */
-static double beta_fraction(double x, double a, double b)
-{
-    double c = 1;
-    double d = 1 - (a + b) * x / (a + 1);
-    double h;
-
-    d = 1 / (fabs(d) < 1e-300 ? 1e-300 : d);
-    h = d;
-    for (int i = 1; i < 300; i++) {
-        double m = i;
-        double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
-        double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
-        double change;
-
-        d = 1 / (1 + even * d);
-        c = 1 + even / c;
-        h *= d * c;
-        d = 1 / (1 + odd * d);
-        c = 1 + odd / c;
-        change = d * c;
-        h *= change;
-        if (fabs(change - 1) < 1e-12) {
-            break;
-        }
-    }
-    return h;
-}
-
-static double beta_part(double x, double a, double b)
-{
-    double front;
-
-    if (x <= 0 || x >= 1) {
-        return x <= 0 ? 0 : 1;
-    }
-    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x));
-    return x < (a + 1) / (a + b + 2) ? front * beta_fraction(x, a, b) / a
-                                     : 1 - front * beta_fraction(1 - x, b, a) / b;
-}
-
 double trend_student_tail(double t, double df)
 {
-    double half = 0.5 * beta_part(df / (df + t * t), df / 2, 0.5);
+    double half = 0.5 * beta_cdf(df / 2, 0.5, df / (df + t * t));
 
     return t > 0 ? half : 1 - half;
 }
