@@ -63,11 +63,53 @@ static void set_hex(json_t *object, const char *key, const uint8_t *bytes, size_
     document_set(object, key, count == 0 ? json_null() : json_string(text));
 }
 
-static void append(json_t *array, json_t *value)
+void document_append(json_t *array, json_t *value)
 {
-    if (json_array_append_new(array, value) != 0) {
+    if (json_array_append_new(array, checked(value)) != 0) {
         checked(NULL);
     }
+}
+
+json_t *document_number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *document_estimate(const struct mp_estimate *e)
+{
+    json_t *o = checked(json_object());
+
+    document_set(o, "value", document_number(e->value));
+    document_set(o, "low", document_number(e->low));
+    document_set(o, "high", document_number(e->high));
+    return o;
+}
+
+void document_set_range(
+    json_t *object, const char *key, uint64_t value, uint64_t low, uint64_t high)
+{
+    json_t *o = checked(json_object());
+
+    document_set_bytes(o, "value", value);
+    document_set_bytes(o, "low", low);
+    document_set_bytes(o, "high", high);
+    document_set(object, key, o);
+}
+
+json_t *document_frames(const struct stack_name *frames, size_t depth)
+{
+    json_t *all = checked(json_array());
+
+    for (size_t i = 0; i < depth; i++) {
+        const struct stack_name *f = &frames[i];
+        json_t *o = checked(json_object());
+
+        document_set(o, "function", json_string(f->function));
+        document_set(o, "file", f->file != NULL ? json_string(f->file) : json_null());
+        document_set(o, "line", f->line != 0 ? json_integer(f->line) : json_null());
+        document_append(all, o);
+    }
+    return all;
 }
 
 json_t *document_new(const char *name)
@@ -121,7 +163,7 @@ json_t *document_ledger(const struct mp_ledger *ledger)
         document_set_text(part, "label", p->label);
         document_set(part, "bytes", json_integer(p->bytes));
         document_set_text(part, "source", p->source);
-        append(parts, part);
+        document_append(parts, part);
     }
     document_set(o, "parts", parts);
     document_set(o, "total_bytes", json_integer(ledger->total_bytes));
@@ -255,7 +297,7 @@ static json_t *components(const mp_image_t *image)
         SET(o, c, tree_live_bytes);
         SET(o, c, tree_live_peak_bytes);
         document_set_bytes(o, "free_bytes", view_free_bytes(image, i));
-        append(all, o);
+        document_append(all, o);
     }
     return all;
 }
@@ -284,7 +326,7 @@ static json_t *pools(const mp_image_t *image)
         SET(o, p, kept);
         SET(o, p, live);
         SET(o, p, peak);
-        append(all, o);
+        document_append(all, o);
     }
     return all;
 }
@@ -299,7 +341,7 @@ static json_t *user_counters(const mp_image_t *image)
 
         document_set_text(o, "name", c->name);
         document_set(o, "value", checked(json_integer(c->value)));
-        append(all, o);
+        document_append(all, o);
     }
     return all;
 }
@@ -330,7 +372,7 @@ static json_t *size_classes(const mp_image_t *image)
         SET(o, &sum, freed_bytes_total);
         SET(o, &sum, slab_bytes);
         document_set_bytes(o, "free_bytes", mp_cell_free_bytes(&sum));
-        append(all, o);
+        document_append(all, o);
     }
     return all;
 }
@@ -350,7 +392,7 @@ static json_t *sizes(const mp_image_t *image)
         document_set_bytes(o, "live_bytes", s.live_bytes[i]);
         document_set_bytes(o, "allocated_blocks_total", s.allocated_blocks_total[i]);
         document_set_bytes(o, "allocated_bytes_total", s.allocated_bytes_total[i]);
-        append(all, o);
+        document_append(all, o);
     }
     return all;
 }
@@ -368,7 +410,7 @@ static json_t *options(const mp_image_t *image)
         document_set_text(o, "value", option->value);
         document_set_text(
             o, "origin", option->origin < 3 ? origins[option->origin] : "unknown");
-        append(all, o);
+        document_append(all, o);
     }
     return all;
 }
@@ -380,7 +422,7 @@ static json_t *warnings(const mp_image_t *image)
 
     for (unsigned i = 0; (text = view_warning(image, i)) != NULL; i++) {
         if (text[0] != '\0') {
-            append(all, checked(json_string(text)));
+            document_append(all, checked(json_string(text)));
         }
     }
     return all;
@@ -425,7 +467,7 @@ static json_t *timeline(const mp_image_t *image, unsigned tier)
         SET(o, m, allocated_bytes_total);
         SET(o, m, allocated_blocks_total);
         SET(o, m, threads);
-        append(all, o);
+        document_append(all, o);
     }
     return all;
 }
@@ -442,33 +484,24 @@ json_t *document_modules(const mp_image_t *image)
         set_hex(o, "build_id", m->build_id,
             m->build_id_bytes <= sizeof(m->build_id) ? (size_t)m->build_id_bytes : 0);
         SET(o, m, bytes);
-        append(all, o);
+        document_append(all, o);
     }
     return all;
-}
-
-static json_t *real_or_null(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
 }
 
 static json_t *trend(const mp_image_t *image)
 {
     struct mp_timeline t;
     json_t *o = checked(json_object());
-    json_t *slope = checked(json_object());
 
     mp_timeline_make(image, 0, &t);
     document_set_bytes(o, "points", t.points);
     document_set_time(o, "from", t.from_ns);
     document_set_time(o, "to", t.to_ns);
-    document_set(o, "mean_live_bytes", real_or_null(t.mean_live_bytes));
+    document_set(o, "mean_live_bytes", document_number(t.mean_live_bytes));
     document_set_bytes(o, "high_bytes", t.high_bytes);
     document_set_time(o, "high_time", t.high_ns);
-    document_set(slope, "value", real_or_null(t.bytes_per_hour.value));
-    document_set(slope, "low", real_or_null(t.bytes_per_hour.low));
-    document_set(slope, "high", real_or_null(t.bytes_per_hour.high));
-    document_set(o, "bytes_per_hour", slope);
+    document_set(o, "bytes_per_hour", document_estimate(&t.bytes_per_hour));
     return o;
 }
 

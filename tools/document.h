@@ -8,6 +8,8 @@
 #ifndef DOCUMENT_H
 #define DOCUMENT_H
 
+#include "stack_names.h"
+
 #include <jansson.h>
 #include <mpstats.h>
 
@@ -20,6 +22,18 @@ void document_set_bytes(json_t *object, const char *key, uint64_t value);
 void document_set_text(json_t *object, const char *key, const char *text);
 
 void document_set_time(json_t *object, const char *key, uint64_t ns); /* 0: null */
+void document_append(json_t *array, json_t *value);
+
+/* What is infinite, or no number, is null. */
+json_t *document_number(double value);
+
+/* {"value", "low", "high"}: of numbers, and of bytes or blocks. */
+json_t *document_estimate(const struct mp_estimate *e);
+void document_set_range(
+    json_t *object, const char *key, uint64_t value, uint64_t low, uint64_t high);
+
+/* Of a stack, the innermost first. */
+json_t *document_frames(const struct stack_name *frames, size_t depth);
 
 json_t *document_process(const mp_image_t *image);
 json_t *document_ledger(const struct mp_ledger *ledger);

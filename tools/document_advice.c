@@ -4,39 +4,6 @@
 #include "document.h"
 #include "must.h"
 
-static json_t *estimate(const struct mp_estimate *e)
-{
-    json_t *o = must(json_object());
-
-    document_set(o, "value", json_real(e->value));
-    document_set(o, "low", json_real(e->low));
-    document_set(o, "high", json_real(e->high));
-    return o;
-}
-
-static void append(json_t *array, json_t *value)
-{
-    if (json_array_append_new(array, must(value)) != 0) {
-        must(NULL);
-    }
-}
-
-static json_t *frames(const struct advice_item *i)
-{
-    json_t *all = must(json_array());
-
-    for (size_t k = 0; k < i->depth; k++) {
-        const struct stack_name *f = &i->frames[k];
-        json_t *o = must(json_object());
-
-        document_set(o, "function", json_string(f->function));
-        document_set(o, "file", f->file != NULL ? json_string(f->file) : json_null());
-        document_set(o, "line", f->line != 0 ? json_integer(f->line) : json_null());
-        append(all, o);
-    }
-    return all;
-}
-
 static json_t *item(const struct advice_item *i)
 {
     const struct mp_finding *f = i->finding;
@@ -46,15 +13,16 @@ static json_t *item(const struct advice_item *i)
     document_set(o, "code", json_string(mp_finding_name(f->code)));
     document_set(o, "text", json_string(mp_finding_text(f->code)));
     document_set(o, "unit", json_string(mp_gain_unit_name(f->unit)));
-    document_set(o, "gain", f->unit != MP_GAIN_NONE ? estimate(&f->gain) : json_null());
+    document_set(
+        o, "gain", f->unit != MP_GAIN_NONE ? document_estimate(&f->gain) : json_null());
     document_set(o, "share", json_real(f->share));
     document_set(
         o, "component", f->has_component ? json_string(i->component) : json_null());
     for (unsigned k = 0; k < f->line_count; k++) {
-        append(evidence, json_string(f->line[k]));
+        document_append(evidence, json_string(f->line[k]));
     }
     document_set(o, "evidence", evidence);
-    document_set(o, "frames", frames(i));
+    document_set(o, "frames", document_frames(i->frames, i->depth));
     return o;
 }
 
@@ -63,8 +31,8 @@ static json_t *efficiency(const struct mp_efficiency *e)
     json_t *o = must(json_object());
 
     document_set(o, "ratio", json_real(e->ratio));
-    document_set(o, "requested_bytes", estimate(&e->requested));
-    document_set(o, "slack_bytes", estimate(&e->slack));
+    document_set(o, "requested_bytes", document_estimate(&e->requested));
+    document_set(o, "slack_bytes", document_estimate(&e->slack));
     document_set_bytes(o, "free_bytes", e->free_bytes);
     document_set_bytes(o, "metadata_bytes", e->metadata_bytes);
     document_set_bytes(o, "heap_bytes", e->heap_bytes);
@@ -77,7 +45,7 @@ void document_add_advice(json_t *document, const mp_image_t *image)
     json_t *all = must(json_array());
 
     for (size_t i = 0; i < a->count; i++) {
-        append(all, item(&a->all[i]));
+        document_append(all, item(&a->all[i]));
     }
     document_set(document, "efficiency", efficiency(&a->efficiency));
     document_set(document, "advice", all);

@@ -8,11 +8,6 @@
 static const char *const keys[MP_DIFF_FIGURES] = {"live_bytes", "live_blocks",
     "allocated_bytes_total", "allocated_blocks_total", "live_peak_bytes"};
 
-static json_t *of_double(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static void put_figures(json_t *o, const struct mp_difference *r, bool has_peak)
 {
     for (unsigned f = 0; f < MP_DIFF_FIGURES; f++) {
@@ -25,9 +20,9 @@ static void put_figures(json_t *o, const struct mp_difference *r, bool has_peak)
         }
         document_set_bytes(change, "before", c->before);
         document_set_bytes(change, "after", c->after);
-        document_set(change, "value", of_double(c->change));
-        document_set(change, "low", of_double(c->low));
-        document_set(change, "high", of_double(c->high));
+        document_set(change, "value", document_number(c->change));
+        document_set(change, "low", document_number(c->low));
+        document_set(change, "high", document_number(c->high));
         document_set(o, keys[f], change);
     }
 }
@@ -70,7 +65,7 @@ static json_t *row_of(
     document_set(o, "significant", json_boolean(r->is_significant));
     if (by == MP_DIFF_SITE) {
         document_set_bytes(o, "samples", r->samples);
-        document_set(o, "p", of_double(r->p));
+        document_set(o, "p", document_number(r->p));
         document_set(o, "frames", frames_of(c, r));
     }
     return o;
@@ -118,7 +113,7 @@ static json_t *drift_of(const struct comparison *c)
     json_t *o = json_object();
     char name[512];
 
-    document_set(o, "ratio", of_double(c->drift));
+    document_set(o, "ratio", document_number(c->drift));
     document_set_text(o, "of", comparison_judged(c));
     document_set(
         o, "by", json_string(c->drift_row == NULL ? "total" : what[c->drift_by]));
@@ -126,7 +121,7 @@ static json_t *drift_of(const struct comparison *c)
         c->drift_row == NULL ? json_null()
                              : json_string(comparison_name(
                                  c, c->drift_by, c->drift_row, name, sizeof(name))));
-    document_set(o, "allowed_ratio", of_double(c->fail_drift));
+    document_set(o, "allowed_ratio", document_number(c->fail_drift));
     document_set(o, "failed", json_boolean(comparison_fails(c)));
     return o;
 }

@@ -10,52 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void append(json_t *array, json_t *value)
-{
-    if (json_array_append_new(array, must(value)) != 0) {
-        must(NULL);
-    }
-}
-
-/* What is infinite, or not known, is null. */
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
-static void set_estimate(json_t *o, const char *key, const struct mp_estimate *e)
-{
-    json_t *all = must(json_object());
-
-    document_set(all, "value", number(e->value));
-    document_set(all, "low", number(e->low));
-    document_set(all, "high", number(e->high));
-    document_set(o, key, all);
-}
-
-static json_t *frames_of(const struct leak *k)
-{
-    json_t *all = must(json_array());
-
-    for (size_t i = 0; i < k->depth; i++) {
-        const struct stack_name *f = &k->frames[i];
-        json_t *o = must(json_object());
-
-        document_set(o, "function", json_string(f->function));
-        document_set(o, "file", f->file != NULL ? json_string(f->file) : json_null());
-        document_set(o, "line", f->line != 0 ? json_integer(f->line) : json_null());
-        append(all, o);
-    }
-    return all;
-}
-
 static json_t *rules_of(const struct mp_verdict *v)
 {
     json_t *all = must(json_array());
 
     for (unsigned i = 0; i < MP_RULES; i++) {
         if ((v->rules & 1u << i) != 0) {
-            append(all, json_string(mp_rule_name(1u << i)));
+            document_append(all, json_string(mp_rule_name(1u << i)));
         }
     }
     return all;
@@ -66,7 +27,7 @@ static json_t *lines_of(const struct mp_verdict *v)
     json_t *all = must(json_array());
 
     for (unsigned i = 0; i < v->line_count; i++) {
-        append(all, json_string(v->line[i]));
+        document_append(all, json_string(v->line[i]));
     }
     return all;
 }
@@ -80,7 +41,7 @@ static json_t *threads_of(const struct leaks *l, const struct mp_verdict *v)
         char text[128];
 
         mp_text_escape(text, sizeof(text), name, strlen(name));
-        append(all, json_string(text));
+        document_append(all, json_string(text));
     }
     return all;
 }
@@ -94,10 +55,10 @@ static json_t *scan_of(const struct mp_verdict *v)
     }
     o = must(json_object());
     document_set_bytes(o, "rounds", v->scanned.rounds);
-    document_set(o, "definite_bytes", number(v->scanned.definite_bytes));
-    document_set(o, "indirect_bytes", number(v->scanned.indirect_bytes));
-    document_set(o, "possible_bytes", number(v->scanned.possible_bytes));
-    document_set(o, "reachable_bytes", number(v->scanned.reachable_bytes));
+    document_set(o, "definite_bytes", document_number(v->scanned.definite_bytes));
+    document_set(o, "indirect_bytes", document_number(v->scanned.indirect_bytes));
+    document_set(o, "possible_bytes", document_number(v->scanned.possible_bytes));
+    document_set(o, "reachable_bytes", document_number(v->scanned.reachable_bytes));
     return o;
 }
 
@@ -133,27 +94,28 @@ static json_t *leak_of(const struct leaks *l, const struct leak *k)
     document_set(o, "advice_text", json_string(mp_advice_text(v->advice)));
     document_set_bytes(o, "live_samples", v->live_samples);
     document_set_bytes(o, "freed_samples", v->freed_samples);
-    set_estimate(o, "live_bytes", &v->live_bytes);
-    set_estimate(o, "growth_bytes_per_hour", &v->bytes_per_hour);
-    set_estimate(o, "limit_seconds", &v->limit_s);
+    document_set(o, "live_bytes", document_estimate(&v->live_bytes));
+    document_set(o, "growth_bytes_per_hour", document_estimate(&v->bytes_per_hour));
+    document_set(o, "limit_seconds", document_estimate(&v->limit_s));
     document_set_time(o, "first_seen", v->first_ns);
     document_set_time(o, "last_seen", v->last_ns);
-    document_set(o, "oldest_seconds", number(v->oldest_s));
-    document_set(o, "p", number(v->p));
-    document_set(o, "slope_bytes_per_epoch", number(v->slope_bytes));
-    document_set(o, "exponent", number(v->exponent));
-    document_set(o, "exponent_low", number(v->exponent_low));
+    document_set(o, "oldest_seconds", document_number(v->oldest_s));
+    document_set(o, "p", document_number(v->p));
+    document_set(o, "slope_bytes_per_epoch", document_number(v->slope_bytes));
+    document_set(o, "exponent", document_number(v->exponent));
+    document_set(o, "exponent_low", document_number(v->exponent_low));
     document_set_bytes(o, "generations", v->generations);
     document_set_bytes(o, "epochs", v->epochs);
-    document_set(o, "old_samples", number(v->old_all));
-    document_set(o, "old_freed_samples", number(v->old_died));
-    document_set(o, "never_freed_probability", number(v->leak_chance));
-    document_set(
-        o, "doubling_seconds", v->doubling_s > 0 ? number(v->doubling_s) : json_null());
+    document_set(o, "old_samples", document_number(v->old_all));
+    document_set(o, "old_freed_samples", document_number(v->old_died));
+    document_set(o, "never_freed_probability", document_number(v->leak_chance));
+    document_set(o, "doubling_seconds",
+        v->doubling_s > 0 ? document_number(v->doubling_s) : json_null());
     document_set(o, "scan", scan_of(v));
     document_set(o, "acknowledged", ack_of(k));
-    document_set(o, "since_bytes", k->has_since ? number(k->since) : json_null());
-    document_set(o, "frames", frames_of(k));
+    document_set(
+        o, "since_bytes", k->has_since ? document_number(k->since) : json_null());
+    document_set(o, "frames", document_frames(k->frames, k->depth));
     return o;
 }
 
@@ -209,9 +171,9 @@ static json_t *components_of(const struct leaks *l)
         document_set(o, "name", json_string(all[i].name));
         document_set(o, "verdict", json_string(mp_verdict_name(all[i].worst)));
         document_set(o, "verdicts", counts_of(all[i].stacks));
-        document_set(o, "live_bytes", number(all[i].live));
-        document_set(o, "growth_bytes_per_hour", number(all[i].rate));
-        append(list, o);
+        document_set(o, "live_bytes", document_number(all[i].live));
+        document_set(o, "growth_bytes_per_hour", document_number(all[i].rate));
+        document_append(list, o);
     }
     free(all);
     return list;
@@ -240,7 +202,7 @@ json_t *document_leaks(const struct leaks *l, size_t rows, bool all)
     document_set(d, "process", document_process(l->image));
     document_set(d, "verdicts", counts_of(l->of_kind));
     document_set_bytes(d, "acknowledged", l->acknowledged);
-    set_estimate(d, "growth_bytes_per_hour", &growth);
+    document_set(d, "growth_bytes_per_hour", document_estimate(&growth));
     document_set_bytes(d, "limit_bytes",
         mp_verdicts_limit(l->verdicts) != 0 ? mp_verdicts_limit(l->verdicts)
                                             : MP_UNKNOWN);
@@ -251,7 +213,7 @@ json_t *document_leaks(const struct leaks *l, size_t rows, bool all)
     document_set(d, "components", components_of(l));
     for (size_t i = 0; i < l->count && rows > 0; i++) {
         if (all || l->all[i].verdict->kind <= MP_VERDICT_SUSPECT) {
-            append(list, leak_of(l, &l->all[i]));
+            document_append(list, leak_of(l, &l->all[i]));
             rows--;
         }
     }
@@ -358,9 +320,10 @@ static json_t *result_of(const struct leak *k)
     describe(k, text, sizeof(text));
     for (size_t i = 0; i < k->depth; i++) {
         if (i == 0) {
-            append(places, place_of(&k->frames[i]));
+            document_append(places, place_of(&k->frames[i]));
         }
-        append(stack, must(json_pack("{s:o}", "location", place_of(&k->frames[i]))));
+        document_append(
+            stack, must(json_pack("{s:o}", "location", place_of(&k->frames[i]))));
     }
     o = must(json_pack("{s:s, s:s, s:{s:s}, s:o, s:[{s:o}], s:{s:s}}", "ruleId",
         mp_verdict_name(v->kind), "level",
@@ -381,7 +344,7 @@ json_t *document_leaks_sarif(const struct leaks *l)
 
     for (size_t i = 0; i < l->count; i++) {
         if (l->all[i].verdict->kind <= MP_VERDICT_SUSPECT) {
-            append(results, result_of(&l->all[i]));
+            document_append(results, result_of(&l->all[i]));
         }
     }
     return must(json_pack("{s:s, s:s, s:[{s:{s:{s:s, s:s, s:[o, o, o]}}, s:s, s:o}]}",

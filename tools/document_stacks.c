@@ -5,13 +5,6 @@
 #include "must.h"
 #include "stacks.h"
 
-static void append(json_t *array, json_t *value)
-{
-    if (json_array_append_new(array, must(value)) != 0) {
-        must(NULL);
-    }
-}
-
 #define SET(o, record, field) document_set_bytes((o), #field, (record)->field)
 
 static json_t *since_counters(const mp_image_t *image)
@@ -66,12 +59,7 @@ void document_add_sampling(json_t *d, const mp_image_t *image)
 static void set_estimate(
     json_t *o, const char *key, const struct stack *s, enum profile_value i)
 {
-    json_t *e = must(json_object());
-
-    document_set_bytes(e, "value", s->value[i]);
-    document_set_bytes(e, "low", s->low[i]);
-    document_set_bytes(e, "high", s->high[i]);
-    document_set(o, key, e);
+    document_set_range(o, key, s->value[i], s->low[i], s->high[i]);
 }
 
 /* The innermost first; function and file are fit to print. */
@@ -87,7 +75,7 @@ static json_t *frames_of(const struct profile *p, const struct stack *s)
         document_set(o, "file", f->file != NULL ? json_string(f->file) : json_null());
         document_set(o, "line", f->line != 0 ? json_integer(f->line) : json_null());
         document_set(o, "inlined", json_boolean(f->is_inlined));
-        append(all, o);
+        document_append(all, o);
     }
     return all;
 }
@@ -123,7 +111,7 @@ void document_add_stacks(json_t *d, const mp_image_t *image, size_t most)
     json_t *all = must(json_array());
 
     for (size_t i = 0; i < count && i < most; i++) {
-        append(all, stack_of(p, &stacks->stack[i]));
+        document_append(all, stack_of(p, &stacks->stack[i]));
     }
     document_set(d, "stacks", all);
     document_set_bytes(d, "stacks_total", count);

@@ -166,21 +166,6 @@ void past_render(FILE *out, const struct past *p, bool forecast_only)
 
 /* ---- JSON ---- */
 
-static json_t *of_double(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
-static json_t *of_estimate(const struct mp_estimate *e)
-{
-    json_t *o = json_object();
-
-    document_set(o, "value", of_double(e->value));
-    document_set(o, "low", of_double(e->low));
-    document_set(o, "high", of_double(e->high));
-    return o;
-}
-
 static json_t *rows_of(const struct past_row *rows, size_t count, bool is_stack)
 {
     json_t *list = json_array();
@@ -232,7 +217,7 @@ static json_t *verdicts_of(const struct past *p)
         document_set_text(o, "function", v->function);
         document_set_time(o, "first", (uint64_t)v->first_s * 1000000000u);
         document_set_time(o, "last", (uint64_t)v->last_s * 1000000000u);
-        document_set(o, "bytes_per_hour", of_double(v->bytes_per_hour));
+        document_set(o, "bytes_per_hour", document_number(v->bytes_per_hour));
         json_array_append_new(list, o);
     }
     return list;
@@ -268,12 +253,13 @@ int past_print_document(const struct past *p)
     document_set(d, "stacks", rows_of(p->stacks, p->stack_count, true));
     document_set(d, "verdicts", verdicts_of(p));
     document_set(f, "bytes_per_hour",
-        p->forecast_code == 0 ? of_estimate(&p->forecast.bytes_per_hour) : json_null());
+        p->forecast_code == 0 ? document_estimate(&p->forecast.bytes_per_hour)
+                              : json_null());
     document_set(f, "limit_bytes",
         p->limit_bytes != MP_UNKNOWN ? json_integer((json_int_t)p->limit_bytes)
                                      : json_null());
     document_set(f, "limit_seconds",
-        p->forecast_code == 0 ? of_estimate(&p->forecast.limit_s) : json_null());
+        p->forecast_code == 0 ? document_estimate(&p->forecast.limit_s) : json_null());
     document_set(f, "grows", json_boolean(p->forecast_code == 0 && p->forecast.grows));
     document_set_bytes(f, "points", p->forecast.points);
     document_set(d, "forecast", f);

@@ -98,12 +98,7 @@ void render_tops(FILE *out, const mp_image_t *image, enum top_key key,
 static void set_value(
     json_t *o, const char *key, const struct top *t, enum profile_value i)
 {
-    json_t *e = must(json_object());
-
-    document_set_bytes(e, "value", t->value[i]);
-    document_set_bytes(e, "low", t->low[i]);
-    document_set_bytes(e, "high", t->high[i]);
-    document_set(o, key, e);
+    document_set_range(o, key, t->value[i], t->low[i], t->high[i]);
 }
 
 static json_t *frames_of(const struct profile *p, const struct top *t)
@@ -112,11 +107,7 @@ static json_t *frames_of(const struct profile *p, const struct top *t)
     json_t *all = must(json_array());
 
     for (size_t i = t->samples > 0 ? s->depth : 0; i-- > 0;) {
-        if (json_array_append_new(
-                all, must(json_string(p->frames[s->frames[i]].function)))
-            != 0) {
-            must(NULL);
-        }
+        document_append(all, json_string(p->frames[s->frames[i]].function));
     }
     return all;
 }
@@ -152,9 +143,7 @@ json_t *document_tops(
     document_set(d, "by", json_string(top_key_name(key)));
     document_set(d, "ran_seconds", json_real(view_ran_seconds(image)));
     for (size_t i = 0; i < t->count && i < most; i++) {
-        if (json_array_append_new(all, row(p, &t->top[i], key)) != 0) {
-            must(NULL);
-        }
+        document_append(all, row(p, &t->top[i], key));
     }
     document_set(d, "rows", all);
     document_set_bytes(d, "rows_total", t->count);

@@ -1,18 +1,7 @@
 #include "stack_names.h"
 
 #include "must.h"
-
-#include <string.h>
-
-static bool is_own(const mp_image_t *image, uint32_t frame)
-{
-    const struct mp_region_module *m =
-        mp_image_module(image, mp_image_frame(image, frame)->module);
-    const char *slash = m != NULL ? strrchr(m->path, '/') : NULL;
-
-    return m != NULL
-           && strncmp(slash != NULL ? slash + 1 : m->path, "libmpalloc.so", 13) == 0;
-}
+#include "stack_id.h"
 
 size_t stack_names_find(const mp_image_t *image, struct symbols *symbols,
     uint32_t frame, struct stack_name **ret)
@@ -21,10 +10,7 @@ size_t stack_names_find(const mp_image_t *image, struct symbols *symbols,
     size_t room = 0;
 
     *ret = NULL;
-    while (frame != 0 && is_own(image, frame)) {
-        frame = mp_image_frame(image, frame)->parent;
-    }
-    for (; frame != 0 && depth < STACK_NAMES_MAX;
+    for (frame = stack_first(image, frame); frame != 0 && depth < STACK_NAMES_MAX;
          frame = mp_image_frame(image, frame)->parent) {
         const struct mp_region_frame *f = mp_image_frame(image, frame);
         const struct symbol_line *lines;
