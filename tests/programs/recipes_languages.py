@@ -125,7 +125,7 @@ package main
 // static void *make(size_t n) { void *p = malloc(n); memset(p, (int)n, n); return p; }
 // static void *more(void *p, size_t n) { return realloc(p, n); }
 import "C"
-import ("fmt"; "sync"; "unsafe")
+import ("fmt"; "sync"; "time"; "unsafe")
 func main() {
     var wait sync.WaitGroup
     passed := make(chan unsafe.Pointer, 100)
@@ -148,6 +148,7 @@ func main() {
     for p := range passed { C.free(p) }
     s := C.CString("cgo ok"); defer C.free(unsafe.Pointer(s))
     fmt.Println(C.GoString(s))
+    time.Sleep(500 * time.Millisecond) // the maps are looked at from outside, under load, too
 }
 """
 
