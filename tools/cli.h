@@ -122,12 +122,13 @@ int verb_baseline(int argc, char **argv);
 int verb_export(int argc, char **argv);
 int verb_trim(int argc, char **argv);
 int verb_sample(int argc, char **argv);
+int verb_serve(int argc, char **argv);
 int verb_options(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 int verb_completion(int argc, char **argv);
 extern const char help_run[], help_ps[], help_top[], help_snapshot[], help_report[],
     help_leaks[], help_flame[], help_diff[], help_record[], help_baseline[],
-    help_export[], help_sample[], help_trim[], help_options[], help_doctor[],
-    help_completion[];
+    help_export[], help_sample[], help_serve[], help_trim[], help_options[],
+    help_doctor[], help_completion[];
 
 #endif

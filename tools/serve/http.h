@@ -24,6 +24,7 @@ typedef enum answered handler_fn(struct request *r);
 enum route_flag {
     ROUTE_ACTION = 1, /* changes something in a process: only with --allow-actions */
     ROUTE_OPEN = 2,   /* also without the token: /healthz, /readyz */
+    ROUTE_QUICK = 4, /* never waits, and makes no names: what is slow cannot delay it */
 };
 
 struct route {
@@ -58,7 +59,10 @@ const char *request_body(
 /* Whether stack addresses may be shown: the peer is on loopback, or has the token. */
 bool request_is_trusted(const struct request *r);
 
-/* The process of {id}. NULL: there is none, and the request was answered with problem 404. */
+/*
+ * The process of {id}, held until the request ends. NULL: there is none, and the request was answered
+ * with problem 404. Its image may be NULL: it cannot be read (fleet.h).
+ */
 const struct fleet_process *request_process(struct request *r);
 
 /* Takes the value. */

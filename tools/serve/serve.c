@@ -1,0 +1,318 @@
+#include "serve.h"
+
+#include "../cli.h"
+#include "../must.h"
+#include "../view.h"
+#include "httpd.h"
+#include "workers.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FILES = 8192, PEM_MOST = 1024 * 1024 };
+
+/* The public part first. */
+struct whole {
+    struct serve s;
+    pthread_mutex_t names;
+    pthread_mutex_t lock; /* of ending */
+    pthread_cond_t ending;
+};
+
+unsigned serve_age_ms(const struct serve *s)
+{
+    return s->options.interval_ms < 1000 ? s->options.interval_ms : 1000;
+}
+
+void serve_lock_names(struct serve *s)
+{
+    pthread_mutex_lock(&((struct whole *)s)->names);
+}
+
+void serve_unlock_names(struct serve *s)
+{
+    pthread_mutex_unlock(&((struct whole *)s)->names);
+}
+
+bool serve_wait(struct serve *s, uint64_t ms)
+{
+    struct whole *w = (struct whole *)s;
+    struct timespec end;
+    bool paused;
+    int code = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += (time_t)(ms / 1000);
+    end.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (end.tv_nsec >= 1000000000) {
+        end.tv_sec++;
+        end.tv_nsec -= 1000000000;
+    }
+    paused = workers_pause();
+    pthread_mutex_lock(&w->lock);
+    while (!atomic_load(&s->is_ending) && code != ETIMEDOUT) {
+        code = pthread_cond_timedwait(&w->ending, &w->lock, &end);
+    }
+    pthread_mutex_unlock(&w->lock);
+    if (paused) {
+        workers_go_on();
+    }
+    return !atomic_load(&s->is_ending);
+}
+
+/* ---- what is read from files ---- */
+
+static int fail_to_read(const char *path, int error)
+{
+    return cli_fail("serve",
+        error == EACCES || error == EPERM ? EXIT_NOT_PERMITTED : EXIT_FAILED, "%s: %s",
+        path, strerror(error));
+}
+
+static int read_pem(const char *path, char **ret)
+{
+    FILE *f = fopen(path, "re");
+    char *text;
+    size_t bytes;
+
+    if (f == NULL) {
+        return fail_to_read(path, errno);
+    }
+    text = must(malloc(PEM_MOST + 1));
+    bytes = fread(text, 1, PEM_MOST, f);
+    text[bytes] = '\0';
+    if (ferror(f)) {
+        int error = errno;
+
+        fclose(f);
+        free(text);
+        return fail_to_read(path, error);
+    }
+    fclose(f);
+    *ret = must(realloc(text, bytes + 1));
+    return EXIT_FINE;
+}
+
+static void free_identity(struct httpd_identity *i)
+{
+    free(i->certificate);
+    if (i->key != NULL) {
+        explicit_bzero(i->key, strlen(i->key));
+    }
+    free(i->key);
+    *i = (struct httpd_identity){0};
+}
+
+static int read_identity(const struct serve_options *o, struct httpd_identity *ret)
+{
+    int code = EXIT_FINE;
+
+    *ret = (struct httpd_identity){0};
+    if ((o->certificate == NULL) != (o->key == NULL)) {
+        return cli_fail(
+            "serve", EXIT_USAGE, "--certificate and --key go together: give both");
+    }
+    if (o->certificate != NULL) {
+        code = read_pem(o->certificate, &ret->certificate);
+        code = code == EXIT_FINE ? read_pem(o->key, &ret->key) : code;
+    }
+    if (code != EXIT_FINE) {
+        free_identity(ret);
+    }
+    return code;
+}
+
+static int read_guard(const struct serve_options *o, struct guard *ret)
+{
+    int code;
+
+    *ret = (struct guard){.allow_actions = o->allow_actions};
+    if (o->token_file != NULL) {
+        code = guard_read_token(o->token_file, &ret->token);
+        if (code == -EBADMSG) {
+            return cli_fail("serve", EXIT_FAILED,
+                "%s: no token: its first line must be one, of visible characters",
+                o->token_file);
+        }
+        if (code != 0) {
+            return fail_to_read(o->token_file, -code);
+        }
+    }
+    ret->hosts = must(calloc(o->host_count + 1, sizeof(char *)));
+    for (size_t i = 0; i < o->host_count; i++) {
+        ret->hosts[ret->host_count++] = must(strdup(o->hosts[i]));
+    }
+    return EXIT_FINE;
+}
+
+/* ---- start ---- */
+
+static void allow_many_files(void)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < FILES) {
+        r.rlim_cur = r.rlim_max < FILES ? r.rlim_max : FILES;
+        setrlimit(RLIMIT_NOFILE, &r);
+    }
+}
+
+static int collect_sockets(
+    const struct serve_options *o, struct socket *all, size_t *ret_count)
+{
+    int code = sockets_inherit(all, SERVE_SOCKETS, ret_count);
+    bool is_alone = *ret_count == 0;
+
+    for (size_t i = 0; code == EXIT_FINE && is_alone && i < o->listen_count; i++) {
+        code = sockets_listen(o->listen[i], &all[*ret_count]);
+        *ret_count += code == EXIT_FINE;
+    }
+    if (code == EXIT_FINE && o->unix_path != NULL) {
+        code = sockets_listen_unix(o->unix_path, &all[*ret_count]);
+        *ret_count += code == EXIT_FINE;
+    }
+    return code;
+}
+
+/* Where it can be reached, and what is unwise about that. */
+static void announce(const struct serve_options *o, const struct socket *s)
+{
+    bool is_tls = o->certificate != NULL && !s->is_unix;
+
+    fprintf(stderr, "mpalloc serve: listening on %s%s\n",
+        s->is_unix ? "unix:"
+        : is_tls   ? "https://"
+                   : "http://",
+        s->address);
+    if (!s->is_loopback && o->token_file == NULL && o->certificate == NULL) {
+        fprintf(stderr,
+            "mpalloc serve: warning: whoever reaches %s sees these processes: set "
+            "--token-file, or --certificate and --key\n",
+            s->address);
+    }
+}
+
+static int listen_all(struct whole *w, struct socket *all, size_t count,
+    const struct httpd_identity *identity)
+{
+    int code = EXIT_FINE;
+
+    for (size_t i = 0; i < count; i++) {
+        struct mp_error error = {""};
+
+        if (code != EXIT_FINE) {
+            sockets_close(&all[i]);
+        } else if (httpd_listen(w->s.httpd, &all[i], identity, &error) != 0) {
+            code = cli_fail("serve", EXIT_FAILED, "%s", error.text);
+        } else {
+            announce(&w->s.options, &all[i]);
+        }
+    }
+    return code;
+}
+
+static struct whole *create_whole(const struct serve_options *options)
+{
+    struct whole *w = must(calloc(1, sizeof(*w)));
+    pthread_condattr_t monotonic;
+
+    w->s.options = *options;
+    w->s.started_ns = view_now_ns();
+    pthread_mutex_init(&w->names, NULL);
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->ending, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return w;
+}
+
+static void destroy_whole(struct whole *w)
+{
+    if (w->s.httpd != NULL) {
+        httpd_destroy(w->s.httpd);
+    }
+    if (w->s.fleet != NULL) {
+        fleet_destroy(w->s.fleet);
+    }
+    pthread_mutex_destroy(&w->names);
+    pthread_mutex_destroy(&w->lock);
+    pthread_cond_destroy(&w->ending);
+    free(w);
+}
+
+int serve_start(const struct serve_options *options, struct serve **ret)
+{
+    struct socket sockets[2 * SERVE_SOCKETS + 1];
+    struct httpd_identity identity;
+    struct mp_error error = {""};
+    struct whole *w;
+    struct guard guard;
+    size_t count = 0;
+    int code = read_identity(options, &identity);
+
+    if (code != EXIT_FINE) {
+        return code;
+    }
+    code = read_guard(options, &guard);
+    if (code != EXIT_FINE) {
+        free_identity(&identity);
+        return code;
+    }
+    allow_many_files();
+    w = create_whole(options);
+    w->s.httpd = httpd_create(&w->s, &guard);
+    code = fleet_create(&options->fleet, &w->s.fleet, &error) != 0
+               ? cli_fail("serve", EXIT_FAILED, "%s", error.text)
+               : collect_sockets(options, sockets, &count);
+    if (code == EXIT_FINE) {
+        code = listen_all(w, sockets, count, &identity);
+    } else {
+        for (size_t i = 0; i < count; i++) {
+            sockets_close(&sockets[i]);
+        }
+    }
+    free_identity(&identity);
+    if (code != EXIT_FINE) {
+        destroy_whole(w);
+        return code;
+    }
+    *ret = &w->s;
+    return EXIT_FINE;
+}
+
+void serve_reload(struct serve *s)
+{
+    struct guard guard;
+
+    if (read_guard(&s->options, &guard) == EXIT_FINE) {
+        httpd_set_guard(s->httpd, &guard);
+        fprintf(stderr, "mpalloc serve: reloaded\n");
+    } else {
+        fprintf(stderr, "mpalloc serve: what was before is kept\n");
+    }
+}
+
+void serve_stop(struct serve *s, unsigned patience_ms)
+{
+    struct whole *w = (struct whole *)s;
+
+    httpd_refuse(s->httpd);
+    pthread_mutex_lock(&w->lock);
+    atomic_store(&s->is_ending, true);
+    pthread_cond_broadcast(&w->ending);
+    pthread_mutex_unlock(&w->lock);
+    if (!httpd_drain(s->httpd, patience_ms)) {
+        fprintf(stderr, "mpalloc serve: some requests were not answered within %u s\n",
+            patience_ms / 1000);
+        httpd_unlink(s->httpd);
+        _exit(EXIT_FINE); /* their threads still use all of it */
+    }
+    destroy_whole(w);
+}
