@@ -30,6 +30,11 @@ unsigned serve_age_ms(const struct serve *s)
     return s->options.interval_ms < 1000 ? s->options.interval_ms : 1000;
 }
 
+struct metrics *serve_metrics(struct serve *s)
+{
+    return s->metrics;
+}
+
 void serve_lock_names(struct serve *s)
 {
     pthread_mutex_lock(&((struct whole *)s)->names);

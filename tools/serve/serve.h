@@ -46,11 +46,13 @@ struct serve_cost {
 };
 
 struct httpd;
+struct metrics; /* metrics.h */
 
 struct serve {
     struct serve_options options;
     struct fleet *fleet;
     struct httpd *httpd;
+    struct metrics *metrics; /* NULL until it is made */
     struct serve_cost cost;
     uint64_t started_ns; /* CLOCK_REALTIME */
     _Atomic bool is_ending;
@@ -58,6 +60,8 @@ struct serve {
 
 /* How old figures may be that a request shows. */
 unsigned serve_age_ms(const struct serve *s);
+
+struct metrics *serve_metrics(struct serve *s);
 
 /*
  * For handlers that wait: so many milliseconds. False: the server ends, and what there is should be
