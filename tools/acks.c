@@ -33,32 +33,36 @@ static void take_row(struct acks *acks, sqlite3_stmt *s)
         a->note, sizeof(a->note), note != NULL ? note : "", note ? strlen(note) : 0);
 }
 
-const struct acks *acks_load(void)
+struct acks *acks_load(void)
 {
-    static struct acks acks;
-    static bool is_loaded;
+    struct acks *acks = must(calloc(1, sizeof(*acks)));
     sqlite3_stmt *s = NULL;
     sqlite3 *db = NULL;
     char path[PATH_MAX];
     struct stat st;
 
-    if (is_loaded || !history_find_path(path, sizeof(path)) || stat(path, &st) != 0) {
-        return &acks;
-    }
-    is_loaded = true;
-    if (history_open("leaks", path, HISTORY_READ, &db) != EXIT_FINE) {
-        return &acks;
+    if (!history_find_path(path, sizeof(path)) || stat(path, &st) != 0
+        || history_open("leaks", path, HISTORY_READ, &db) != EXIT_FINE) {
+        return acks;
     }
     s = history_prepare(db, "SELECT id, until_s, note FROM acks");
     if (s == NULL) {
         history_fail("leaks", db);
     }
     while (s != NULL && sqlite3_step(s) == SQLITE_ROW) {
-        take_row(&acks, s);
+        take_row(acks, s);
     }
     sqlite3_finalize(s);
     history_close(db);
-    return &acks;
+    return acks;
+}
+
+void acks_free(struct acks *acks)
+{
+    if (acks != NULL) {
+        free(acks->all);
+        free(acks);
+    }
 }
 
 const struct ack *acks_find(const struct acks *acks, const char *id, int64_t now_s)

@@ -21,8 +21,9 @@ struct ack {
 
 struct acks;
 
-/* All of them, once per process; none when there is no database, after a line if it is bad. */
-const struct acks *acks_load(void);
+/* All of them; none when there is no database, after a line if it is bad. */
+struct acks *acks_load(void);
+void acks_free(struct acks *acks);
 
 /* NULL: none that holds at that time. */
 const struct ack *acks_find(const struct acks *acks, const char *id, int64_t now_s);

@@ -10,28 +10,23 @@
 
 const struct export_format *capture_find_format(const char *verb, const char *name)
 {
-    char known[256] = "";
+    const struct export_format *f = name != NULL ? export_find_format(name) : NULL;
+    char known[256];
 
-    for (const struct export_format *f = export_formats; f->name != NULL; f++) {
-        if (name != NULL && strcmp(f->name, name) == 0) {
-            return f;
-        }
-        strcat(strcat(known, known[0] != '\0' ? ", " : ""), f->name);
-    }
     if (name == NULL) {
-        exit(cli_fail(verb, EXIT_USAGE, "needs --format: one of %s", known));
+        exit(cli_fail(
+            verb, EXIT_USAGE, "needs --format: one of %s", export_list_formats(known)));
     }
-    exit(cli_fail(verb, EXIT_USAGE, "there is no format %s; one of %s", name, known));
+    if (f == NULL) {
+        exit(cli_fail(verb, EXIT_USAGE, "there is no format %s; one of %s", name,
+            export_list_formats(known)));
+    }
+    return f;
 }
 
 const struct export_format *capture_html(void)
 {
-    const struct export_format *f = export_formats;
-
-    while (f->write != export_html) {
-        f++;
-    }
-    return f;
+    return export_find_format("html");
 }
 
 void capture_set_value(struct capture *c, const char *text)
@@ -54,11 +49,7 @@ int capture_check_terminal(const struct capture *c)
     return EXIT_FINE;
 }
 
-/*
- * What is live, if nothing was asked for; but of a program that ended, and freed what it had,
- * pictures show what was live at its peak.
- */
-static enum profile_value value_of(const struct capture *c, const struct profile *p)
+enum profile_value capture_value(const struct capture *c, const struct profile *p)
 {
     bool is_picture = c->format->write == export_html || c->format->write == export_svg
                       || c->format->write == export_collapsed;
@@ -83,7 +74,7 @@ static int write_file(
     int code = outfile_open(&file, c->path);
 
     if (code == 0) {
-        code = outfile_close(&file, c->format->write(file.out, p, value_of(c, p)));
+        code = outfile_close(&file, c->format->write(file.out, p, capture_value(c, p)));
     }
     if (code != 0) {
         return cli_fail(
@@ -106,7 +97,7 @@ int capture_write(const struct capture *c, const mp_image_t *image, uint64_t *re
         code = cli_fail(c->verb, EXIT_FAILED, "no memory for the document");
     } else if (c->path != NULL) {
         code = write_file(c, profile, ret_bytes);
-    } else if (c->format->write(stdout, profile, value_of(c, profile)) != 0
+    } else if (c->format->write(stdout, profile, capture_value(c, profile)) != 0
                && !ferror(stdout)) { /* else main says why */
         code = cli_fail(c->verb, EXIT_FAILED, "no memory for the document");
     }

@@ -26,6 +26,12 @@ const struct export_format *capture_find_format(const char *verb, const char *na
 /* "html" of mpalloc flame, which is not asked for by name. */
 const struct export_format *capture_html(void);
 
+/*
+ * What was asked for, else what is live; but of a program that ended, and freed what it had,
+ * pictures show what was live at its peak.
+ */
+enum profile_value capture_value(const struct capture *c, const struct profile *p);
+
 /* --value. The process ends with a line when it is none. */
 void capture_set_value(struct capture *c, const char *text);
 

@@ -2,6 +2,7 @@
 
 #include "corefile.h"
 #include "format.h"
+#include "said.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -15,13 +16,13 @@
 
 int cli_fail(const char *verb, enum exit_code code, const char *format, ...)
 {
+    char who[64];
     va_list args;
 
-    fprintf(stderr, "mpalloc %s: ", verb);
+    snprintf(who, sizeof(who), "mpalloc %s", verb);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    said_error(who, format, args);
     va_end(args);
-    fputc('\n', stderr);
     return code;
 }
 
@@ -180,7 +181,7 @@ unsigned cli_request_options(
     return timeout_ms;
 }
 
-uint64_t cli_interval(const char *verb, const char *option, const char *text)
+bool cli_parse_interval(const char *text, uint64_t *ret)
 {
     static const char units[] = "kmgt";
     uint64_t most = UINT64_C(1) << 40;
@@ -189,10 +190,12 @@ uint64_t cli_interval(const char *verb, const char *option, const char *text)
     char *end;
 
     if (strcasecmp(text, "exact") == 0) {
-        return MP_SAMPLING_EXACT;
+        *ret = MP_SAMPLING_EXACT;
+        return true;
     }
     if (strcasecmp(text, "off") == 0) {
-        return MP_SAMPLING_OFF;
+        *ret = MP_SAMPLING_OFF;
+        return true;
     }
     errno = 0;
     value = isdigit((unsigned char)text[0]) ? strtoull(text, &end, 10) : 0;
@@ -201,15 +204,27 @@ uint64_t cli_interval(const char *verb, const char *option, const char *text)
                    ? strchr(units, tolower((unsigned char)*end))
                    : NULL;
         if (unit != NULL && value <= most >> (10 * (unit - units + 1))) {
-            return value << (10 * (unit - units + 1));
+            *ret = value << (10 * (unit - units + 1));
+            return true;
         }
         if (*end == '\0' && value <= most) {
-            return value == 1 ? MP_SAMPLING_EXACT : value;
+            *ret = value == 1 ? MP_SAMPLING_EXACT : value;
+            return true;
         }
     }
-    exit(cli_fail(verb, EXIT_USAGE,
-        "%s takes bytes from 1 to 1t such as 64k, or exact, or off; not \"%s\"", option,
-        text));
+    return false;
+}
+
+uint64_t cli_interval(const char *verb, const char *option, const char *text)
+{
+    uint64_t interval = 0;
+
+    if (!cli_parse_interval(text, &interval)) {
+        exit(cli_fail(verb, EXIT_USAGE,
+            "%s takes bytes from 1 to 1t such as 64k, or exact, or off; not \"%s\"",
+            option, text));
+    }
+    return interval;
 }
 
 /* ---- targets ---- */

@@ -86,6 +86,9 @@ unsigned cli_milliseconds(const char *verb, const char *option, const char *text
  */
 uint64_t cli_interval(const char *verb, const char *option, const char *text);
 
+/* The same; false for anything else. */
+bool cli_parse_interval(const char *text, uint64_t *ret);
+
 /* The options of verbs that ask a process for something: returns how long they wait. */
 unsigned cli_request_options(
     const char *verb, int argc, char **argv, struct common *common);

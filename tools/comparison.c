@@ -22,6 +22,13 @@ void comparison_set_side(struct comparison *c, unsigned side, const char *label,
     mp_text_escape(s->label, sizeof(s->label), label, strlen(label));
 }
 
+void comparison_lend_side(
+    struct comparison *c, unsigned side, const char *label, const mp_image_t *image)
+{
+    comparison_set_side(c, side, label, (mp_image_t *)(uintptr_t)image, NULL);
+    c->side[side].is_lent = true;
+}
+
 static struct site_names *names_of(const struct comparison *c, unsigned side)
 {
     struct comparison_side *s = (struct comparison_side *)&c->side[side];
@@ -171,7 +178,9 @@ void comparison_fini(struct comparison *c)
     mp_diff_free(c->diff);
     for (unsigned i = 0; i < 2; i++) {
         site_names_destroy(c->side[i].names);
-        mp_image_free(c->side[i].image);
+        if (!c->side[i].is_lent) {
+            mp_image_free(c->side[i].image);
+        }
     }
 }
 

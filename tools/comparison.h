@@ -12,7 +12,8 @@
 #include <limits.h>
 
 struct comparison_side {
-    mp_image_t *image; /* owned, and so are names */
+    mp_image_t *image;
+    bool is_lent; /* the image; else it is owned, as names are */
     struct site_names *names;
     char label[PATH_MAX]; /* "baseline nightly", "4711": fit to print */
     uint64_t time_ns;     /* of its figures; 0: not known */
@@ -40,6 +41,10 @@ struct comparison {
 /* Takes over the image; names NULL: they are looked for when they are needed. */
 void comparison_set_side(struct comparison *c, unsigned side, const char *label,
     mp_image_t *image, struct site_names *names);
+
+/* The same of an image that stays the caller's, and outlives it. */
+void comparison_lend_side(
+    struct comparison *c, unsigned side, const char *label, const mp_image_t *image);
 
 /* judged: MP_DIFF_FIGURES for what suits: live, or the peak of two that ran to their ends. */
 void comparison_make(struct comparison *c, enum mp_diff_figure judged);

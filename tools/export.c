@@ -21,6 +21,25 @@ const struct export_format export_formats[] = {
     {NULL, NULL, false, NULL},
 };
 
+const struct export_format *export_find_format(const char *name)
+{
+    const struct export_format *f = export_formats;
+
+    while (f->name != NULL && strcmp(f->name, name) != 0) {
+        f++;
+    }
+    return f->name != NULL ? f : NULL;
+}
+
+const char *export_list_formats(char ret[256])
+{
+    ret[0] = '\0';
+    for (const struct export_format *f = export_formats; f->name != NULL; f++) {
+        strcat(strcat(ret, ret[0] != '\0' ? ", " : ""), f->name);
+    }
+    return ret;
+}
+
 const struct export_value export_values[PROFILE_VALUES] = {
     {"alloc_objects", "count"},
     {"alloc_space", "bytes"},

@@ -21,6 +21,10 @@ struct export_format {
 /* The last has no name. export.c */
 extern const struct export_format export_formats[];
 
+/* NULL: there is none of that name. export_list_formats: "pprof, collapsed, …" */
+const struct export_format *export_find_format(const char *name);
+const char *export_list_formats(char ret[256]);
+
 /* What a value is called in pprof, and its unit: "inuse_space", "bytes". */
 extern const struct export_value {
     const char *name;

@@ -130,13 +130,10 @@ static unsigned color_of(const char *name)
            + (hash >> 16) % 50;
 }
 
-static const char *amount(const struct graph *g, uint64_t value)
+static struct format amount(const struct graph *g, uint64_t value)
 {
-    static struct format f;
-
-    f = strcmp(g->unit, "bytes") == 0 ? format_bytes((double)value)
-                                      : format_count((double)value);
-    return f.text;
+    return strcmp(g->unit, "bytes") == 0 ? format_bytes((double)value)
+                                         : format_count((double)value);
 }
 
 static void put_label(
@@ -157,7 +154,7 @@ static void put_box(const struct graph *g, const struct profile_node *n, double 
 
     fputs("<g><title>", g->out);
     put_text(g->out, n->name, SIZE_MAX);
-    fprintf(g->out, ": %s", amount(g, n->total));
+    fprintf(g->out, ": %s", amount(g, n->total).text);
     fprintf(g->out, ", %.1f %%</title>", 100.0 * (double)n->total / (double)g->whole);
     fprintf(g->out,
         "<rect x=\"%.2f\" y=\"%zu\" width=\"%.2f\" height=\"%d\" rx=\"1\" "
@@ -213,7 +210,7 @@ static void put_head(const struct graph *g, const struct profile *p, const char 
         ": %s, %s</text>\n"
         "<text x=\"%d\" y=\"42\" fill=\"#555555\" font-family=\"sans-serif\">"
         "pid %llu, %s, %s</text>\n",
-        value, amount(g, g->whole), MARGIN, (unsigned long long)process->pid,
+        value, amount(g, g->whole).text, MARGIN, (unsigned long long)process->pid,
         format_rfc3339(mp_image_totals(p->image)->published_ns).text,
         profile_describe(p, caption, sizeof(caption)));
 }

@@ -1,6 +1,7 @@
 #include "frames.h"
 
 #include "must.h"
+#include "said.h"
 #include "symbols.h"
 
 #include <search.h>
@@ -76,14 +77,14 @@ static void tell_problems(const struct frames *f)
     const char *rest;
 
     for (size_t i = 0; i < count && i < FEW; i++) {
-        fprintf(stderr, "mpalloc: %s\n", symbols_problem(f->symbols, i));
+        said_note("mpalloc", "%s", symbols_problem(f->symbols, i));
     }
     if (count > FEW) {
-        fprintf(stderr, "mpalloc: and %zu more modules are not named\n", count - FEW);
+        said_note("mpalloc", "and %zu more modules are not named", count - FEW);
     }
     rest = isatty(STDERR_FILENO) ? symbols_rest(f->symbols) : NULL; /* but a hint */
     if (rest != NULL) {
-        fprintf(stderr, "mpalloc: %s\n", rest);
+        said_note("mpalloc", "%s", rest);
     }
 }
 

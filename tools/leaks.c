@@ -68,8 +68,7 @@ static void add_since(struct leaks *l, const mp_image_t *earlier)
 
 /* ---- the whole ---- */
 
-static void add_leak(
-    struct leaks *l, const struct mp_verdict *v, const struct acks *acks)
+static void add_leak(struct leaks *l, const struct mp_verdict *v)
 {
     struct leak *k = &l->all[l->count++];
     const char *name = mp_image_component(l->image, v->component)->name;
@@ -81,7 +80,7 @@ static void add_leak(
     if (v->kind <= MP_VERDICT_SUSPECT || l->count <= 64) { /* names take their time */
         k->depth = stack_names_find(l->image, l->symbols, v->frame, &k->frames);
     }
-    ack = acks_find(acks, k->id, time(NULL));
+    ack = acks_find(l->acks, k->id, time(NULL));
     if (ack != NULL) {
         k->ack = ack->note;
         k->ack_until_s = ack->until_s;
@@ -93,11 +92,11 @@ static void add_leak(
 struct leaks *leaks_create(const mp_image_t *image, const mp_image_t *earlier)
 {
     struct leaks *l = must(calloc(1, sizeof(*l)));
-    const struct acks *acks = acks_load();
     size_t count;
 
     l->image = image;
     l->earlier = earlier;
+    l->acks = acks_load();
     l->symbols = symbols_create(image);
     if (mp_verdicts_make(image, NULL, &l->verdicts) != 0) {
         must(NULL);
@@ -105,7 +104,7 @@ struct leaks *leaks_create(const mp_image_t *image, const mp_image_t *earlier)
     count = mp_verdicts_count(l->verdicts);
     l->all = must(calloc(count + 1, sizeof(*l->all)));
     for (size_t i = 0; i < count; i++) {
-        add_leak(l, mp_verdicts_at(l->verdicts, i), acks);
+        add_leak(l, mp_verdicts_at(l->verdicts, i));
     }
     if (earlier != NULL) {
         add_since(l, earlier);
@@ -120,6 +119,7 @@ void leaks_destroy(struct leaks *l)
     }
     mp_verdicts_free(l->verdicts);
     symbols_destroy(l->symbols);
+    acks_free(l->acks);
     free(l->all);
     free(l);
 }

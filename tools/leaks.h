@@ -39,6 +39,7 @@ struct leaks {
     size_t of_kind[MP_VERDICTS];
     size_t acknowledged;       /* of lost and growing ones */
     const mp_image_t *earlier; /* NULL: none was given */
+    struct acks *acks;
 };
 
 /* earlier: an image of the same process before, or NULL. Ends the process without memory. */

@@ -1,8 +1,8 @@
 /*
  * past - what a process was for some time, out of the history: mpalloc report --since
  *
- * Owns: reading it, the growth and the forecast of it, and both its forms. Does not own: the tables
- * (history.h), how it came there (history_points.h).
+ * Owns: reading it, the growth and the forecast of it, and its form as text. Does not own: the tables
+ * (history.h), how it came there (history_points.h), the document (document_past.h).
  */
 #ifndef PAST_H
 #define PAST_H
@@ -86,8 +86,5 @@ void past_from_image(
 void past_fini(struct past *p);
 
 void past_render(FILE *out, const struct past *p, bool forecast_only);
-
-/* schemas/history.json, to standard output. */
-int past_print_document(const struct past *p);
 
 #endif

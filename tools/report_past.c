@@ -1,5 +1,7 @@
 #include "report_past.h"
 
+#include "document.h"
+#include "document_past.h"
 #include "history.h"
 #include "past.h"
 #include "view.h"
@@ -9,9 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DAY_S = 86400 };
+enum {
+    DAY_S = 86400,
+    ENOUGH = 16, /* points: with less the region itself knows more */
+};
 
-int64_t report_parse_since(const char *text)
+bool report_try_since(const char *text, int64_t *ret)
 {
     char *end;
     double value = strtod(text, &end);
@@ -23,10 +28,21 @@ int64_t report_parse_since(const char *text)
 
     if (end == text || text[0] < '0' || text[0] > '9' || !(value * unit >= 1)
         || !(value * unit <= 3660.0 * DAY_S)) {
+        return false;
+    }
+    *ret = (int64_t)(value * unit);
+    return true;
+}
+
+int64_t report_parse_since(const char *text)
+{
+    int64_t since_s = 0;
+
+    if (!report_try_since(text, &since_s)) {
         exit(cli_fail("report", EXIT_USAGE,
             "--since takes a time such as 30m, 24h or 7d, not \"%s\"", text));
     }
-    return (int64_t)(value * unit);
+    return since_s;
 }
 
 /* By name or process id; of a file, or by --pid-file, that very run. */
@@ -54,7 +70,6 @@ static bool find_past(struct past *past, sqlite3 *db, const struct common *commo
 static int load_past(struct past *past, const struct common *common, char **words,
     int64_t since_s, int64_t now_s, bool must_be_recorded)
 {
-    enum { ENOUGH = 16 };
     char path[PATH_MAX];
     sqlite3 *db = NULL;
     struct target target;
@@ -96,6 +111,28 @@ static int load_past(struct past *past, const struct common *common, char **word
     return code;
 }
 
+bool report_past_of(
+    struct past *past, const mp_image_t *image, int64_t since_s, int64_t now_s)
+{
+    struct past_of of = {.run_id = mp_image_process(image)->run_id};
+    char path[PATH_MAX];
+    sqlite3 *db = NULL;
+    bool is_enough = false;
+
+    *past = (struct past){0};
+    if (history_find_path(path, sizeof(path)) && access(path, F_OK) == 0
+        && history_open("report", path, HISTORY_READ, &db) == EXIT_FINE) {
+        is_enough =
+            past_load(past, db, &of, since_s, now_s) && past->point_count >= ENOUGH;
+    }
+    history_close(db);
+    if (!is_enough) {
+        past_fini(past);
+        past_from_image(past, image, since_s, now_s);
+    }
+    return past->point_count > 0;
+}
+
 int report_past(const struct common *common, char **words, int64_t since_s,
     bool with_forecast, const char *path)
 {
@@ -109,7 +146,7 @@ int report_past(const struct common *common, char **words, int64_t since_s,
         code = cli_fail("report", EXIT_FAILED, "%s cannot be written: %m", path);
     }
     if (code == EXIT_FINE && common->json) {
-        code = past_print_document(&past);
+        code = document_print(document_past(&past), false);
     } else if (code == EXIT_FINE) {
         past_render(stdout, &past, with_forecast && !is_whole);
         code = fflush(stdout) != 0 || ferror(stdout) ? cli_fail("report", EXIT_FAILED,

@@ -4,6 +4,7 @@
 #include "baselines.h"
 #include "cli.h"
 #include "document.h"
+#include "document_baselines.h"
 #include "format.h"
 #include "history.h"
 
@@ -38,9 +39,6 @@ const char help_baseline[] =
 static int print_list(
     const struct common *common, const struct baseline *all, size_t count)
 {
-    json_t *d;
-    json_t *list;
-
     if (!common->json) {
         if (count > 0) {
             printf("%-16s %-14s %-20s %-14s %-12s %10s %10s\n", "name", "label", "made",
@@ -56,22 +54,7 @@ static int print_list(
         }
         return EXIT_FINE;
     }
-    d = document_new("baseline");
-    list = json_array();
-    for (size_t i = 0; i < count; i++) {
-        json_t *o = json_object();
-
-        document_set_text(o, "name", all[i].name);
-        document_set_text(o, "label", all[i].label);
-        document_set_text(o, "build_id", all[i].build_id);
-        document_set_text(o, "program", all[i].program);
-        document_set_time(o, "made", (uint64_t)all[i].made_s * 1000000000u);
-        document_set_bytes(o, "live_bytes", all[i].live_bytes);
-        document_set_bytes(o, "kept_bytes", all[i].kept_bytes);
-        json_array_append_new(list, o);
-    }
-    document_set(d, "baselines", list);
-    return document_print(d, false);
+    return document_print(document_baselines(all, count, NULL), false);
 }
 
 static int list(const struct common *common, const char *name, const char *label)

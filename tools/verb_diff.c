@@ -1,8 +1,8 @@
 /*
  * verb_diff - mpalloc diff: what changed from one capture to another, and what is only noise
  */
-#include "baselines.h"
 #include "cli.h"
+#include "comparison_baseline.h"
 #include "document.h"
 #include "document_diff.h"
 #include "history.h"
@@ -112,28 +112,10 @@ static double parse_fail_on(const char *text)
 
 /* ---- what is compared ---- */
 
-static int open_baseline(
-    struct comparison *c, unsigned side, sqlite3 *db, const struct baseline *b)
-{
-    struct site_names *names;
-    mp_image_t *image;
-    char label[512];
-    int code = baseline_load("diff", db, b, &image, &names);
-
-    if (code == EXIT_FINE) {
-        snprintf(label, sizeof(label), "baseline %s%s%s, build %.12s", b->name,
-            b->label[0] != '\0' ? " " : "", b->label, b->build_id);
-        comparison_set_side(c, side, label, image, names);
-    }
-    return code;
-}
-
 /* "baseline:NAME", "baseline:NAME:BUILD" */
 static int open_named(
     struct comparison *c, unsigned side, const struct plan *plan, const char *word)
 {
-    char name[128];
-    const char *build = strchr(word, ':');
     struct baseline b;
     sqlite3 *db;
     int code = history_open("diff", NULL, HISTORY_READ, &db);
@@ -141,12 +123,10 @@ static int open_named(
     if (code != EXIT_FINE) {
         return code;
     }
-    snprintf(name, sizeof(name), "%.*s",
-        (int)(build != NULL ? build - word : (ptrdiff_t)strlen(word)), word);
-    code = baseline_find(db, name, plan->label, build != NULL ? build + 1 : "", &b)
-               ? open_baseline(c, side, db, &b)
-               : cli_fail("diff", EXIT_NO_PROCESS,
-                   "there is no baseline %s (mpalloc baseline list)", word);
+    code = comparison_find_baseline("diff", db, word, plan->label, &b);
+    if (code == EXIT_FINE) {
+        code = comparison_open_baseline("diff", c, side, db, &b);
+    }
     history_close(db);
     return code;
 }
@@ -178,7 +158,6 @@ static int open_its_baseline(struct comparison *c, const struct plan *plan)
 {
     const mp_image_t *after = c->side[1].image;
     const char *label = plan->label != NULL ? plan->label : "";
-    char build[2 * MP_REGION_BUILD_ID_BYTES + 1];
     struct baseline b;
     sqlite3 *db;
     int code = history_open("diff", NULL, HISTORY_WRITE, &db);
@@ -186,20 +165,13 @@ static int open_its_baseline(struct comparison *c, const struct plan *plan)
     if (code != EXIT_FINE) {
         return code;
     }
-    baseline_build_id(after, build);
-    if (build[0] != '\0' && baseline_find(db, plan->baseline, label, build, &b)) {
-        code = open_baseline(c, 0, db, &b);
-    } else if (baseline_find(db, plan->baseline, label, "", &b)) {
-        code = open_baseline(c, 0, db, &b);
-        if (code == EXIT_FINE && build[0] != '\0') {
-            code =
-                baseline_save("diff", db, plan->baseline, label, mp_image_path(after));
-            c->began_baseline = true;
-        }
-    } else {
-        code = cli_fail("diff", EXIT_NO_PROCESS,
-            "there is no baseline %s%s%s (mpalloc baseline save)", plan->baseline,
-            label[0] != '\0' ? " with label " : "", label);
+    code = comparison_its_baseline(
+        "diff", db, plan->baseline, label, after, &b, &c->began_baseline);
+    if (code == EXIT_FINE) {
+        code = comparison_open_baseline("diff", c, 0, db, &b);
+    }
+    if (code == EXIT_FINE && c->began_baseline) {
+        code = baseline_save("diff", db, plan->baseline, label, mp_image_path(after));
     }
     history_close(db);
     return code;

@@ -3,6 +3,7 @@
  */
 #include "cli.h"
 #include "document.h"
+#include "document_ps.h"
 #include "format.h"
 #include "view.h"
 
@@ -38,19 +39,6 @@ struct listing {
     size_t damaged;
 };
 
-static void list_json(struct listing *l, const mp_image_t *image, uint64_t resident)
-{
-    const struct mp_region_totals *t = mp_image_totals(image);
-    json_t *o = document_process(image);
-
-    document_set_bytes(o, "live_bytes", t->live_bytes);
-    document_set_bytes(o, "live_blocks", t->live_blocks);
-    document_set_bytes(o, "live_peak_bytes", t->live_peak_bytes);
-    document_set_bytes(o, "rss_bytes", resident);
-    document_set_bytes(o, "threads", t->threads);
-    json_array_append_new(l->rows, o);
-}
-
 static void list_text(const mp_image_t *image, uint64_t resident)
 {
     const struct mp_region_process *p = mp_image_process(image);
@@ -74,12 +62,7 @@ static void list_damaged(
 {
     l->damaged++;
     if (l->rows != NULL) {
-        json_t *o = json_object();
-
-        document_set_text(o, "state", "damaged");
-        document_set_text(o, "region", path);
-        document_set_text(o, "error", error->text);
-        json_array_append_new(l->rows, o);
+        document_append(l->rows, document_ps_damaged(path, error->text));
         return;
     }
     cli_fail("ps", EXIT_FINE, "%s", error->text);
@@ -107,7 +90,7 @@ static void list_one(struct listing *l, const char *path)
             mp_proc_read(mp_image_process(image)->pid, &k);
         }
         if (l->rows != NULL) {
-            list_json(l, image, k.resident_bytes);
+            document_append(l->rows, document_ps_row(image, k.resident_bytes));
         } else {
             if (l->shown == 0) {
                 printf("%s%8s  %-9s  %11s  %11s  %11s  %8s  %12s  %s%s\n",

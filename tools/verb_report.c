@@ -3,7 +3,7 @@
  */
 #include "cli.h"
 #include "document.h"
-#include "document_advice.h"
+#include "document_report.h"
 #include "document_stacks.h"
 #include "format.h"
 #include "render.h"
@@ -61,20 +61,6 @@ const char help_snapshot[] =
     "Examples:\n"
     "  mpalloc snapshot 4711\n"
     "  mpalloc snapshot 4711 --json | jq '.components[] | {name, live_bytes}'\n";
-
-/* stacks: how many; 0 for a snapshot, which has no history either. */
-static int print_json(const char *name, const mp_image_t *image, size_t stacks)
-{
-    json_t *d = document_new(name);
-
-    document_add_snapshot(d, image);
-    if (stacks > 0) {
-        document_add_history(d, image);
-        document_add_stacks(d, image, stacks);
-        document_add_advice(d, image);
-    }
-    return document_print(d, false);
-}
 
 static int finish(const char *verb, FILE *out, const char *path)
 {
@@ -179,10 +165,10 @@ static int print_report(FILE *out, const mp_image_t *image, const struct asked *
     size_t most = a->look.all ? SIZE_MAX : a->look.rows;
 
     if (a->common.json) {
-        return a->is_by
-                   ? document_print(document_tops(image, a->key, a->sort, most), false)
-                   : print_json(
-                       "report", image, a->look.all ? SIZE_MAX : DOCUMENT_STACKS);
+        return document_print(
+            a->is_by ? document_tops(image, a->key, a->sort, most)
+                     : document_report(image, a->look.all ? SIZE_MAX : DOCUMENT_STACKS),
+            false);
     }
     if (a->format != FORMAT_TEXT) {
         struct sheet *s = report_sheet_create(image, most);
@@ -261,7 +247,7 @@ int verb_snapshot(int argc, char **argv)
         return code;
     }
     if (common.json) {
-        code = print_json("snapshot", target.image, 0);
+        code = document_print(document_snapshot(target.image), false);
     } else {
         print_line(target.image);
         code = finish("snapshot", stdout, NULL);

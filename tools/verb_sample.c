@@ -3,6 +3,7 @@
  */
 #include "cli.h"
 #include "document.h"
+#include "document_requests.h"
 #include "format.h"
 
 #include <stdio.h>
@@ -34,19 +35,6 @@ static const char *describe(uint64_t interval, char *ret, size_t size)
         snprintf(ret, size, "one allocation in %s", format_block(interval).text);
     }
     return ret;
-}
-
-static int print_json(const char *path, uint64_t interval)
-{
-    json_t *d = document_new("sample");
-
-    document_set_text(d, "region", path);
-    if (interval == MP_SAMPLING_OFF) {
-        json_object_set_new(d, "interval_bytes", json_null());
-    } else {
-        document_set_bytes(d, "interval_bytes", interval);
-    }
-    return document_print(d, false);
 }
 
 int verb_sample(int argc, char **argv)
@@ -85,7 +73,7 @@ int verb_sample(int argc, char **argv)
             describe(interval, text, sizeof(text)));
     }
     if (common.json) {
-        return print_json(target.path, interval);
+        return document_print(document_sample(target.path, interval), false);
     }
     printf("samples %s from now on\n", describe(interval, text, sizeof(text)));
     return EXIT_FINE;

@@ -3,6 +3,7 @@
  */
 #include "cli.h"
 #include "document.h"
+#include "document_requests.h"
 #include "format.h"
 
 #include <stdio.h>
@@ -40,11 +41,7 @@ int verb_trim(int argc, char **argv)
         return cli_fail_as("trim", code, &error);
     }
     if (common.json) {
-        json_t *d = document_new("trim");
-
-        document_set_text(d, "region", target.path);
-        document_set_bytes(d, "trimmed_bytes", bytes);
-        return document_print(d, false);
+        return document_print(document_trim(target.path, bytes), false);
     }
     printf("%s given back to the kernel\n", format_bytes((double)bytes).text);
     return EXIT_FINE;
