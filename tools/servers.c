@@ -83,12 +83,18 @@ static void end(double began, int answer)
     }
 }
 
+void servers_forbid(void)
+{
+    unsetenv(URLS);
+}
+
 const char *servers_problem(void)
 {
-    bool is_new = has_problem;
-
+    if (!has_problem) {
+        return NULL;
+    }
     has_problem = false;
-    return is_new ? problem : NULL;
+    return problem;
 }
 
 /* ---- for a file that is here ---- */

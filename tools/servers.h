@@ -27,6 +27,9 @@ int servers_find_debuginfo(Dwfl_Module *module, void **userdata, const char *nam
  */
 char *servers_fetch(const uint8_t *build_id, uint64_t bytes);
 
+/* No server is asked from now on; before other threads are there. */
+void servers_forbid(void);
+
 /* Why they are not asked any more, fit to print; once, then NULL. */
 const char *servers_problem(void);
 

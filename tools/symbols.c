@@ -10,6 +10,7 @@
 #include <search.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 enum { FEW = 10 /* one in so many places without a name is not worth a line */ };
 
@@ -40,6 +41,7 @@ struct symbols {
     struct texts texts;
     struct symbols_stats stats;
     size_t asked; /* places */
+    bool is_late; /* there is no time left: said once */
     struct symbol_line unknown;
 };
 
@@ -172,6 +174,46 @@ const char *symbols_rest(struct symbols *s)
     return texts_keep(&s->texts, text);
 }
 
+/* ---- time ---- */
+
+static _Thread_local bool is_bound;
+static _Thread_local int64_t left_ns;
+
+void symbols_bound(unsigned ms)
+{
+    is_bound = ms != 0;
+    left_ns = (int64_t)ms * 1000000;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int64_t begin_work(void)
+{
+    return is_bound ? now_ns() : 0;
+}
+
+static void end_work(int64_t began)
+{
+    left_ns -= is_bound ? now_ns() - began : 0;
+}
+
+static bool is_late(struct symbols *s)
+{
+    bool late = is_bound && left_ns <= 0;
+
+    if (late && !s->is_late) {
+        s->is_late = true;
+        add_problem(s, "names take long to find: the rest of them next time");
+    }
+    return late;
+}
+
 /* ---- finding ---- */
 
 static bool is_program(const struct symbols *s, const struct module *m)
@@ -238,8 +280,11 @@ static void read_cache(struct symbols *s, struct module *m)
         struct symcache_entry *next = e->next;
         bool is_stale = false;
 
-        if (!e->has_debug) {
+        if (!e->has_debug && !is_late(s)) {
+            int64_t began = begin_work();
+
             open_module(s, m);
+            end_work(began);
             is_stale = m->has_file && !debuginfo_is_empty(&m->debug);
         }
         if (is_stale) {
@@ -310,12 +355,16 @@ static struct symcache_entry *find(struct symbols *s, struct module *m, uint64_t
 {
     struct symbol_line lines[SYMBOLS_LINES_MAX];
     struct symcache_entry *e;
+    int64_t began = begin_work();
     size_t count = 0;
 
-    open_module(s, m);
-    if (m->has_file && offset < m->region->bytes) {
-        count = find_in_file(s, m, offset, lines);
+    if (!is_late(s)) {
+        open_module(s, m);
+        if (m->has_file && offset < m->region->bytes) {
+            count = find_in_file(s, m, offset, lines);
+        }
     }
+    end_work(began);
     e = symcache_new(offset, count > 0 ? (uint32_t)count : 1);
     e->is_named = count > 0;
     e->has_debug = m->has_file && !debuginfo_is_empty(&m->debug);

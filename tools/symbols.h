@@ -43,6 +43,12 @@ void symbols_add_module(
 void symbols_destroy(struct symbols *s);
 
 /*
+ * What this thread creates from now on looks into files for so long in all; after that places
+ * that nothing is known of have no names, as if there were no file. 0: as long as it takes.
+ */
+void symbols_bound(unsigned ms);
+
+/*
  * The lines of the instruction at `offset` from the lowest address of the module: functions
  * that were inlined, the innermost first, and at last the one that they were inlined into.
  * Returns how many, from 1 to SYMBOLS_LINES_MAX. A module that there is not, such as

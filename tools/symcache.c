@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <search.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -74,20 +75,115 @@ static bool find_folder(char *ret, size_t size)
     return true;
 }
 
-/* A build id of less than 8 bytes may well be that of another file, too. */
-static bool find_file(
-    const struct mp_region_module *m, char folder[PATH_MAX], char *ret, size_t size)
-{
-    char id[2 * MP_REGION_BUILD_ID_BYTES + 1];
+enum { ID_BYTES = 2 * MP_REGION_BUILD_ID_BYTES + 1 };
 
-    if (m->build_id_bytes < 8 || m->build_id_bytes > MP_REGION_BUILD_ID_BYTES
-        || !find_folder(folder, PATH_MAX)) {
+/* A build id of less than 8 bytes may well be that of another file, too. */
+static bool make_id(const struct mp_region_module *m, char ret[ID_BYTES])
+{
+    if (m->build_id_bytes < 8 || m->build_id_bytes > MP_REGION_BUILD_ID_BYTES) {
         return false;
     }
     for (uint64_t i = 0; i < m->build_id_bytes; i++) {
-        sprintf(id + 2 * i, "%02x", m->build_id[i]);
+        sprintf(ret + 2 * i, "%02x", m->build_id[i]);
     }
-    return snprintf(ret, size, "%s/%s", folder, id) < (int)size;
+    return true;
+}
+
+static bool find_file(const char *id, char folder[PATH_MAX], char *ret, size_t size)
+{
+    return find_folder(folder, PATH_MAX)
+           && snprintf(ret, size, "%s/%s", folder, id) < (int)size;
+}
+
+/* ---- in memory ---- */
+
+/* What a file would have after its header. All under `lock`. */
+struct kept {
+    struct kept *next; /* used less recently */
+    char id[ID_BYTES];
+    size_t bytes;
+    char text[];
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct kept *kept;
+static size_t kept_bytes;
+static size_t kept_most; /* 0: nothing is kept */
+
+void symcache_keep(size_t bytes)
+{
+    kept_most = bytes;
+}
+
+/* Takes it out of the list; NULL: it is not in there. */
+static struct kept *take_kept_locked(const char *id)
+{
+    struct kept **at = &kept;
+    struct kept *found;
+
+    while (*at != NULL && strcmp((*at)->id, id) != 0) {
+        at = &(*at)->next;
+    }
+    found = *at;
+    if (found != NULL) {
+        *at = found->next;
+        kept_bytes -= found->bytes;
+    }
+    return found;
+}
+
+static void put_kept_locked(struct kept *k)
+{
+    struct kept **at = &kept;
+    size_t bytes = 0;
+
+    k->next = kept;
+    kept = k;
+    kept_bytes += k->bytes;
+    for (; *at != NULL && bytes + (*at)->bytes <= kept_most; at = &(*at)->next) {
+        bytes += (*at)->bytes;
+    }
+    while (*at != NULL) {
+        struct kept *old = *at;
+
+        *at = old->next;
+        kept_bytes -= old->bytes;
+        free(old);
+    }
+}
+
+static void keep_text(const char *id, const char *text)
+{
+    size_t bytes = sizeof(struct kept) + strlen(text) + 1;
+    struct kept *k;
+
+    if (kept_most == 0) {
+        return;
+    }
+    k = must(malloc(bytes));
+    k->bytes = bytes;
+    strcpy(k->id, id);
+    strcpy(k->text, text);
+    pthread_mutex_lock(&lock);
+    free(take_kept_locked(id));
+    put_kept_locked(k);
+    pthread_mutex_unlock(&lock);
+}
+
+/* A copy, for free(); NULL: nothing is kept of it. */
+static char *find_kept(const char *id)
+{
+    char *text = NULL;
+    struct kept *k;
+
+    pthread_mutex_lock(&lock);
+    k = take_kept_locked(id);
+    if (k != NULL) {
+        text = must(strdup(k->text));
+        put_kept_locked(k);
+    }
+    pthread_mutex_unlock(&lock);
+    return text;
 }
 
 /* ---- reading ---- */
@@ -293,12 +389,24 @@ struct symcache_entry *symcache_read(
 {
     char folder[PATH_MAX];
     char path[PATH_MAX + 128];
+    char id[ID_BYTES];
     size_t bytes = 0;
-    char *text =
-        find_file(m, folder, path, sizeof(path)) ? read_file(path, &bytes) : NULL;
-    struct parser p = {
-        .at = text != NULL ? check_header(text, bytes) : NULL, .texts = texts};
-    struct symcache_entry *list = p.at != NULL ? parse_body(&p) : NULL;
+    char *text;
+    struct parser p = {.texts = texts};
+    struct symcache_entry *list;
+
+    if (!make_id(m, id)) {
+        return NULL;
+    }
+    p.at = text = find_kept(id);
+    if (text == NULL && find_file(id, folder, path, sizeof(path))) {
+        text = read_file(path, &bytes);
+        p.at = text != NULL ? check_header(text, bytes) : NULL;
+        if (p.at != NULL) {
+            keep_text(id, p.at);
+        }
+    }
+    list = p.at != NULL ? parse_body(&p) : NULL;
 
     free(p.known);
     free(text);
@@ -474,14 +582,23 @@ void symcache_write(const struct mp_region_module *m, const struct symcache_entr
 {
     char folder[PATH_MAX];
     char path[PATH_MAX + 128];
+    char id[ID_BYTES];
+    bool has_file;
     size_t bytes = 0;
     char *text;
 
-    if (!find_file(m, folder, path, sizeof(path))) {
+    if (!make_id(m, id)) {
+        return;
+    }
+    has_file = find_file(id, folder, path, sizeof(path));
+    if (!has_file && kept_most == 0) {
         return;
     }
     text = write_text(list, &bytes);
     if (bytes > 0) {
+        keep_text(id, text);
+    }
+    if (bytes > 0 && has_file) {
         replace_file(folder, path, text, bytes);
         limit_folder(folder);
     }

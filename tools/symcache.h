@@ -5,6 +5,8 @@
  * beside and renamed, are at most 8 MiB each and 64 MiB together: the longest unused ones go.
  * MPALLOC_SYMBOL_CACHE=off: nothing is read or written; the same where the folder is not ours.
  *
+ * A server keeps what it found in memory, too: its folder may be read-only, or none.
+ *
  * A file is read as if anybody had written it. What is damaged counts as not there, and is
  * written anew.
  */
@@ -24,6 +26,9 @@ struct symcache_entry {
     bool is_used;   /* asked for in this run */
     struct symbol_line lines[];
 };
+
+/* From now on, at most so many bytes of them. Once, before other threads are there. */
+void symcache_keep(size_t bytes);
 
 /* Without lines; ends the tool when there is no memory. */
 struct symcache_entry *symcache_new(uint64_t offset, uint32_t count);
