@@ -31,6 +31,12 @@ const struct export_format *export_find_format(const char *name)
     return f->name != NULL ? f : NULL;
 }
 
+bool export_can_differ(const struct export_format *f)
+{
+    return f->write == export_pprof || f->write == export_collapsed
+           || f->write == export_json;
+}
+
 const char *export_list_formats(char ret[256])
 {
     ret[0] = '\0';
@@ -218,12 +224,16 @@ int export_collapsed(FILE *out, const struct profile *p, enum profile_value valu
 {
     for (size_t i = 0; i < p->sample_count; i++) {
         const struct profile_sample *s = &p->samples[i];
+        bool is_there = s->value[value] != 0 || s->before[value] != 0;
 
-        for (size_t n = 0; s->value[value] != 0 && n < s->depth; n++) {
+        for (size_t n = 0; is_there && n < s->depth; n++) {
             put_frame(out, p->frames[s->frames[n]].function);
             putc(n + 1 < s->depth ? ';' : ' ', out);
         }
-        if (s->value[value] != 0) {
+        if (p->before != NULL && is_there) { /* as flamegraph.pl and inferno have it */
+            fprintf(out, "%llu ", (unsigned long long)s->before[value]);
+        }
+        if (is_there) {
             fprintf(out, "%llu\n", (unsigned long long)s->value[value]);
         }
     }

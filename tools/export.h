@@ -25,6 +25,12 @@ extern const struct export_format export_formats[];
 const struct export_format *export_find_format(const char *name);
 const char *export_list_formats(char ret[256]);
 
+/*
+ * Whether it has differences (profile_difference.h): pprof as values that may be below zero,
+ * collapsed as two numbers of each stack, json as both.
+ */
+bool export_can_differ(const struct export_format *f);
+
 /* What a value is called in pprof, and its unit: "inuse_space", "bytes". */
 extern const struct export_value {
     const char *name;

@@ -96,14 +96,73 @@ static json_t *make_sampling(const struct profile *p)
     return o;
 }
 
-int export_json(FILE *out, const struct profile *p, enum profile_value value)
+/* ---- differences ---- */
+
+static json_t *make_side(const mp_image_t *image, const char *label)
+{
+    json_t *o = document_process(image);
+
+    document_set_text(o, "label", label);
+    return o;
+}
+
+static json_t *make_values(const uint64_t value[PROFILE_VALUES])
+{
+    json_t *o = json_object();
+
+    for (unsigned i = 0; i < PROFILE_VALUES; i++) {
+        document_set_bytes(o, value_keys[i], value[i]);
+    }
+    return o;
+}
+
+static json_t *make_pair(const struct profile_sample *s)
+{
+    json_t *o = json_object();
+    json_t *frames = json_array();
+
+    for (size_t i = 0; i < s->depth; i++) {
+        json_array_append_new(frames, json_integer(s->frames[i]));
+    }
+    document_set(o, "frames", frames);
+    document_set(o, "component", json_string(s->component));
+    document_set(o, "operation",
+        s->operation[0] != '\0' ? json_string(s->operation) : json_null());
+    document_set(
+        o, "thread", s->thread[0] != '\0' ? json_string(s->thread) : json_null());
+    document_set(o, "before", make_values(s->before));
+    document_set(o, "after", make_values(s->value));
+    return o;
+}
+
+static json_t *make_difference(const struct profile *p)
+{
+    json_t *d = document_new("profile_difference");
+    json_t *frames = json_array();
+    json_t *samples = json_array();
+
+    for (size_t i = 0; i < p->frame_count; i++) {
+        json_array_append_new(frames, make_frame(&p->frames[i]));
+    }
+    for (size_t i = 0; i < p->sample_count; i++) {
+        json_array_append_new(samples, make_pair(&p->samples[i]));
+    }
+    document_set(d, "before", make_side(p->before, "before"));
+    document_set(d, "after", make_side(p->image, "after"));
+    document_set(d, "modules", document_modules(p->image));
+    document_set(d, "frames", frames);
+    document_set(d, "samples", samples);
+    return d;
+}
+
+/* ---- the whole ---- */
+
+static json_t *make_profile(const struct profile *p)
 {
     json_t *root = document_new("profile");
     json_t *frames = json_array();
     json_t *samples = json_array();
-    int code;
 
-    (void)value; /* all are there */
     for (size_t i = 0; i < p->frame_count; i++) {
         json_array_append_new(frames, make_frame(&p->frames[i]));
     }
@@ -115,7 +174,16 @@ int export_json(FILE *out, const struct profile *p, enum profile_value value)
     document_set(root, "modules", document_modules(p->image));
     document_set(root, "frames", frames);
     document_set(root, "samples", samples);
-    code = json_dumpf(root, out, JSON_COMPACT | JSON_REAL_PRECISION(9)) == 0 ? 0 : -EIO;
+    return root;
+}
+
+int export_json(FILE *out, const struct profile *p, enum profile_value value)
+{
+    json_t *root = p->before != NULL ? make_difference(p) : make_profile(p);
+    int code =
+        json_dumpf(root, out, JSON_COMPACT | JSON_REAL_PRECISION(9)) == 0 ? 0 : -EIO;
+
+    (void)value; /* all are there */
     json_decref(root);
     putc('\n', out);
     return code;

@@ -2,6 +2,7 @@
 
 #include "places.h"
 #include "pprof.pb-c.h"
+#include "profile_difference.h"
 
 #include <errno.h>
 #include <search.h>
@@ -329,7 +330,7 @@ static void add_labels(struct writer *w, sample_message *m,
     add_text_label(w, m, keys->component, s->component);
     add_text_label(w, m, keys->operation, s->operation);
     add_text_label(w, m, keys->thread, s->thread);
-    l = add_label(w, m, keys->bytes);
+    l = s->block_bytes != 0 ? add_label(w, m, keys->bytes) : NULL;
     if (l != NULL) {
         l->num = (int64_t)s->block_bytes;
         l->num_unit = keys->bytes;
@@ -366,7 +367,9 @@ static sample_message *make_sample(
         locations[i] = w->places.stack[number][depth - 1 - i] + 1;
     }
     for (unsigned i = 0; i < count; i++) {
-        values[i] = (int64_t)s->value[value_at(i, value)];
+        enum profile_value v = value_at(i, value);
+
+        values[i] = (int64_t)(s->value[v] - s->before[v]); /* of a difference below 0 */
     }
     m->location_id = locations;
     m->n_location_id = depth;
@@ -384,6 +387,9 @@ static void make_samples(struct writer *w, profile_message *m, enum profile_valu
 
     m->sample = take(w, count, sizeof(*m->sample));
     for (size_t i = 0; i < count && !w->has_failed; i++) {
+        if (w->profile->before != NULL && profile_is_same(&w->profile->samples[i])) {
+            continue;
+        }
         m->sample[m->n_sample] = make_sample(w, i, &keys, value);
         m->n_sample += m->sample[m->n_sample] != NULL;
     }
@@ -401,7 +407,8 @@ static void make_comments(struct writer *w, profile_message *m)
         return;
     }
     profile_describe(w->profile, how, sizeof(how));
-    snprintf(line, sizeof(line), "mpalloc " CONFIG_VERSION ": %s%s", how,
+    snprintf(line, sizeof(line), "mpalloc " CONFIG_VERSION ": %s%s%s",
+        w->profile->before != NULL ? "a difference; " : "", how,
         w->profile->has_stacks && w->profile->interval != MP_SAMPLING_EXACT
             ? "; values are estimates for all allocations, scaled already"
             : "");
@@ -413,6 +420,7 @@ static void make_profile(struct writer *w, profile_message *m, enum profile_valu
     const struct profile *p = w->profile;
     const struct mp_region_totals *t = mp_image_totals(p->image);
     const struct mp_region_process *process = mp_image_process(p->image);
+    uint64_t from_ns;
     bool is_sampled =
         p->interval != MP_SAMPLING_EXACT && p->interval != MP_SAMPLING_OFF;
 
@@ -429,10 +437,11 @@ static void make_profile(struct writer *w, profile_message *m, enum profile_valu
         make_samples(w, m, value);
         make_comments(w, m);
     }
-    m->time_nanos = (int64_t)t->published_ns;
-    m->duration_nanos = t->published_ns > process->started_ns
-                            ? (int64_t)(t->published_ns - process->started_ns)
-                            : 0;
+    from_ns = p->before != NULL ? mp_image_totals(p->before)->published_ns
+                                : process->started_ns;
+    m->time_nanos = (int64_t)(p->before != NULL ? from_ns : t->published_ns);
+    m->duration_nanos =
+        t->published_ns > from_ns ? (int64_t)(t->published_ns - from_ns) : 0;
     m->period_type = make_value(w, "space", "bytes");
     m->period = is_sampled ? (int64_t)p->interval : 1;
     m->default_sample_type = text(w, export_values[value].name);

@@ -2,6 +2,7 @@
 
 #include "must.h"
 #include "said.h"
+#include "site_names.h"
 #include "symbols.h"
 
 #include <search.h>
@@ -23,7 +24,8 @@ struct known {
 
 struct frames {
     struct profile *profile;
-    struct symbols *symbols;
+    struct symbols *symbols; /* NULL: names were given */
+    struct site_names *names;
     bool *is_own; /* by number of module */
     size_t module_count;
     size_t room; /* of profile->frames */
@@ -55,12 +57,13 @@ static bool is_own_library(const struct mp_region_module *m)
     return strncmp(name, "libmpalloc.so", strlen("libmpalloc.so")) == 0;
 }
 
-struct frames *frames_create(struct profile *p)
+struct frames *frames_create(struct profile *p, struct site_names *names)
 {
     struct frames *f = must(calloc(1, sizeof(*f)));
 
     f->profile = p;
-    f->symbols = symbols_create(p->image);
+    f->names = names;
+    f->symbols = names == NULL ? symbols_create(p->image) : NULL;
     f->module_count = mp_image_module_count(p->image);
     f->is_own = must(calloc(f->module_count + 1, sizeof(*f->is_own)));
     for (size_t i = 0; i < f->module_count; i++) {
@@ -90,9 +93,11 @@ static void tell_problems(const struct frames *f)
 
 void frames_destroy(struct frames *f)
 {
-    tell_problems(f);
     tdestroy(f->known, free);
-    symbols_destroy(f->symbols);
+    if (f->symbols != NULL) {
+        tell_problems(f);
+        symbols_destroy(f->symbols);
+    }
     free(f->is_own);
     free(f);
 }
@@ -139,31 +144,54 @@ uint32_t frames_of_text(struct frames *f, const char *text)
     return wanted.first;
 }
 
-size_t frames_of_code(
-    struct frames *f, uint32_t module, uint64_t offset, uint32_t *ret_first)
+static void add_code(struct frames *f, const struct known *k, const char *function,
+    const char *file, uint32_t line, bool is_inlined)
 {
-    struct known wanted = {.module = module < f->module_count ? module : UINT32_MAX};
-    const struct known *found;
-    const struct symbol_line *line;
+    struct profile_frame *frame = add_frame(f, function);
 
-    wanted.offset = wanted.module != UINT32_MAX ? offset : 0;
+    frame->file = file != NULL ? must(strdup(file)) : NULL;
+    frame->line = line;
+    frame->module = k->module;
+    frame->offset = k->offset;
+    frame->is_inlined = is_inlined;
+}
+
+/* Returns how many lines it has. */
+static uint32_t add_lines(struct frames *f, uint32_t number, const struct known *k)
+{
+    const struct site_line *kept;
+    const struct symbol_line *line;
+    size_t count;
+
+    if (f->names != NULL) {
+        count = site_names_lines(f->names, number, &kept);
+        for (size_t i = 0; i < count; i++) {
+            add_code(f, k, kept[i].function, kept[i].file, kept[i].line, i + 1 < count);
+        }
+        return (uint32_t)count;
+    }
+    count = symbols_find(f->symbols, k->module, k->offset, &line);
+    for (size_t i = 0; i < count; i++) {
+        add_code(f, k, line[i].function, line[i].file, line[i].line, i + 1 < count);
+    }
+    return (uint32_t)count;
+}
+
+size_t frames_of_code(struct frames *f, uint32_t number, uint32_t *ret_first)
+{
+    const struct mp_region_frame *code = mp_image_frame(f->profile->image, number);
+    struct known wanted = {
+        .module = code->module < f->module_count ? code->module : UINT32_MAX};
+    const struct known *found;
+
+    wanted.offset = wanted.module != UINT32_MAX ? code->offset : 0;
     found = find_known(f, &wanted);
     if (found != NULL) {
         *ret_first = found->first;
         return found->count;
     }
     wanted.first = (uint32_t)f->profile->frame_count;
-    wanted.count =
-        (uint32_t)symbols_find(f->symbols, wanted.module, wanted.offset, &line);
-    for (uint32_t i = 0; i < wanted.count; i++) {
-        struct profile_frame *frame = add_frame(f, line[i].function);
-
-        frame->file = line[i].file != NULL ? must(strdup(line[i].file)) : NULL;
-        frame->line = line[i].line;
-        frame->module = wanted.module;
-        frame->offset = wanted.offset;
-        frame->is_inlined = i + 1 < wanted.count;
-    }
+    wanted.count = add_lines(f, number, &wanted);
     add_known(f, &wanted);
     *ret_first = wanted.first;
     return wanted.count;

@@ -10,9 +10,10 @@
 #include "profile.h"
 
 struct frames;
+struct site_names;
 
-/* For the frames of p, which outlives it. */
-struct frames *frames_create(struct profile *p);
+/* For the frames of p, which outlives it. names: NULL, or those that were kept of its image. */
+struct frames *frames_create(struct profile *p, struct site_names *names);
 
 /* Says first, on standard error, of which modules there are no names, and why. */
 void frames_destroy(struct frames *f);
@@ -21,11 +22,10 @@ void frames_destroy(struct frames *f);
 uint32_t frames_of_text(struct frames *f, const char *text);
 
 /*
- * The code at an offset of a module: one frame, or several when functions were inlined there.
- * They have successive numbers, the innermost first; returns how many.
+ * The code that a frame of the region is at: one frame, or several when functions were inlined
+ * there. They have successive numbers, the innermost first; returns how many.
  */
-size_t frames_of_code(
-    struct frames *f, uint32_t module, uint64_t offset, uint32_t *ret_first);
+size_t frames_of_code(struct frames *f, uint32_t number, uint32_t *ret_first);
 
 /* Whether a module is libmpalloc.so. */
 bool frames_is_own_module(const struct frames *f, uint32_t module);

@@ -211,11 +211,10 @@ static void reverse(uint32_t *frames, size_t count)
 
 static struct code code_of(struct builder *b, uint32_t number)
 {
-    const struct mp_region_frame *f = mp_image_frame(b->profile->image, number);
     struct code *c = &b->codes[number];
 
     if (c->count == 0) {
-        c->count = (uint32_t)frames_of_code(b->frames, f->module, f->offset, &c->first);
+        c->count = (uint32_t)frames_of_code(b->frames, number, &c->first);
     }
     return *c;
 }
@@ -391,11 +390,16 @@ static bool has_samples(const mp_image_t *image)
 
 struct profile *profile_create(const mp_image_t *image)
 {
+    return profile_create_named(image, NULL);
+}
+
+struct profile *profile_create_named(const mp_image_t *image, struct site_names *names)
+{
     struct builder b = {.profile = must(calloc(1, sizeof(*b.profile)))};
 
     b.profile->image = image;
     b.profile->interval = mp_image_sampling(image)->interval_bytes;
-    b.frames = frames_create(b.profile);
+    b.frames = frames_create(b.profile, names);
     b.component_names =
         must(calloc(mp_image_component_count(image) + 1, sizeof(*b.component_names)));
     b.codes = must(calloc(mp_image_frame_count(image) + 1, sizeof(*b.codes)));

@@ -46,6 +46,8 @@ struct profile_frame {
     bool is_inlined; /* into its caller's code: the same module and offset */
 };
 
+struct site_names;
+
 struct profile_sample {
     size_t depth;
     uint32_t *frames;      /* numbers, the root first */
@@ -67,12 +69,15 @@ struct profile_sample {
     uint64_t high[PROFILE_VALUES];
     double lifetime_s; /* of its freed blocks, all together; 0: none or not known */
     bool is_cut;       /* the first frames of the stack are missing */
+    uint64_t before[PROFILE_VALUES]; /* of a difference; else 0 */
 };
 
 struct profile {
     const mp_image_t *image; /* outlives it */
-    uint64_t interval;       /* R in force, MP_SAMPLING_EXACT or MP_SAMPLING_OFF */
-    bool has_stacks;         /* some sample comes from a call stack */
+    const mp_image_t
+        *before;       /* of a difference (profile_difference.h); NULL: it is none */
+    uint64_t interval; /* R in force, MP_SAMPLING_EXACT or MP_SAMPLING_OFF */
+    bool has_stacks;   /* some sample comes from a call stack */
     size_t frame_count;
     struct profile_frame *frames;
     size_t sample_count;
@@ -84,6 +89,9 @@ struct profile {
 /* Of an image. Ends the process with a line when there is no memory. */
 struct profile *profile_create(const mp_image_t *image);
 void profile_destroy(struct profile *p);
+
+/* The same with names that were kept, for which no file is looked at; NULL: none were. */
+struct profile *profile_create_named(const mp_image_t *image, struct site_names *names);
 
 /* Whether every allocation was recorded, from the start on, and nothing is an estimate. */
 bool profile_is_exact(const struct profile *p);

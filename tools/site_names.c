@@ -120,6 +120,15 @@ static const struct lines *lines_of(struct site_names *n, uint32_t frame)
     return l;
 }
 
+size_t site_names_lines(
+    struct site_names *n, uint32_t frame, const struct site_line **ret)
+{
+    const struct lines *l = lines_of(n, frame);
+
+    *ret = l->line;
+    return l->count;
+}
+
 size_t site_names_stack(
     struct site_names *n, uint32_t frame, struct site_line ret[SITE_LINES_MAX])
 {

@@ -28,6 +28,10 @@ void site_names_destroy(struct site_names *n);
 
 enum { SITE_LINES_MAX = 128 };
 
+/* The lines of one frame, the innermost first; returns how many, at least 1. */
+size_t site_names_lines(
+    struct site_names *n, uint32_t frame, const struct site_line **ret);
+
 /* The stack that ends in a frame, the innermost first, without mpalloc's own. Returns how many. */
 size_t site_names_stack(
     struct site_names *n, uint32_t frame, struct site_line ret[SITE_LINES_MAX]);
