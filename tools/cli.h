@@ -120,6 +120,7 @@ int verb_report(int argc, char **argv);
 int verb_leaks(int argc, char **argv);
 int verb_flame(int argc, char **argv);
 int verb_diff(int argc, char **argv);
+int verb_alerts(int argc, char **argv);
 int verb_record(int argc, char **argv);
 int verb_baseline(int argc, char **argv);
 int verb_export(int argc, char **argv);
@@ -129,9 +130,24 @@ int verb_serve(int argc, char **argv);
 int verb_options(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 int verb_completion(int argc, char **argv);
-extern const char help_run[], help_ps[], help_top[], help_snapshot[], help_report[],
-    help_leaks[], help_flame[], help_diff[], help_record[], help_baseline[],
-    help_export[], help_sample[], help_serve[], help_trim[], help_options[],
-    help_doctor[], help_completion[];
+/* One a line: what --help says of each. */
+extern const char help_alerts[];
+extern const char help_baseline[];
+extern const char help_completion[];
+extern const char help_diff[];
+extern const char help_doctor[];
+extern const char help_export[];
+extern const char help_flame[];
+extern const char help_leaks[];
+extern const char help_options[];
+extern const char help_ps[];
+extern const char help_record[];
+extern const char help_report[];
+extern const char help_run[];
+extern const char help_sample[];
+extern const char help_serve[];
+extern const char help_snapshot[];
+extern const char help_top[];
+extern const char help_trim[];
 
 #endif

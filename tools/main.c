@@ -34,6 +34,8 @@ const struct verb verbs[] = {
         help_diff, verb_diff},
     {"baseline", "save | list | reset [OPTIONS] [NAME] [TARGET]",
         "Keep a capture under a name, to compare with", help_baseline, verb_baseline},
+    {"alerts", "[OPTIONS] [TARGET]",
+        "Say what is wrong with processes, and tell others", help_alerts, verb_alerts},
     {"record", "[OPTIONS] [TARGET...]",
         "Keep the history of processes: what they held, and when", help_record,
         verb_record},

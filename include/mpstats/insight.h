@@ -362,4 +362,6 @@ MPS_EXPORT int mp_forecast_make(const struct mp_point *points, size_t count,
 }
 #endif
 
+#include <mpstats/alerts.h>
+
 #endif

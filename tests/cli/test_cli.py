@@ -22,8 +22,8 @@ import jsonschema
 
 from command import COMMAND, LIBRARY, SCHEMAS, TARGET, CommandTest, main
 
-VERBS = ("run ps top snapshot report flame diff baseline record export trim sample options doctor completion "
-         "help version").split()
+VERBS = ("run ps top snapshot report leaks flame diff baseline alerts record export trim "
+         "sample options doctor completion help version").split()
 
 
 class Cli(CommandTest):
