@@ -379,6 +379,9 @@ struct mp_proc {
     uint64_t limit_cgroup_bytes; /* memory.max or limit_in_bytes, lowest of the path */
     uint64_t uid;                /* effective */
     uint64_t mappings;           /* number of them, against vm.max_map_count */
+    uint64_t minor_faults_total;
+    uint64_t major_faults_total; /* those that had to wait for a device */
+    uint64_t cpu_ns_total;       /* of all its threads, user and system */
 };
 
 /* -ESRCH when there is no such process. What is not permitted is left MP_UNKNOWN. */

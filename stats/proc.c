@@ -138,6 +138,31 @@ static uint64_t add_known(uint64_t a, uint64_t b)
     return a == MP_UNKNOWN || b == MP_UNKNOWN ? MP_UNKNOWN : a + b;
 }
 
+/* Of /proc/PID/stat. */
+static void read_usage(uint64_t pid, struct mp_proc *ret)
+{
+    char *text = NULL;
+    const char *at;
+    unsigned long minor;
+    unsigned long major;
+    unsigned long user;
+    unsigned long kernel;
+    long hz = sysconf(_SC_CLK_TCK);
+
+    if (proc_read_file(pid, "stat", &text) > 0) {
+        at = strrchr(text, ')'); /* the name may hold blanks and brackets */
+        if (at != NULL && hz > 0
+            && sscanf(at + 1, " %*c %*s %*s %*s %*s %*s %*s %lu %*s %lu %*s %lu %lu",
+                   &minor, &major, &user, &kernel)
+                   == 4) {
+            ret->minor_faults_total = minor;
+            ret->major_faults_total = major;
+            ret->cpu_ns_total = (user + kernel) * (1000000000ul / (unsigned long)hz);
+        }
+    }
+    free(text);
+}
+
 static uint64_t count_mappings(uint64_t pid)
 {
     char *text = NULL;
@@ -252,6 +277,7 @@ int mp_proc_read(uint64_t pid, struct mp_proc *ret)
         ret->huge_page_bytes = field(rollup, "AnonHugePages");
     }
     free(rollup);
+    read_usage(pid, ret);
     ret->limit_cgroup_bytes = cgroup_limit(pid);
     ret->mappings = count_mappings(pid);
     return 0;

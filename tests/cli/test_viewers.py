@@ -121,7 +121,7 @@ class Viewers(CommandTest):
         held = {s.labels["component"]: s.value
                 for s in families["mpalloc_component_live_bytes"].samples}
         self.assertEqual(held["shop/cart"], 1008000)
-        counted = families["mpalloc_class_allocated_blocks"].samples
+        counted = families["mpalloc_size_class_allocated_blocks"].samples
         self.assertEqual([s.value for s in counted if s.labels["size_class"] == "208"], [500])
         totals = self.document("snapshot", p.pid)
         for key in ("live_bytes", "allocated_bytes_total", "threads", "mapped_bytes"):
