@@ -4,6 +4,8 @@
 # Usage: tools/install.sh [SECTION]...     (build, run, test, programs; all by default)
 #
 # Does nothing, not even apt-get update, when nothing is missing. Uses sudo when not root.
+# Then npm fetches what its lock files name: for build what tools/web draws charts with (the
+# build does without it), for test what drives the browser of tests/web.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
@@ -15,7 +17,8 @@ die() {
     exit 1
 }
 
-# The packages of the sections given, one a line, each once.
+# The packages of the sections given, one a line, each once. NAME/COMMAND is a package that is
+# not needed where the command is there, from wherever.
 packages_of() {
     local section='' line name wanted
     while IFS= read -r line || [[ -n $line ]]; do
@@ -36,24 +39,56 @@ packages_of() {
 }
 
 is_installed() {
-    [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+    [[ $1 == */* ]] && command -v "${1#*/}" >/dev/null && return
+    [[ $(dpkg-query -W -f '${db:Status-Status}' "${1%/*}" 2>/dev/null) == installed ]]
 }
 
-# apt-get with those arguments; again, up to twice, when that fails.
-apt() {
-    local attempt
+# The command; again, up to twice, when it fails.
+thrice() { # NAME COMMAND...
+    local name=$1 attempt
+    shift
     for attempt in 1 2 3; do
-        # RUNLEVEL: invoke-rc.d then starts no service.
-        if "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
-            apt-get -q -o DPkg::Lock::Timeout=120 "$@"; then
+        if "$@"; then
             return 0
         fi
         if ((attempt < 3)); then
-            say "apt-get $1 failed; trying again in $((attempt * 5)) s"
+            say "$name failed; trying again in $((attempt * 5)) s"
             sleep $((attempt * 5))
         fi
     done
     return 1
+}
+
+# RUNLEVEL: invoke-rc.d then starts no service.
+apt() {
+    thrice "apt-get $1" "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+        apt-get -q -o DPkg::Lock::Timeout=120 "$@"
+}
+
+# What package-lock.json of a folder names, when that is not there or of an older lock. No
+# script of a package is run.
+npm_install() { # FOLDER
+    local folder=$1
+    [[ ! $folder/node_modules/.package-lock.json -nt $folder/package-lock.json ]] || return 0
+    command -v npm >/dev/null || return 1
+    say "fetching what $folder/package-lock.json names"
+    thrice "npm ci" npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund \
+        --loglevel=error || return 1
+    touch "$folder/node_modules/.package-lock.json"
+}
+
+is_wanted() { # SECTION
+    [[ " ${sections[*]} " == *" $1 "* ]]
+}
+
+npm_install_all() {
+    if is_wanted build && ! npm_install "$here/web"; then
+        say "npm could not fetch uPlot: the page of mpalloc serve draws plain charts"
+        ! is_wanted test || die "tests want those of uPlot; run again: npm ci --prefix tools/web"
+    fi
+    if is_wanted test && ! npm_install "$here/../tests/web"; then
+        die "npm could not fetch playwright-core; run again: npm ci --prefix tests/web"
+    fi
 }
 
 case ${1-} in
@@ -75,7 +110,7 @@ done
 
 mapfile -t packages < <(packages_of "${sections[@]}")
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
-    die "this system has no apt-get; install by hand what is missing of: ${packages[*]}"
+    die "this system has no apt-get; install by hand what is missing of: ${packages[*]%/*}"
 fi
 missing=()
 for package in "${packages[@]}"; do
@@ -83,21 +118,23 @@ for package in "${packages[@]}"; do
 done
 if ((${#missing[@]} == 0)); then
     say "nothing is missing (${sections[*]}: ${#packages[@]} packages)"
+    npm_install_all
     exit 0
 fi
 
 as_root=()
 if ((EUID != 0)); then
     if ! command -v sudo >/dev/null; then
-        die "not root, and no sudo; ask root for: apt-get install ${missing[*]}"
+        die "not root, and no sudo; ask root for: apt-get install ${missing[*]%/*}"
     fi
     if ! sudo -n true 2>/dev/null && [[ ! -t 0 ]]; then
-        die "sudo wants a password, and there is no terminal; run: sudo apt-get install ${missing[*]}"
+        die "sudo wants a password, and there is no terminal; run: sudo apt-get install ${missing[*]%/*}"
     fi
     as_root=(sudo)
 fi
-say "installing ${#missing[@]} of ${#packages[@]} packages: ${missing[*]}"
+say "installing ${#missing[@]} of ${#packages[@]} packages: ${missing[*]%/*}"
 apt update || say "apt-get update failed; trying with the lists that are there"
-apt install -y --no-install-recommends "${missing[@]}" \
-    || die "apt-get could not install: ${missing[*]}"
+apt install -y --no-install-recommends "${missing[@]%/*}" \
+    || die "apt-get could not install: ${missing[*]%/*}"
+npm_install_all
 say "done"
