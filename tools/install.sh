@@ -5,7 +5,8 @@
 #
 # Does nothing, not even apt-get update, when nothing is missing. Uses sudo when not root.
 # Then npm fetches what its lock files name: for build what tools/web draws charts with (the
-# build does without it), for test what drives the browser of tests/web.
+# build does without it), for test what drives the browser of tests/web, and what decodes
+# OTLP in tests/push.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
@@ -88,6 +89,9 @@ npm_install_all() {
     fi
     if is_wanted test && ! npm_install "$here/../tests/web"; then
         die "npm could not fetch playwright-core; run again: npm ci --prefix tests/web"
+    fi
+    if is_wanted test && ! npm_install "$here/../tests/push"; then
+        die "npm could not fetch otlp-transformer; run again: npm ci --prefix tests/push"
     fi
 }
 
