@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 enum {
-    DAEMONS = SERVE_SOCKETS + 2,
+    DAEMONS = 2 * SERVE_SOCKETS + 1,
+    RETIRED = 16,
     THREADS = 2,        /* of each that receive and send */
     MEMORY = 32 * 1024, /* of a connection: what of a request is kept */
 };
@@ -43,7 +44,9 @@ struct httpd {
     _Atomic size_t active; /* requests that are not answered yet, streams left out */
     size_t daemon_count;
     struct daemon *daemons[DAEMONS];
-    char problem[256]; /* of the library, at start */
+    size_t retired_count;
+    struct daemon *retired[RETIRED]; /* of certificates before, until they are left */
+    char problem[256];               /* of the library, at start */
 };
 
 /* ---- connections ---- */
@@ -410,6 +413,22 @@ struct httpd *httpd_create(struct serve *serve, struct guard *guard)
     return h;
 }
 
+static void say_why(const struct httpd *h, const struct socket *socket,
+    const struct httpd_identity *identity, struct mp_error *error)
+{
+    const char *problem = h->problem[0] != '\0' ? h->problem : strerror(errno);
+
+    if (identity->certificate != NULL) {
+        snprintf(error->text, sizeof(error->text),
+            "certificate and key cannot be used: is each PEM, and do they belong "
+            "together? (%.150s)",
+            problem);
+    } else {
+        snprintf(error->text, sizeof(error->text), "%.100s: no server: %.150s",
+            socket->address, problem);
+    }
+}
+
 int httpd_listen(struct httpd *h, const struct socket *socket,
     const struct httpd_identity *identity, struct mp_error *error)
 {
@@ -420,8 +439,7 @@ int httpd_listen(struct httpd *h, const struct socket *socket,
     h->problem[0] = '\0';
     d->mhd = h->daemon_count < DAEMONS ? start_daemon(d, socket->fd, identity) : NULL;
     if (d->mhd == NULL) {
-        snprintf(error->text, sizeof(error->text), "%.100s: no server: %.150s",
-            socket->address, h->problem[0] != '\0' ? h->problem : strerror(errno));
+        say_why(h, socket, identity, error);
         sockets_close(&d->socket);
         free(d);
         return -1;
@@ -438,8 +456,93 @@ void httpd_set_guard(struct httpd *h, struct guard *guard)
     pthread_rwlock_unlock(&h->lock);
 }
 
+/* Those that listen by it now take over; -1: none does. */
+static int take_over(struct httpd *h, const struct daemon *before,
+    const struct httpd_identity *identity, struct daemon **ret, struct mp_error *error)
+{
+    struct daemon *d = must(calloc(1, sizeof(*d)));
+
+    d->httpd = h;
+    d->socket = before->socket;
+    d->socket.fd = dup(before->socket.fd);
+    h->problem[0] = '\0';
+    d->mhd = start_daemon(d, d->socket.fd, identity);
+    if (d->mhd == NULL) {
+        say_why(h, &d->socket, identity, error);
+        close(d->socket.fd);
+        free(d);
+        return -1;
+    }
+    *ret = d;
+    return 0;
+}
+
+static bool is_left(const struct daemon *d)
+{
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(d->mhd, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+
+    return info == NULL || info->num_connections == 0;
+}
+
+static void end_daemon(struct daemon *d)
+{
+    MHD_stop_daemon(d->mhd);
+    sockets_close(&d->socket);
+    free(d);
+}
+
+static void end_retired(struct httpd *h)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < h->retired_count; i++) {
+        if (is_left(h->retired[i])) {
+            end_daemon(h->retired[i]);
+        } else {
+            h->retired[used++] = h->retired[i];
+        }
+    }
+    h->retired_count = used;
+}
+
+/* Its connections go on with the certificate that they have. */
+static void retire(struct httpd *h, struct daemon *d)
+{
+    MHD_quiesce_daemon(d->mhd);
+    close(d->socket.fd);
+    d->socket.fd = -1;
+    d->socket.path[0] = '\0';
+    h->retired[h->retired_count++] = d;
+}
+
+int httpd_set_identity(
+    struct httpd *h, const struct httpd_identity *identity, struct mp_error *error)
+{
+    end_retired(h);
+    for (size_t i = 0; i < h->daemon_count; i++) {
+        struct daemon *d;
+
+        if (h->daemons[i]->socket.is_unix) {
+            continue;
+        }
+        if (h->retired_count == RETIRED) {
+            snprintf(error->text, sizeof(error->text),
+                "connections of earlier certificates are still open: try again later");
+            return -1;
+        }
+        if (take_over(h, h->daemons[i], identity, &d, error) != 0) {
+            return -1;
+        }
+        retire(h, h->daemons[i]);
+        h->daemons[i] = d;
+    }
+    return 0;
+}
+
 void httpd_tend(struct httpd *h)
 {
+    end_retired(h);
     connections_tend(h->connections);
     atomic_store(&h->serve->cost.connections_ended_total,
         connections_ended_total(h->connections));
@@ -482,9 +585,10 @@ void httpd_unlink(struct httpd *h)
 void httpd_destroy(struct httpd *h)
 {
     for (size_t i = 0; i < h->daemon_count; i++) {
-        MHD_stop_daemon(h->daemons[i]->mhd);
-        sockets_close(&h->daemons[i]->socket);
-        free(h->daemons[i]);
+        end_daemon(h->daemons[i]);
+    }
+    for (size_t i = 0; i < h->retired_count; i++) {
+        end_daemon(h->retired[i]);
     }
     workers_destroy(h->workers);
     connections_destroy(h->connections);

@@ -292,16 +292,45 @@ int serve_start(const struct serve_options *options, struct serve **ret)
     return EXIT_FINE;
 }
 
-void serve_reload(struct serve *s)
+static bool reload_guard(struct serve *s)
 {
     struct guard guard;
 
-    if (read_guard(&s->options, &guard) == EXIT_FINE) {
-        httpd_set_guard(s->httpd, &guard);
-        fprintf(stderr, "mpalloc serve: reloaded\n");
-    } else {
-        fprintf(stderr, "mpalloc serve: what was before is kept\n");
+    if (read_guard(&s->options, &guard) != EXIT_FINE) {
+        return false;
     }
+    httpd_set_guard(s->httpd, &guard);
+    return true;
+}
+
+static bool reload_identity(struct serve *s)
+{
+    struct httpd_identity identity;
+    struct mp_error error = {""};
+    bool good;
+
+    if (s->options.certificate == NULL) {
+        return true;
+    }
+    if (read_identity(&s->options, &identity) != EXIT_FINE) {
+        return false;
+    }
+    good = httpd_set_identity(s->httpd, &identity, &error) == 0;
+    if (!good) {
+        cli_fail("serve", EXIT_FAILED, "%s", error.text);
+    }
+    free_identity(&identity);
+    return good;
+}
+
+void serve_reload(struct serve *s)
+{
+    bool has_guard = reload_guard(s);
+    bool has_identity = reload_identity(s);
+
+    fprintf(stderr, "mpalloc serve: %s\n",
+        has_guard && has_identity ? "reloaded"
+                                  : "not all could be read: what was before is kept");
 }
 
 void serve_stop(struct serve *s, unsigned patience_ms)
