@@ -118,6 +118,10 @@ function fillOf(node) {
         return [look.rest, isDark ? "#ece6dc" : look.ink];
     }
     const key = keys[tree.key[node]];
+    if (tree.change !== null && !search.match?.[tree.key[node]]) {
+        const isDim = search.match !== null;
+        return [paintChange(changeOf(tree, node).part, isDim), isDim ? look.dimInk : look.ink];
+    }
     if (search.match === null) {
         return [key.color ??= paint(key, false), look.ink];
     }

@@ -44,6 +44,14 @@ function factsOf(node) {
     if (about.range !== "") {
         facts.push([about.bound === "" ? "estimate" : "95 %", about.range]);
     }
+    if (tree.change !== null) {
+        const c = changeOf(tree, node);
+        const signed = (v) => `${v < 0 ? "−" : "+"}${tree.format(Math.abs(v))}`;
+        facts.push(["before", tree.format(c.before)], ["after", tree.format(c.after)],
+            ["change", `${signed(c.change)}${c.low === c.high ? ""
+                : `, ${signed(c.low)} to ${signed(c.high)}`}${c.part === 0 && c.change !== 0
+                ? ": may be noise" : ""}`]);
+    }
     const twin = otherUnit(node);
     if (twin !== null) {
         facts.push(twin);
@@ -235,7 +243,10 @@ function saveCsv() {
 const KINDS = {live: ["Live", "Held now, or when the process ended"],
     peak: ["Peak", "Held when the process held most"],
     allocated: ["Allocated", "All that was allocated since the start"],
-    short: ["Short-lived", "Freed soon after it was allocated"]};
+    short: ["Short-lived", "Freed soon after it was allocated"],
+    before: ["Before", "Held at the earlier moment"],
+    grown: ["Grown", "What stacks hold more than before"],
+    shrunk: ["Shrunk", "What stacks hold less than before"]};
 
 function showHead() {
     const p = data.process;
@@ -351,8 +362,11 @@ function showChoices() {
 
 const darkness = matchMedia("(prefers-color-scheme: dark)");
 
+/* A page around this one has a choice of its own (tools/web/theme.js). */
+const wantsDark = () => window.isDarkChosen?.() ?? darkness.matches;
+
 function showTheme() {
-    const dark = state.theme === "dark" || (state.theme !== "light" && darkness.matches);
+    const dark = state.theme === "dark" || (state.theme !== "light" && wantsDark());
     document.documentElement.dataset.theme = dark ? "dark" : "light";
     setLook(dark && !view.print);
     for (const key of keys) {
@@ -545,6 +559,10 @@ function listen() {
         showTheme();
         draw();
     });
+    addEventListener("themechange", () => {
+        showTheme();
+        draw();
+    });
     addEventListener("popstate", () => {
         readAddress();
         refresh();
@@ -559,7 +577,7 @@ function listen() {
 }
 
 readAddress();
-setLook(darkness.matches);
+setLook(wantsDark());
 showHead();
 makeChoices();
 listen();

@@ -119,7 +119,7 @@ function build() {
 
     const count = parent.length;
     const t = {count, parent: Int32Array.from(parent), key: Int32Array.from(key), list, leaf,
-        below, name: v.name, format: formatOf(v.name), twin,
+        below, name: v.name, format: formatOf(v.name), twin, hasBound: v.hasBound !== false,
         total: new Float64Array(count), self: new Float64Array(count),
         other: new Float64Array(count), under: new Float64Array(count),
         over: new Float64Array(count), taken: new Float64Array(count),
@@ -135,6 +135,7 @@ function build() {
         t.over[at] += (v.over?.[i] ?? 0) ** 2;
         t.taken[at] += takenColumn?.[i] ?? 0;
     }
+    sumChange(t);
     for (let n = count - 1; n > 0; n--) {
         const up = t.parent[n];
         t.total[up] += t.total[n];
@@ -145,6 +146,39 @@ function build() {
     }
     order(t);
     return t;
+}
+
+/* Of two moments (tools/web/difference.js): what nodes were and are, whatever is shown. */
+function sumChange(t) {
+    const d = data.difference?.[isBytes(t.name) ? "bytes" : "blocks"];
+    if (d === undefined) {
+        t.change = null;
+        return;
+    }
+    const empty = () => new Float64Array(t.count);
+    const c = t.change = {before: empty(), after: empty(), under: empty(), over: empty()};
+    for (let n = 0; n < t.list.length; n++) {
+        const [i, at] = [t.list[n], t.leaf[n]];
+        c.before[at] += d.before[i];
+        c.after[at] += d.after[i];
+        c.under[at] += d.under[i] ** 2;
+        c.over[at] += d.over[i] ** 2;
+    }
+    for (let n = t.count - 1; n > 0; n--) {
+        for (const sums of [c.before, c.after, c.under, c.over]) {
+            sums[t.parent[n]] += sums[n];
+        }
+    }
+}
+
+/* {change, low, high, part}: part is 0 when it may be noise, else the change of the larger one. */
+function changeOf(t, node) {
+    const [before, after] = [t.change.before[node], t.change.after[node]];
+    const change = after - before;
+    const low = change - Math.sqrt(t.change.under[node]);
+    const high = change + Math.sqrt(t.change.over[node]);
+    return {before, after, change, low, high,
+        part: low <= 0 && high >= 0 ? 0 : change / Math.max(before, after, 1)};
 }
 
 /* Children beside each other, the largest first, and where each begins. */
@@ -209,6 +243,9 @@ function estimate(t, node) {
     const isWhole = (node === 0 || (keys[t.key[node]].kind === GROUP
         && state.group === "component")) && state.operation === "" && state.thread === "";
     const isCounter = /^(live|allocated)/.test(t.name);
+    if (!t.hasBound && node !== 0) {
+        return {text: `≈ ${t.format(value)}`, bound: "", range: ""};
+    }
     if ((under === 0 && over === 0) || (isWhole && isCounter)) {
         return {text: t.format(value), bound: "exact", range: ""};
     }

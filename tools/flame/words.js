@@ -111,6 +111,18 @@ function setLook(dark) {
             edge: "#000000", focus: "#000000"};
 }
 
+/* Of what changed by that part of itself, from -1 to 1: blue shrank, red grew, grey is not sure. */
+function paintChange(part, dim) {
+    const [base, dimBase] = isDark ? [0.66, 0.34] : [0.84, 0.94];
+    const strength = Math.min(1, Math.abs(part));
+    if (dim || part === 0) {
+        return oklch(dim ? dimBase : base, part === 0 ? 0.008 : 0.03,
+            part === 0 ? 80 : part > 0 ? 27 : 245);
+    }
+    return oklch(base - strength * (isDark ? 0.02 : 0.14), 0.05 + 0.11 * strength,
+        part > 0 ? 27 : 245);
+}
+
 /* Hue by module, shade by function: warm, from red to yellow. */
 function paint(key, dim) {
     const [base, dimBase] = isDark ? [0.68, 0.34] : [0.80, 0.93];
