@@ -135,6 +135,13 @@ class Answered(ServeTest):
                         pass
             self.assertEqual(server.ask("/healthz").status, 200)
 
+    def test_one_host(self):
+        server = self.serve()
+        for hosts, status in ((b"", b"400"), (b"Host: a\r\nHost: localhost\r\n", b"400"),
+                              (b"Host: localhost\r\n", b"200")):
+            got = server.say(b"GET /healthz HTTP/1.1\r\nConnection: close\r\n" + hosts + b"\r\n")
+            self.assertEqual(got.split()[1], status, hosts)
+
     def test_one_connection_serves_many_requests(self):
         server = self.serve()
         with contextlib.closing(server.connection()) as c:

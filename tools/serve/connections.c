@@ -2,6 +2,7 @@
 
 #include "../must.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -127,6 +128,15 @@ static uint64_t most_ms(const struct connection *one)
                : seconds[one->phase] * 1000;
 }
 
+/* It will say no more: what it began to ask will not be complete. */
+static bool has_left(const struct connection *one, uint64_t now)
+{
+    struct pollfd p = {.fd = one->fd, .events = POLLRDHUP};
+
+    return one->phase == CONNECTION_ASKS && now - one->since_ms > 500
+           && poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
 size_t connections_tend(struct connections *c)
 {
     uint64_t now = now_ms();
@@ -136,7 +146,7 @@ size_t connections_tend(struct connections *c)
     pthread_mutex_lock(&c->lock);
     before = c->ended_total;
     for (struct connection *i = c->all.next; i != &c->all; i = i->next) {
-        if (now - i->since_ms > most_ms(i)) {
+        if (now - i->since_ms > most_ms(i) || has_left(i, now)) {
             end_locked(c, i);
         }
     }

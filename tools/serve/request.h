@@ -46,6 +46,7 @@ struct request {
     size_t body_bytes;
     bool is_body_too_large;
     bool is_trusted;
+    bool needs_host; /* of HTTP/1.1 */
     bool is_begun;
     bool is_given;  /* to a worker, which answered when it is called again */
     bool is_stream; /* the reply has no end */

@@ -3,6 +3,7 @@
 #include "../cli.h"
 #include "../must.h"
 #include "../view.h"
+#include "events.h"
 #include "httpd.h"
 #include "workers.h"
 
@@ -240,9 +241,8 @@ static struct whole *create_whole(const struct serve_options *options)
 
 static void destroy_whole(struct whole *w)
 {
-    if (w->s.httpd != NULL) {
-        httpd_destroy(w->s.httpd);
-    }
+    httpd_destroy(w->s.httpd);
+    events_destroy(w->s.events);
     if (w->s.fleet != NULL) {
         fleet_destroy(w->s.fleet);
     }
@@ -273,6 +273,7 @@ int serve_start(const struct serve_options *options, struct serve **ret)
     allow_many_files();
     w = create_whole(options);
     w->s.httpd = httpd_create(&w->s, &guard);
+    w->s.events = events_create(&w->s);
     code = fleet_create(&options->fleet, &w->s.fleet, &error) != 0
                ? cli_fail("serve", EXIT_FAILED, "%s", error.text)
                : collect_sockets(options, sockets, &count);
@@ -285,6 +286,7 @@ int serve_start(const struct serve_options *options, struct serve **ret)
     }
     free_identity(&identity);
     if (code != EXIT_FINE) {
+        events_end(w->s.events);
         destroy_whole(w);
         return code;
     }
@@ -342,6 +344,7 @@ void serve_stop(struct serve *s, unsigned patience_ms)
     atomic_store(&s->is_ending, true);
     pthread_cond_broadcast(&w->ending);
     pthread_mutex_unlock(&w->lock);
+    events_end(s->events);
     if (!httpd_drain(s->httpd, patience_ms)) {
         fprintf(stderr, "mpalloc serve: some requests were not answered within %u s\n",
             patience_ms / 1000);

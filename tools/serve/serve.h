@@ -45,6 +45,7 @@ struct serve_cost {
     _Atomic uint64_t streams;                 /* server-sent events, now */
 };
 
+struct events;
 struct httpd;
 struct metrics; /* metrics.h */
 
@@ -52,6 +53,7 @@ struct serve {
     struct serve_options options;
     struct fleet *fleet;
     struct httpd *httpd;
+    struct events *events;
     struct metrics *metrics; /* NULL until it is made */
     struct serve_cost cost;
     uint64_t started_ns; /* CLOCK_REALTIME */
