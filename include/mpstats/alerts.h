@@ -93,6 +93,140 @@ MPS_EXPORT const char *mp_alert_rule_text(const char *name);
 MPS_EXPORT size_t mp_measure_format(
     enum mp_alert_measure measure, double value, char *ret, size_t size);
 
+/* ---- what is looked at ---- */
+
+struct mp_alert_point {
+    uint64_t time_ns; /* CLOCK_REALTIME */
+    double live_bytes;
+    double high_bytes;     /* the most since the point before */
+    double resident_bytes; /* NAN: not known */
+};
+
+enum { MP_ALERT_DETAIL_BYTES = 128 };
+
+/* Figures of a process at a moment. NAN: not known. Counters count since its start. */
+struct mp_alert_facts {
+    uint64_t time_ns;    /* CLOCK_REALTIME of the look */
+    uint64_t started_ns; /* of the start of the process; 0: not known */
+    double live_bytes;
+    double heap_bytes;       /* resident heap */
+    double resident_bytes;   /* of the process */
+    double limit_bytes;      /* NAN: it has none */
+    double pressure;         /* 0 to 1 */
+    double purged_bytes;     /* counter: given back to the kernel */
+    double failures;         /* counter: allocations refused */
+    double profiler_seconds; /* counter */
+    double cpu_seconds;      /* counter: of the process */
+    double samples;          /* counter: taken */
+    double dropped;          /* counter: of them, without a place */
+    double drift;            /* since the baseline */
+    char baseline[MP_ALERT_DETAIL_BYTES];
+    double component_ratio; /* of the one nearest to its soft limit */
+    char component[MP_ALERT_DETAIL_BYTES];
+
+    /* These take long to make. When they were not made this time, what was said last holds. */
+    bool has_slow;
+    struct mp_estimate efficiency;
+    double leaks; /* call stacks that grow or are lost */
+    enum mp_severity leak_severity;
+    char leak[MP_ALERT_DETAIL_BYTES]; /* of the worst, in words */
+
+    size_t point_count; /* up to the look, the oldest first; the last may be of now */
+    const struct mp_alert_point *points;
+};
+
+/* All of it unknown. */
+MPS_EXPORT void mp_alert_facts_init(struct mp_alert_facts *ret, uint64_t time_ns);
+
+/*
+ * Out of an image, what the kernel says (NULL: nothing), and verdicts (NULL: has_slow is false).
+ * is_known: for each verdict whether somebody knows of it, so that it does not count; may be NULL.
+ * older: points of before the image's timeline, such as those of a history. Free with
+ * mp_alert_facts_fini. What comes from elsewhere, drift and pressure, is to be set then. -ENOMEM.
+ */
+MPS_EXPORT int mp_alert_facts_make(const mp_image_t *image,
+    const struct mp_proc *kernel, const mp_verdicts_t *verdicts, const bool *is_known,
+    const struct mp_alert_point *older, size_t older_count, uint64_t time_ns,
+    struct mp_alert_facts *ret);
+MPS_EXPORT void mp_alert_facts_fini(struct mp_alert_facts *facts);
+
+/* ---- alerts ---- */
+
+enum mp_alert_state {
+    MP_ALERT_INACTIVE,
+    MP_ALERT_PENDING, /* beyond the threshold, but not yet for long enough */
+    MP_ALERT_FIRING,
+    MP_ALERT_RESOLVED, /* it fired; for an hour, then it is inactive */
+};
+
+/* What is to be told since the last look. */
+enum mp_alert_event {
+    MP_EVENT_NONE,
+    MP_EVENT_FIRED,
+    MP_EVENT_WORSE, /* it was told, and is more severe now */
+    MP_EVENT_RESOLVED,
+};
+
+enum { MP_ALERT_PROCESS_BYTES = 64, MP_ALERT_TEXT_BYTES = 448 };
+
+struct mp_alert {
+    const struct mp_alert_rule *rule; /* lives as long as the engine */
+    char process[MP_ALERT_PROCESS_BYTES];
+    enum mp_alert_state state;
+    /*
+     * That of the rule; one less where an estimate crosses the threshold, but its interval does
+     * not; of leaks that of the worst. While it fires it does not fall.
+     */
+    enum mp_severity severity;
+    enum mp_alert_event event;
+    bool is_told; /* it fired, somebody heard of it, and it was not resolved since */
+    uint64_t since_ns;                       /* beyond the threshold; 0: it is not */
+    uint64_t fired_ns;                       /* fires, or fired last; 0: never */
+    uint64_t resolved_ns;                    /* 0: it was not */
+    uint64_t seen_ns;                        /* the last look; 0: none */
+    double value;                            /* NAN: not known, and `text` says why */
+    const struct mp_alert_rule *silenced_by; /* a worse one of the same matter; NULL */
+    char text[MP_ALERT_TEXT_BYTES];          /* one line */
+};
+
+typedef struct mp_alerts mp_alerts_t;
+
+/* Copies the rules; those that are not enabled are left out. -ENOMEM. */
+MPS_EXPORT int mp_alerts_create(
+    const struct mp_alert_rule *rules, size_t count, mp_alerts_t **ret);
+MPS_EXPORT void mp_alerts_free(mp_alerts_t *alerts);
+
+/*
+ * Looks at a process, by whatever name the caller has for it. At the first look the points of the
+ * facts are gone through as if they had been looked at, so that what lasts for long enough fires at
+ * once; of what they do not tell, a wait (`for`) begins now. Times may stand still and even go
+ * back. -ENOMEM, -ENAMETOOLONG.
+ */
+MPS_EXPORT int mp_alerts_look(
+    mp_alerts_t *alerts, const char *process, const struct mp_alert_facts *facts);
+
+/* It ended: what fires is resolved. */
+MPS_EXPORT void mp_alerts_end(
+    mp_alerts_t *alerts, const char *process, uint64_t time_ns);
+MPS_EXPORT void mp_alerts_forget(mp_alerts_t *alerts, const char *process);
+
+/*
+ * As it was in another life: before the first look at the process. state, severity, is_told, times
+ * and value are taken; the rule is found by its name, and one that there is not is passed over.
+ */
+MPS_EXPORT int mp_alerts_restore(
+    mp_alerts_t *alerts, const char *rule_name, const struct mp_alert *was);
+
+/* Of one process, in the order of the rules, and of all. NULL: there is none. */
+MPS_EXPORT const struct mp_alert *mp_alerts_of(
+    const mp_alerts_t *alerts, const char *process, size_t *ret_count);
+MPS_EXPORT size_t mp_alerts_count(const mp_alerts_t *alerts);
+MPS_EXPORT const struct mp_alert *mp_alerts_at(
+    const mp_alerts_t *alerts, size_t number);
+
+/* Keys: "inactive", "pending", "firing", "resolved". */
+MPS_EXPORT const char *mp_alert_state_name(enum mp_alert_state state);
+
 #ifdef __cplusplus
 }
 #endif

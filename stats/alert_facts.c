@@ -1,0 +1,218 @@
+/*
+ * alert_facts - what alerts are about, out of an image
+ */
+#include "words.h"
+
+#include <errno.h>
+#include <math.h>
+#include <mpstats.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void mp_alert_facts_init(struct mp_alert_facts *f, uint64_t time_ns)
+{
+    *f = (struct mp_alert_facts){.time_ns = time_ns,
+        .live_bytes = NAN,
+        .heap_bytes = NAN,
+        .resident_bytes = NAN,
+        .limit_bytes = NAN,
+        .pressure = NAN,
+        .purged_bytes = NAN,
+        .failures = NAN,
+        .profiler_seconds = NAN,
+        .cpu_seconds = NAN,
+        .samples = NAN,
+        .dropped = NAN,
+        .drift = NAN,
+        .component_ratio = NAN,
+        .efficiency = {NAN, NAN, NAN},
+        .leaks = NAN};
+}
+
+void mp_alert_facts_fini(struct mp_alert_facts *f)
+{
+    free((void *)f->points);
+    f->points = NULL;
+    f->point_count = 0;
+}
+
+/* ---- points ---- */
+
+static void add_point(struct mp_alert_point *points, size_t *count,
+    const struct mp_alert_point *p, uint64_t now_ns)
+{
+    if (p->time_ns != 0 && p->time_ns <= now_ns
+        && (*count == 0 || p->time_ns > points[*count - 1].time_ns)) {
+        points[(*count)++] = *p;
+    }
+}
+
+/* From when on tiers that are finer know more. */
+static uint64_t first_of(const mp_image_t *image, unsigned tier)
+{
+    uint64_t first = UINT64_MAX;
+
+    for (unsigned i = 0; i < tier; i++) {
+        if (mp_image_moment_count(image, i) > 0
+            && mp_image_moment(image, i, 0)->time_ns < first) {
+            first = mp_image_moment(image, i, 0)->time_ns;
+        }
+    }
+    return first;
+}
+
+/* The older ones, then what each tier knows of before the next finer one begins, then now. */
+static int make_points(struct mp_alert_facts *f, const mp_image_t *image,
+    const struct mp_alert_point *older, size_t older_count)
+{
+    size_t most = older_count + 1;
+    struct mp_alert_point *points;
+    size_t count = 0;
+
+    for (unsigned tier = 0; tier < MP_REGION_TIMELINE_TIERS; tier++) {
+        most += mp_image_moment_count(image, tier);
+    }
+    points = calloc(most, sizeof(*points));
+    if (points == NULL) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < older_count
+                       && older[i].time_ns < first_of(image, MP_REGION_TIMELINE_TIERS);
+         i++) {
+        add_point(points, &count, &older[i], f->time_ns);
+    }
+    for (unsigned tier = MP_REGION_TIMELINE_TIERS; tier-- > 0;) {
+        uint64_t until = first_of(image, tier);
+        size_t moments = mp_image_moment_count(image, tier);
+
+        for (size_t i = 0; i < moments; i++) {
+            const struct mp_region_moment *m = mp_image_moment(image, tier, i);
+            struct mp_alert_point p = {
+                m->time_ns, (double)m->live_bytes, (double)m->live_high_bytes, NAN};
+
+            if (m->time_ns < until) {
+                add_point(points, &count, &p, f->time_ns);
+            }
+        }
+    }
+    add_point(points, &count,
+        &(struct mp_alert_point){
+            f->time_ns, f->live_bytes, f->live_bytes, f->resident_bytes},
+        f->time_ns);
+    f->points = points;
+    f->point_count = count;
+    return 0;
+}
+
+/* ---- figures ---- */
+
+static double lesser(double limit, uint64_t bytes)
+{
+    return bytes == 0 || bytes == MP_UNKNOWN ? limit : fmin(limit, (double)bytes);
+}
+
+/* Of the process alone: the memory of the machine is shared with others, and none. */
+static double limit_of(const mp_image_t *image, const struct mp_proc *kernel)
+{
+    const struct mp_region_process *p = mp_image_process(image);
+    double limit = INFINITY;
+
+    limit = lesser(limit, kernel != NULL && kernel->limit_cgroup_bytes != MP_UNKNOWN
+                              ? kernel->limit_cgroup_bytes
+                              : p->limit_cgroup_bytes);
+    limit = lesser(limit, p->limit_as_bytes);
+    limit = lesser(limit, p->limit_data_bytes);
+    return isinf(limit) ? NAN : limit;
+}
+
+static void make_leaks(struct mp_alert_facts *f, const mp_image_t *image,
+    const mp_verdicts_t *verdicts, const bool *is_known)
+{
+    const struct mp_verdict *worst = NULL;
+    char rate[WORDS_BYTES];
+
+    f->leaks = 0;
+    for (size_t i = 0; i < mp_verdicts_count(verdicts); i++) {
+        const struct mp_verdict *v = mp_verdicts_at(verdicts, i);
+
+        if (v->kind > MP_VERDICT_GROWING || (is_known != NULL && is_known[i])) {
+            continue;
+        }
+        f->leaks++;
+        if (v->severity > f->leak_severity) {
+            f->leak_severity = v->severity;
+        }
+        if (worst == NULL || v->bytes_per_hour.value > worst->bytes_per_hour.value) {
+            worst = v;
+        }
+    }
+    if (worst != NULL) {
+        const struct mp_region_component *c =
+            mp_image_component(image, worst->component);
+        char name[64];
+
+        mp_text_escape(name, sizeof(name), c != NULL ? c->name : "",
+            c != NULL ? sizeof(c->name) : 0);
+        snprintf(f->leak, sizeof(f->leak), "the fastest, in %s, is %s by %s/h", name,
+            mp_verdict_name(worst->kind),
+            words_bytes(worst->bytes_per_hour.value, rate));
+    }
+}
+
+static int make_slow(struct mp_alert_facts *f, const mp_image_t *image,
+    const mp_verdicts_t *verdicts, const bool *is_known)
+{
+    struct mp_efficiency e;
+    int code = mp_efficiency_make(image, &e);
+
+    if (code == 0 && e.heap_bytes > 0) {
+        double heap = (double)e.heap_bytes;
+
+        f->efficiency = (struct mp_estimate){
+            e.ratio, e.requested.low / heap, e.requested.high / heap};
+    }
+    make_leaks(f, image, verdicts, is_known);
+    f->has_slow = true;
+    return code;
+}
+
+int mp_alert_facts_make(const mp_image_t *image, const struct mp_proc *kernel,
+    const mp_verdicts_t *verdicts, const bool *is_known,
+    const struct mp_alert_point *older, size_t older_count, uint64_t time_ns,
+    struct mp_alert_facts *ret)
+{
+    const struct mp_region_totals *t = mp_image_totals(image);
+    const struct mp_region_sampling *g = mp_image_sampling(image);
+    struct mp_alert_facts *f = ret;
+    int code;
+
+    mp_alert_facts_init(f, time_ns);
+    f->started_ns = mp_image_process(image)->started_ns;
+    f->live_bytes = (double)t->live_bytes;
+    f->heap_bytes = (double)t->resident_bytes;
+    if (kernel != NULL && kernel->resident_bytes != MP_UNKNOWN) {
+        f->resident_bytes = (double)kernel->resident_bytes;
+    }
+    f->limit_bytes = limit_of(image, kernel);
+    if (!isnan(f->limit_bytes)) {
+        f->pressure =
+            fmin(fmax(f->live_bytes, isnan(f->resident_bytes) ? 0 : f->resident_bytes)
+                     / f->limit_bytes,
+                1);
+    }
+    f->purged_bytes = (double)t->purged_bytes_total;
+    f->failures = (double)t->allocation_failures_total;
+    f->profiler_seconds =
+        ((double)t->publish_ns_total + (double)g->cost_ns_total) / 1e9;
+    f->samples = (double)g->allocated_total;
+    f->dropped = (double)g->samples_refused_total + (double)g->sites_refused_total;
+    code = make_points(f, image, older, older_count);
+    if (code == 0 && verdicts != NULL) {
+        code = make_slow(f, image, verdicts, is_known);
+    }
+    if (code != 0) {
+        mp_alert_facts_fini(f);
+    }
+    return code;
+}
