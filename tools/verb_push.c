@@ -5,10 +5,10 @@
 #include "document.h"
 #include "format.h"
 #include "must.h"
-#include "push/push.h"
+#include "push/push_config.h"
 #include "view.h"
 
-#include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,6 +42,7 @@ const char help_push[] =
     "  --plain          of OTLP: not gzipped\n"
     "  --profiles       of OTLP: profiles too; experimental (v1development, as of\n"
     "                   opentelemetry-proto 1.10)\n"
+    "  --config FILE    the servers of its sections otlp and push, instead of --to\n"
     "  --json           with --once (schema tools/schemas/push.json)\n"
     "\n"
     "Environment, of OTLP: OTEL_EXPORTER_OTLP_ENDPOINT, _METRICS_ENDPOINT, _HEADERS,\n"
@@ -54,13 +55,14 @@ const char help_push[] =
     "env=prod\n"
     "  mpalloc push 4711 --to parca --url http://127.0.0.1:7070 --once\n";
 
-enum { TEXTS = 64, TOKEN_BYTES = 4096 };
+enum { TEXTS = 64 };
 
 struct words {
     struct push_options options;
     struct otlp_attribute label[TEXTS];
     const char *header[TEXTS];
-    char token[TOKEN_BYTES];
+    char *token;
+    const char *config;    /* --config, NULL */
     const char *directory; /* --dir, NULL */
     char *owned[TEXTS];    /* copies that the options point to */
     size_t owned_count;
@@ -105,22 +107,12 @@ static void add_header(struct words *w, const char *text)
 
 static void read_token(struct words *w, const char *path)
 {
-    FILE *file = fopen(path, "re");
+    struct mp_error error = {""};
 
-    if (file == NULL) {
-        exit(cli_fail("push", EXIT_FAILED, "--token-file: %s cannot be read: %s", path,
-            strerror(errno)));
-    }
-    if (fgets(w->token, sizeof(w->token), file) == NULL) {
-        w->token[0] = '\0';
-    }
-    fclose(file);
-    w->token[strcspn(w->token, "\r\n")] = '\0';
-    if (w->token[0] == '\0') {
-        exit(cli_fail("push", EXIT_FAILED,
-            "--token-file: %s has no token in its first "
-            "line",
-            path));
+    free(w->token);
+    w->token = push_read_token(path, &error);
+    if (w->token == NULL) {
+        exit(cli_fail("push", EXIT_FAILED, "--token-file: %s", error.text));
     }
     w->options.token = w->token;
 }
@@ -251,6 +243,7 @@ struct look {
     const char *path;      /* NULL: all that run */
     const char *directory; /* there alone; NULL: of the user */
     bool has_ended;        /* that of path */
+    struct push *push;     /* who looks */
 };
 
 static void tell(
@@ -308,8 +301,8 @@ static void sleep_ms(uint64_t ms)
     nanosleep(&t, NULL);
 }
 
-static int print_result(const struct push *p, const struct words *w, size_t processes,
-    const struct push_counts *n, bool json)
+static int print_result(
+    const struct push *p, size_t processes, const struct push_counts *n, bool json)
 {
     json_t *d;
 
@@ -321,7 +314,7 @@ static int print_result(const struct push *p, const struct words *w, size_t proc
         return EXIT_FINE;
     }
     d = document_new("push");
-    document_set_text(d, "to", push_name(w->options.to));
+    document_set_text(d, "to", push_name(push_kind(p)));
     document_set_text(d, "url", push_url(p));
     document_set_bytes(d, "processes", processes);
     document_set_bytes(d, "messages", n->made);
@@ -334,10 +327,11 @@ static int print_result(const struct push *p, const struct words *w, size_t proc
 }
 
 static int push_once(
-    struct push *p, const struct words *w, const struct push_source *source, bool json)
+    struct push *p, const struct words *w, struct look *look, bool json)
 {
+    struct push_source source = {each, look};
     uint64_t until_ns = view_now_ns() + (uint64_t)w->once_ms * 1000000;
-    size_t processes = push_gather(p, source);
+    size_t processes = push_gather(p, &source);
     struct push_counts n;
     uint64_t wait;
     int code = EXIT_FINE;
@@ -352,7 +346,7 @@ static int push_once(
     }
     push_get_counts(p, &n);
     if (json || n.delivered != 0) {
-        code = print_result(p, w, processes, &n, json);
+        code = print_result(p, processes, &n, json);
     }
     return n.delivered == n.made && n.rejected == 0 && code == EXIT_FINE ? EXIT_FINE
                                                                          : EXIT_FAILED;
@@ -360,34 +354,68 @@ static int push_once(
 
 /* ---- for ever ---- */
 
-static struct push *running;
-static struct look *running_look;
+static struct push_list running;
 
 static void on_signal(int number)
 {
     (void)number;
-    push_stop(running);
+    for (size_t i = 0; i < running.count; i++) {
+        push_stop(running.at[i]);
+    }
 }
 
 /* Once more after the process has ended, and no more. */
 static void each_until_end(void *source, push_process_fn *fn, void *arg)
 {
+    struct look *look = source;
+
     each(source, fn, arg);
-    if (running_look->has_ended) {
-        push_stop(running);
+    if (look->has_ended) {
+        push_stop(look->push);
     }
 }
 
-static void push_on(struct push *p, struct look *look)
+static void *run(void *arg)
 {
+    struct look *look = arg;
     struct push_source source = {each_until_end, look};
-    struct sigaction action = {.sa_handler = on_signal};
 
-    running = p;
-    running_look = look;
+    push_run(look->push, &source);
+    return NULL;
+}
+
+/* Each in a thread of its own, but the first. */
+static int push_on(const struct push_list *list, const struct look *look)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    struct look *looks = must(calloc(list->count, sizeof(*looks)));
+    pthread_t *threads = must(calloc(list->count, sizeof(*threads)));
+    size_t started = 1;
+    int code = 0;
+
+    running = *list;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    push_run(p, &source);
+    for (size_t i = 0; i < list->count; i++) {
+        looks[i] = *look;
+        looks[i].push = list->at[i];
+    }
+    while (started < list->count && code == 0) {
+        code = pthread_create(&threads[started], NULL, run, &looks[started]);
+        started += code == 0;
+    }
+    if (code == 0) {
+        run(&looks[0]);
+    } else {
+        on_signal(0);
+    }
+    for (size_t i = 1; i < started; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    free(looks);
+    free(threads);
+    return code == 0 ? EXIT_FINE
+                     : cli_fail("push", EXIT_FAILED, "no thread: %s", strerror(code));
 }
 
 static void read_words(struct words *w, int argc, char **argv, struct common *common)
@@ -403,6 +431,7 @@ static void read_words(struct words *w, int argc, char **argv, struct common *co
         HEADER,
         TOKEN,
         CA,
+        CONFIG,
         DIRECTORY,
         FORMAT,
         PLAIN,
@@ -418,6 +447,7 @@ static void read_words(struct words *w, int argc, char **argv, struct common *co
         {"header", required_argument, NULL, HEADER},
         {"token-file", required_argument, NULL, TOKEN},
         {"ca", required_argument, NULL, CA},
+        {"config", required_argument, NULL, CONFIG},
         {"dir", required_argument, NULL, DIRECTORY},
         {"format", required_argument, NULL, FORMAT},
         {"plain", no_argument, NULL, PLAIN}, {"profiles", no_argument, NULL, PROFILES},
@@ -458,6 +488,9 @@ static void read_words(struct words *w, int argc, char **argv, struct common *co
         case CA:
             w->options.authority = optarg;
             break;
+        case CONFIG:
+            w->config = optarg;
+            break;
         case DIRECTORY:
             w->directory = optarg;
             break;
@@ -479,28 +512,61 @@ static void read_words(struct words *w, int argc, char **argv, struct common *co
         }
     }
     cli_expect_words("push", argc, 1);
-    if (!w->has_to) {
+    if (w->config != NULL && (w->has_to || w->options.url != NULL)) {
+        exit(cli_fail("push", EXIT_USAGE, "--config says where to: no --to, no --url"));
+    }
+    if (w->config == NULL && !w->has_to) {
         exit(cli_fail("push", EXIT_USAGE, "needs --to: otlp, pyroscope or parca"));
     }
-    if (w->options.to == PUSH_OTLP) {
+    if (w->config == NULL && w->options.to == PUSH_TO_OTLP) {
         read_environment(w, has_format);
     }
-    if (w->options.url == NULL) {
+    if (w->config == NULL && w->options.url == NULL) {
         exit(cli_fail("push", EXIT_USAGE,
             "needs --url: where the server is, such as http://127.0.0.1:4318"));
     }
+}
+
+/* The servers to send to. EXIT_FINE, or an exit code after a line. */
+static int make_list(const struct words *w, struct push_list *ret)
+{
+    struct mp_error error = {""};
+    struct config *config;
+    int code;
+
+    if (w->config == NULL) {
+        ret->at = must(calloc(1, sizeof(struct push *)));
+        ret->count = 1;
+        if (push_create(&w->options, ret->at, &error) == 0) {
+            return EXIT_FINE;
+        }
+        free(ret->at);
+        *ret = (struct push_list){0};
+        return cli_fail("push", EXIT_USAGE, "%s", error.text);
+    }
+    code = config_open("push", w->config, NULL, &config);
+    if (code != EXIT_FINE) {
+        return code;
+    }
+    if (push_list_make(config, ret, &error) != 0) {
+        code = cli_fail("push", EXIT_USAGE, "%s", error.text);
+    } else if (ret->count == 0) {
+        code = cli_fail("push", EXIT_USAGE,
+            "%s: otlp has no endpoint, and push no entry: nothing is to be sent",
+            w->config);
+    }
+    config_free(config);
+    return code;
 }
 
 int verb_push(int argc, char **argv)
 {
     struct words w = {0};
     struct common common = {0};
-    struct mp_error error = {""};
     struct target target = {.path = ""};
     struct look look = {0};
-    struct push_source source = {each, &look};
-    struct push *p;
-    int code = EXIT_FINE;
+    struct push_list list = {0};
+    int code;
 
     w.options.labels = w.label;
     w.options.headers = w.header;
@@ -512,19 +578,23 @@ int verb_push(int argc, char **argv)
     if (common.json && !w.once) {
         return cli_fail("push", EXIT_USAGE, "--json needs --once");
     }
-    if (push_create(&w.options, &p, &error) != 0) {
-        return cli_fail("push", EXIT_USAGE, "%s", error.text);
-    }
-    if (optind < argc || common.name != NULL || common.pid_file != NULL) {
+    code = make_list(&w, &list);
+    if (code == EXIT_FINE
+        && (optind < argc || common.name != NULL || common.pid_file != NULL)) {
         code = cli_find_target("push", &common, argv + optind, &target);
         look.path = target.path;
     }
-    if (code == EXIT_FINE && w.once) {
-        code = push_once(p, &w, &source, common.json);
+    if (code == EXIT_FINE && !w.once) {
+        code = push_on(&list, &look);
     } else if (code == EXIT_FINE) {
-        push_on(p, &look);
+        for (size_t i = 0; i < list.count; i++) {
+            int last = push_once(list.at[i], &w, &look, common.json);
+
+            code = last != EXIT_FINE ? last : code;
+        }
     }
-    push_destroy(p);
+    push_list_free(&list);
+    free(w.token);
     for (size_t i = 0; i < w.owned_count; i++) {
         free(w.owned[i]);
     }

@@ -62,6 +62,11 @@ const char *push_url(const struct push *p)
     return p->url;
 }
 
+enum push_to push_kind(const struct push *p)
+{
+    return p->options.to;
+}
+
 const char *push_problem(const struct push *p)
 {
     return p->problem;
@@ -123,7 +128,7 @@ static int check(const struct push_options *o, struct mp_error *error)
             o->url != NULL ? why : "it is missing");
     }
     for (size_t i = 0; i < o->label_count; i++) {
-        if (o->to != PUSH_OTLP && !push_is_label(o->labels[i].key)) {
+        if (o->to != PUSH_TO_OTLP && !push_is_label(o->labels[i].key)) {
             return refuse(error, "label", o->labels[i].key,
                 "names are letters, digits and _, and begin with no digit");
         }
@@ -173,9 +178,9 @@ static void copy_options(struct push *p, const struct push_options *from)
     o->url = keep(p, from->url);
     o->token = keep(p, from->token);
     o->authority = keep(p, from->authority);
-    o->interval_ms = o->interval_ms != 0  ? o->interval_ms
-                     : o->to == PUSH_OTLP ? 30000
-                                          : 60000;
+    o->interval_ms = o->interval_ms != 0     ? o->interval_ms
+                     : o->to == PUSH_TO_OTLP ? 30000
+                                             : 60000;
     o->timeout_ms = o->timeout_ms != 0 ? o->timeout_ms : TIMEOUT_MS;
     o->queue_most = o->queue_most != 0 ? o->queue_most : QUEUE_MOST;
 }
@@ -307,16 +312,16 @@ static void add_process(void *arg, const struct push_process *process)
 
     g->processes++;
     switch (p->options.to) {
-    case PUSH_OTLP:
+    case PUSH_TO_OTLP:
         add_metrics(g, process);
         if (p->options.has_profiles) {
             enqueue(p, push_otlp_profiles(p->profiles_url, &p->options, process));
         }
         break;
-    case PUSH_PYROSCOPE:
+    case PUSH_TO_PYROSCOPE:
         enqueue(p, push_pyroscope(p->url, &p->options, process, p->before_s, g->now_s));
         break;
-    case PUSH_PARCA:
+    case PUSH_TO_PARCA:
     case PUSH_TOS:
         enqueue(p, push_parca(p->url, &p->options, process));
         break;
@@ -373,7 +378,7 @@ static void note_rejected(
     char text[200];
     char line[300];
 
-    if (p->options.to != PUSH_OTLP
+    if (p->options.to != PUSH_TO_OTLP
         || !otlp_rejected(
             reply->body, reply->bytes, reply->is_json, &count, text, sizeof(text))) {
         say_over(p);

@@ -15,7 +15,7 @@
 
 #include <mpstats.h>
 
-enum push_to { PUSH_OTLP, PUSH_PYROSCOPE, PUSH_PARCA, PUSH_TOS };
+enum push_to { PUSH_TO_OTLP, PUSH_TO_PYROSCOPE, PUSH_TO_PARCA, PUSH_TOS };
 
 /* Zeros stand for what is usual. */
 struct push_options {
@@ -63,6 +63,7 @@ void push_destroy(struct push *p);
 const char *push_name(enum push_to to); /* "otlp" */
 bool push_find(const char *name, enum push_to *ret);
 const char *push_url(const struct push *p);
+enum push_to push_kind(const struct push *p);
 
 /* Makes messages of all processes there are now; returns how many processes that were. */
 size_t push_gather(struct push *p, const struct push_source *source);

@@ -1,0 +1,124 @@
+#include "pushing.h"
+
+#include "must.h"
+#include "push/push_config.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+enum { MOST_AGE_MS = 1000 };
+
+struct pusher {
+    struct pushing *of;
+    struct push *push;
+    pthread_t thread;
+};
+
+struct pushing {
+    struct fleet *fleet;
+    struct push_list list;
+    size_t started;
+    struct pusher *pushers; /* one for each of list */
+};
+
+/* All that run; of those in another pid namespace that is not known. */
+static void each(void *source, push_process_fn *fn, void *arg)
+{
+    struct fleet *fleet = source;
+    const struct fleet_list *list = fleet_hold(fleet, MOST_AGE_MS);
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct fleet_process *p = list->at[i];
+        struct push_process process = {p->image, &p->kernel, NULL, p->id};
+
+        if (p->image != NULL
+            && (p->life == MP_LIFE_RUNNING || p->life == MP_LIFE_ELSEWHERE)) {
+            process.kernel = p->life == MP_LIFE_RUNNING ? &p->kernel : NULL;
+            fn(arg, &process);
+        }
+    }
+    fleet_release(fleet, list);
+}
+
+static void *run(void *arg)
+{
+    struct pusher *me = arg;
+    struct push_source source = {each, me->of->fleet};
+
+    push_run(me->push, &source);
+    return NULL;
+}
+
+/* Signals are for the thread that waits for them. */
+static int start_thread(struct pusher *pusher)
+{
+    sigset_t all;
+    sigset_t before;
+    int code;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    code = pthread_create(&pusher->thread, NULL, run, pusher);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -code;
+}
+
+int pushing_start(const struct config *config, struct fleet *fleet,
+    struct pushing **ret, struct mp_error *error)
+{
+    struct pushing *p = must(calloc(1, sizeof(*p)));
+    int code = push_list_make(config, &p->list, error);
+
+    *ret = NULL;
+    if (code != 0 || p->list.count == 0) {
+        free(p);
+        return code;
+    }
+    p->fleet = fleet;
+    p->pushers = must(calloc(p->list.count, sizeof(*p->pushers)));
+    while (code == 0 && p->started < p->list.count) {
+        struct pusher *pusher = &p->pushers[p->started];
+
+        *pusher = (struct pusher){.of = p, .push = p->list.at[p->started]};
+        code = start_thread(pusher);
+        p->started += code == 0;
+    }
+    if (code != 0) {
+        snprintf(error->text, sizeof(error->text),
+            "no thread to send with can be started: %s", strerror(-code));
+        pushing_stop(p);
+        return code;
+    }
+    *ret = p;
+    return 0;
+}
+
+void pushing_stop(struct pushing *p)
+{
+    if (p == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < p->started; i++) {
+        push_stop(p->list.at[i]);
+    }
+    for (size_t i = 0; i < p->started; i++) {
+        pthread_join(p->pushers[i].thread, NULL);
+    }
+    push_list_free(&p->list);
+    free(p->pushers);
+    free(p);
+}
+
+bool pushing_get(struct pushing *p, size_t number, const char **ret_to,
+    const char **ret_url, struct push_counts *ret)
+{
+    if (p == NULL || number >= p->list.count) {
+        return false;
+    }
+    *ret_to = push_name(push_kind(p->list.at[number]));
+    *ret_url = push_url(p->list.at[number]);
+    push_get_counts(p->list.at[number], ret);
+    return true;
+}
