@@ -127,7 +127,7 @@ const struct metric_row metric_table[] = {
     GAUGE("pool_", live, "", SUM, POOLS, mp_region_pool, "Objects in use."),
     GAUGE("pool_", object_bytes, "bytes", GAUGE, POOLS, mp_region_pool,
         "Bytes of each object."),
-    OTHER("user_counter", "", SUM, COUNTERS, 0, "Counters of the program's own."),
+    OTHER("user_value", "", SUM, COUNTERS, 0, "Counters of the program's own."),
 
     /* Verdicts. */
     OTHER("leak_suspects", "", SUM, INSIGHT, METRIC_SUSPECTS,

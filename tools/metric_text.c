@@ -219,8 +219,10 @@ void metric_text_label(struct metric_text *t, const char *key, const char *value
 void metric_text_one(struct metric_text *t, const struct metric_source *source)
 {
     for (size_t i = 0; metric_at(i) != NULL; i++) {
-        metric_text_head(t, metric_at(i));
-        metric_walk_one(source, i, metric_text_sample, t);
+        if (source->options.all || !metric_is_detail(i)) {
+            metric_text_head(t, metric_at(i));
+            metric_walk_one(source, i, metric_text_sample, t);
+        }
     }
 }
 

@@ -563,6 +563,11 @@ const struct metric *metric_at(size_t number)
                                                     : NULL;
 }
 
+bool metric_is_detail(size_t number)
+{
+    return metric_table[number].is_detail;
+}
+
 void metric_walk(const struct metric_source *source, metric_fn *fn, void *arg)
 {
     for (size_t i = 0; metric_at(i) != NULL; i++) {

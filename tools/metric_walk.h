@@ -143,6 +143,9 @@ void metric_source_make(struct metric_source *ret, const mp_image_t *image,
 /* The table. NULL past the end. */
 const struct metric *metric_at(size_t number);
 
+/* Whether it is only there where options.all is set. */
+bool metric_is_detail(size_t number);
+
 /* Samples of one metric, none where it is not known. */
 void metric_walk_one(
     const struct metric_source *source, size_t number, metric_fn *fn, void *arg);

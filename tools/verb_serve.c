@@ -2,7 +2,9 @@
  * verb_serve - mpalloc serve: the processes of this machine, over HTTP
  */
 #include "cli.h"
+#include "document.h"
 #include "serve/httpd.h"
+#include "serve/metrics.h"
 #include "serve/notify.h"
 #include "serve/serve.h"
 #include "view.h"
@@ -39,6 +41,12 @@ const char help_serve[] =
     "                       again for more\n"
     "  --allow-actions      also what changes a process: leak check, trim, sampling\n"
     "  --dead T             those that ended are shown so long (24h)\n"
+    "  --components N       series of components in /metrics, for each process (20)\n"
+    "  --sites N            the same of call stacks (0), at most 100\n"
+    "  --verdicts T         verdicts in /metrics are made anew so often (60s)\n"
+    "  --targets            prints the processes as a file of targets for Prometheus "
+    "that are\n"
+    "                       scraped at --listen, and ends\n"
     "\n"
     "SIGHUP reads token and certificate again. SIGTERM ends it after what was asked is "
     "answered.\n"
@@ -47,7 +55,8 @@ const char help_serve[] =
     "Examples:\n"
     "  mpalloc serve                       then open http://127.0.0.1:9202/\n"
     "  mpalloc serve --listen '[::]:9202' --token-file /etc/mpalloc/token\n"
-    "  mpalloc serve --unix /run/mpalloc.sock --allow-actions\n";
+    "  mpalloc serve --unix /run/mpalloc.sock --allow-actions\n"
+    "  mpalloc serve --targets --listen app1:9202 > /etc/prometheus/mpalloc.json\n";
 
 enum { PATIENCE_MS = 5000, HOSTS = 64, DIRECTORIES = 64 };
 
@@ -55,6 +64,8 @@ struct words {
     struct serve_options options;
     const char *hosts[HOSTS];
     const char *directories[DIRECTORIES];
+    struct metrics_options metrics;
+    bool targets;
 };
 
 static void add_word(
@@ -76,7 +87,11 @@ enum {
     KEY,
     HOST,
     ALLOW_ACTIONS,
-    DEAD
+    DEAD,
+    COMPONENTS,
+    SITES,
+    VERDICTS,
+    TARGETS
 };
 
 static void take_option(struct words *w, int o)
@@ -105,6 +120,17 @@ static void take_option(struct words *w, int o)
     } else if (o == DEAD) {
         s->fleet.dead_s =
             cli_milliseconds("serve", "--dead", optarg, 0, 4000000000u) / 1000;
+    } else if (o == COMPONENTS) {
+        w->metrics.series.components =
+            (unsigned)cli_number("serve", "--components", optarg, 0, 4096);
+    } else if (o == SITES) {
+        w->metrics.insights.sites =
+            (unsigned)cli_number("serve", "--sites", optarg, 0, METRIC_SITES_MAX);
+    } else if (o == VERDICTS) {
+        w->metrics.insights.every_s =
+            cli_milliseconds("serve", "--verdicts", optarg, 1000, 86400000) / 1000;
+    } else if (o == TARGETS) {
+        w->targets = true;
     }
 }
 
@@ -134,6 +160,23 @@ static void run(struct serve *s, const sigset_t *signals)
     }
 }
 
+static int print_targets(const struct words *w)
+{
+    struct mp_error error = {""};
+    const struct fleet_list *list;
+    struct fleet *fleet;
+    json_t *targets;
+
+    if (fleet_create(&w->options.fleet, &fleet, &error) != 0) {
+        return cli_fail("serve", EXIT_FAILED, "%s", error.text);
+    }
+    list = fleet_hold(fleet, 0);
+    targets = metrics_targets(list, w->options.listen[0]);
+    fleet_release(fleet, list);
+    fleet_destroy(fleet);
+    return document_print(targets, false);
+}
+
 int verb_serve(int argc, char **argv)
 {
     static const struct option options[] = {COMMON_OPTIONS,
@@ -144,9 +187,14 @@ int verb_serve(int argc, char **argv)
         {"certificate", required_argument, NULL, CERTIFICATE},
         {"key", required_argument, NULL, KEY}, {"host", required_argument, NULL, HOST},
         {"allow-actions", no_argument, NULL, ALLOW_ACTIONS},
-        {"dead", required_argument, NULL, DEAD}, {0}};
+        {"dead", required_argument, NULL, DEAD},
+        {"components", required_argument, NULL, COMPONENTS},
+        {"sites", required_argument, NULL, SITES},
+        {"verdicts", required_argument, NULL, VERDICTS},
+        {"targets", no_argument, NULL, TARGETS}, {0}};
     struct common common = {0};
-    struct words w = {.options = {.interval_ms = 5000, .fleet = {.dead_s = 86400}}};
+    struct words w = {.options = {.interval_ms = 5000, .fleet = {.dead_s = 86400}},
+        .metrics = metrics_usual};
     struct serve *s;
     sigset_t signals;
     int code;
@@ -161,6 +209,10 @@ int verb_serve(int argc, char **argv)
     if (w.options.listen_count == 0 && w.options.unix_path == NULL) {
         w.options.listen[w.options.listen_count++] = "127.0.0.1:9202";
     }
+    if (w.targets) {
+        return print_targets(&w);
+    }
+    w.options.metrics = &w.metrics;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);

@@ -96,7 +96,7 @@ class Cli(CommandTest):
         of = '{pool="1",component="shop/pool"}'
         self.assertIn(f"mpalloc_pool_gets_total{of} 250\n", metrics)
         self.assertIn(f"mpalloc_pool_hits_total{of} 150\n", metrics)
-        self.assertIn('mpalloc_user_counter{name="headers_inline"} -12\n', metrics)
+        self.assertIn('mpalloc_user_value{name="headers_inline"} -12\n', metrics)
         list(text_string_to_metric_families(metrics))  # raises where it is no OpenMetrics
         self.assertEqual(self.document("snapshot", self.start("quiet").pid)["pools"], [])
 

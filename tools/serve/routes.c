@@ -3,11 +3,13 @@
 #include "basic.h"
 #include "documents.h"
 #include "events.h"
+#include "metrics.h"
 #include "page.h"
 
 const struct route *const routes[] = {
     basic_routes,
     events_routes,
+    metrics_routes,
     page_routes,
     NULL,
 };

@@ -5,6 +5,7 @@
 #include "../view.h"
 #include "events.h"
 #include "httpd.h"
+#include "metrics.h"
 #include "workers.h"
 
 #include <errno.h>
@@ -239,10 +240,37 @@ static struct whole *create_whole(const struct serve_options *options)
     return w;
 }
 
+static void lock_names(void *arg, bool is_locked)
+{
+    if (is_locked) {
+        serve_lock_names(arg);
+    } else {
+        serve_unlock_names(arg);
+    }
+}
+
+static int create_metrics(struct whole *w)
+{
+    struct metrics_options o =
+        w->s.options.metrics != NULL ? *w->s.options.metrics : metrics_usual;
+    int error;
+
+    o.insights.history_path = w->s.options.history_path;
+    o.insights.lock = lock_names;
+    o.insights.lock_arg = &w->s;
+    error = metrics_create(w->s.fleet, &o, &w->s.metrics);
+    return error != 0 ? cli_fail(
+               "serve", EXIT_FAILED, "no thread for verdicts: %s", strerror(-error))
+                      : EXIT_FINE;
+}
+
 static void destroy_whole(struct whole *w)
 {
     httpd_destroy(w->s.httpd);
     events_destroy(w->s.events);
+    if (w->s.metrics != NULL) {
+        metrics_destroy(w->s.metrics);
+    }
     if (w->s.fleet != NULL) {
         fleet_destroy(w->s.fleet);
     }
@@ -276,7 +304,10 @@ int serve_start(const struct serve_options *options, struct serve **ret)
     w->s.events = events_create(&w->s);
     code = fleet_create(&options->fleet, &w->s.fleet, &error) != 0
                ? cli_fail("serve", EXIT_FAILED, "%s", error.text)
-               : collect_sockets(options, sockets, &count);
+               : create_metrics(w);
+    if (code == EXIT_FINE) {
+        code = collect_sockets(options, sockets, &count);
+    }
     if (code == EXIT_FINE) {
         code = listen_all(w, sockets, count, &identity);
     } else {

@@ -17,6 +17,8 @@
 
 enum { SERVE_SOCKETS = 8 };
 
+struct metrics_options; /* metrics.h */
+
 struct serve_options {
     size_t listen_count;
     const char *listen[SERVE_SOCKETS]; /* "ADDR:PORT" */
@@ -32,6 +34,7 @@ struct serve_options {
         interval_ms; /* how old figures may be at most, and how often the page is told */
     const char *history_path; /* NULL: the usual one */
     bool history;
+    const struct metrics_options *metrics; /* NULL: as usual */
 };
 
 /* Of this server itself; counters since its start. */
@@ -54,7 +57,7 @@ struct serve {
     struct fleet *fleet;
     struct httpd *httpd;
     struct events *events;
-    struct metrics *metrics; /* NULL until it is made */
+    struct metrics *metrics;
     struct serve_cost cost;
     uint64_t started_ns; /* CLOCK_REALTIME */
     _Atomic bool is_ending;
