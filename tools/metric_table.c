@@ -131,8 +131,9 @@ const struct metric_row metric_table[] = {
 
     /* Verdicts. */
     OTHER("leak_suspects", "", SUM, INSIGHT, METRIC_SUSPECTS,
-        "Call stacks that leak or may leak now and were not acknowledged; at most a "
-        "minute old."),
+        "Call stacks that are lost or grow and that nobody acknowledged; at most a "
+        "minute "
+        "old."),
     OTHER("leak_detections", "", COUNTER, INSIGHT, METRIC_DETECTIONS,
         "Call stacks that were found to leak since the exporter began to look."),
     OTHER("leak_growth_bytes_per_second", "", SUM, INSIGHT, METRIC_GROWTH,

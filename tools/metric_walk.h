@@ -74,8 +74,8 @@ struct metric_insight {
     bool has_efficiency;
     double efficiency_ratio;
     double slack_bytes;
-    uint64_t suspects[3];   /* by enum mp_severity: lost, growing, suspect ones */
-    uint64_t detections[3]; /* ever: lost and growing ones that were new */
+    uint64_t suspects[3];           /* by enum mp_severity: lost and growing ones */
+    uint64_t detections[3];         /* ever: those that were new */
     double growth_bytes_per_second; /* of lost and growing ones, its lower limit */
     uint64_t advice[MP_FINDINGS];   /* findings by code */
     size_t baseline_count;

@@ -3,8 +3,10 @@
  */
 #include "capture.h"
 #include "cli.h"
+#include "export_rules.h"
 
 #include <stddef.h>
+#include <string.h>
 
 const char help_export[] =
     "Who holds memory, as call stacks where they were sampled, else as the parts of\n"
@@ -29,6 +31,13 @@ const char help_export[] =
     "                  jeprof     the same, with threads, as jemalloc writes it\n"
     "                  json       all of it, with intervals (schemas/profile.json)\n"
     "                  openmetrics  Prometheus and its kin: all counters\n"
+    "  rules           instead of a TARGET: alert rules for Prometheus, by the preset "
+    "or\n"
+    "                  the configuration (--preset P, --config FILE), with --warn "
+    "80%,\n"
+    "                  --critical 90% of the limit, --job NAME of the scrapes, "
+    "--runbook\n"
+    "                  URL, --interval T of evaluation\n"
     "  --value V       live-bytes (the default), live-blocks, allocated-bytes,\n"
     "                  allocated-blocks, peak-bytes, peak-blocks, short-bytes,\n"
     "                  short-blocks: what collapsed and svg have, and others show\n"
@@ -46,7 +55,8 @@ const char help_export[] =
     "  go tool pprof -top heap.pb.gz\n"
     "  mpalloc export --format svg --by-component --output heap.svg redis-server\n"
     "  mpalloc export --format heap 4711 > x.prof; google-pprof --text /bin/x x.prof\n"
-    "  mpalloc export --format collapsed redis-server | inferno-flamegraph > r.svg\n";
+    "  mpalloc export --format collapsed redis-server | inferno-flamegraph > r.svg\n"
+    "  mpalloc export rules --warn 70% > /etc/prometheus/mpalloc.rules.yml\n";
 
 int verb_export(int argc, char **argv)
 {
@@ -63,6 +73,9 @@ int verb_export(int argc, char **argv)
     int code;
     int c;
 
+    if (argc > 1 && strcmp(argv[1], "rules") == 0) {
+        return export_rules(argc - 1, argv + 1);
+    }
     while ((c = cli_next_option("export", argc, argv, options, false, &common)) != -1) {
         if (c == FORMAT) {
             format = optarg;

@@ -51,7 +51,7 @@ static void add_leaks(const mp_image_t *image, const mp_verdicts_t *verdicts,
         const struct mp_verdict *v = mp_verdicts_at(verdicts, i);
         char id[STACK_ID_BYTES];
 
-        if (v->kind > MP_VERDICT_SUSPECT) {
+        if (v->kind > MP_VERDICT_GROWING) {
             continue;
         }
         stack_id(image, v->component, v->frame, id);
@@ -59,8 +59,7 @@ static void add_leaks(const mp_image_t *image, const mp_verdicts_t *verdicts,
             continue;
         }
         k->suspects[v->severity]++;
-        if (v->kind <= MP_VERDICT_GROWING && seen->count < INSIGHT_LEAKS_MAX
-            && !is_seen(seen, id)) {
+        if (seen->count < INSIGHT_LEAKS_MAX && !is_seen(seen, id)) {
             memcpy(seen->id[seen->count++], id, sizeof(id));
             seen->detections[v->severity]++;
         }
