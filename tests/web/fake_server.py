@@ -4,8 +4,10 @@
     fake_server.py --check               its documents match tools/schemas/
 
 POST /test with {"do": …} changes what it says: see `Fleet.do`. Pages are those of tools/web/.
+Each value of the header X-Test has processes of its own, so that tests may run side by side.
 """
 import argparse
+import contextlib
 import http.server
 import json
 import math
@@ -56,8 +58,8 @@ class Process:
 
     def bytes_at(self, when):
         """What was live then."""
-        wave = math.sin(when / 20 + self.pid) * 0.02
-        return max(0, int(self.live * (1 + wave) + self.growth * (when - self.began - 600)))
+        age = time.time() - when
+        return max(0, int(self.live * (1 + 0.02 * math.sin(age / 20)) - self.growth * age))
 
     def facts(self):
         now = time.time()
@@ -69,7 +71,7 @@ class Process:
                 "mpalloc_version": "0.1.0", "region": f"/dev/shm/mpalloc-1000/{self.id}.mp"}
 
     def now(self):
-        return self.bytes_at(time.time())
+        return self.live
 
     def row(self):
         now = time.time()
@@ -336,7 +338,7 @@ class Fleet:
             elif what == "gone":
                 self.processes.remove(p)
             elif what == "live":
-                p.live, p.growth = order["bytes"], 0
+                p.live = order["bytes"]
             else:
                 raise ValueError(what)
 
@@ -354,8 +356,14 @@ class Fleet:
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    fleet = None
+    lock = threading.Lock()
+    fleets = {}
     files = {}
+
+    @property
+    def fleet(self):
+        with self.lock:
+            return self.fleets.setdefault(self.headers.get("X-Test"), Fleet())
 
     def log_message(self, *_):
         pass
@@ -367,7 +375,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.wfile.write(body)
 
     def json(self, document, status=200, kind="application/json"):
         self.reply(status, kind, json.dumps(document).encode())
@@ -382,6 +391,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         self.reply(200, bundle.TYPES[pathlib.PurePath(name).suffix],
                    self.files[name].encode(), Content_Security_Policy=POLICY,
+                   Cache_Control="max-age=3600",
                    X_Content_Type_Options="nosniff")
 
     def is_refused(self, path):
@@ -512,7 +522,6 @@ def main():
     if options.check:
         check()
         return
-    Handler.fleet = Fleet()
     Handler.files = bundle.files(options.uplot)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -62,10 +62,10 @@ export function listenToLinks() {
             return;
         }
         if (link.pathname === "/" || link.pathname.startsWith("/processes/")) {
-            event.preventDefault();
-            if (link.hash && link.pathname === location.pathname) {
+            if (link.getAttribute("href").startsWith("#")) {
                 return;
             }
+            event.preventDefault();
             go(link.pathname + link.search + link.hash);
         }
     });
