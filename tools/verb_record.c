@@ -4,9 +4,8 @@
 #include "cli.h"
 #include "document.h"
 #include "format.h"
-#include "history.h"
-#include "history_points.h"
 #include "must.h"
+#include "recording.h"
 #include "view.h"
 
 #include <errno.h>
@@ -47,23 +46,16 @@ const char help_record[] =
     "  mpalloc record 4711 --every 1s --for 10m\n"
     "  mpalloc report 4711 --since 24h        shows it\n";
 
-enum { VERDICTS_EVERY_S = 60, TARGETS_MAX = 256 };
+enum { TARGETS_MAX = 256 };
 
 struct recorder {
     const char *db_path; /* NULL: the usual one */
-    char path[PATH_MAX];
-    sqlite3 *db;
+    struct recording into;
     unsigned every_ms;
     uint64_t for_ms; /* 0: without end */
     size_t target_count;
     char (*targets)[PATH_MAX]; /* NULL: all */
     bool ended[TARGETS_MAX];
-    int64_t verdicts_s; /* when they were made last */
-    int64_t tidied_s;
-    uint64_t points;
-    uint64_t pauses;
-    uint64_t aside; /* databases moved */
-    bool is_paused;
 };
 
 static volatile sig_atomic_t is_asked_to_end;
@@ -74,90 +66,37 @@ static void ask_to_end(int number)
     is_asked_to_end = 1;
 }
 
-/* ---- what goes wrong ---- */
-
-static void say_full(struct recorder *r)
-{
-    if (!r->is_paused) {
-        r->pauses++;
-        fprintf(stderr, "mpalloc record: recording pauses: %s: %s\n", r->path,
-            sqlite3_errmsg(r->db));
-    }
-    r->is_paused = true;
-}
-
-static void say_resumed(struct recorder *r)
-{
-    if (r->is_paused) {
-        fprintf(stderr, "mpalloc record: recording resumes\n");
-    }
-    r->is_paused = false;
-}
-
-/* False: it cannot go on. */
-static bool settle(struct recorder *r, int code)
-{
-    if (code == SQLITE_OK) {
-        say_resumed(r);
-        return true;
-    }
-    if (history_is_full(code) || (code & 0xff) == SQLITE_BUSY) {
-        say_full(r);
-        return true;
-    }
-    if (history_is_damaged(code)) {
-        r->aside++;
-        return history_put_aside("record", r->path, r->db) == EXIT_FINE
-               && history_open("record", r->path, HISTORY_WRITE, &r->db) == EXIT_FINE;
-    }
-    history_fail("record", r->db);
-    return false;
-}
-
 /* ---- one look ---- */
 
 /* False: it cannot go on. */
-static bool record_one(struct recorder *r, const char *path, int64_t now_s,
-    bool with_verdicts, bool *ret_ended)
+static bool record_one(struct recorder *r, const char *path, bool *ret_ended)
 {
     struct mp_error error = {""};
-    struct point point;
     mp_image_t *image;
     bool goes_on;
-    int code;
 
     *ret_ended = true;
     if (mp_image_open(path, &image, &error) != 0) {
         return true; /* it ended in order, and took its region with it */
     }
-    *ret_ended = mp_image_life(image) != MP_LIFE_RUNNING
-                 && mp_image_life(image) != MP_LIFE_ELSEWHERE;
-    if (*ret_ended && history_knows_end(r->db, image)) {
-        mp_image_free(image);
-        return true;
-    }
-    point_take(&point, image, with_verdicts);
-    code = history_add_point(r->db, &point, now_s);
-    r->points += code == SQLITE_OK;
-    *ret_ended &= code == SQLITE_OK; /* its last point is still to be kept */
-    goes_on = settle(r, code);
+    goes_on = recording_add(&r->into, image, ret_ended);
     mp_image_free(image);
     return goes_on;
 }
 
-static bool record_targets(struct recorder *r, int64_t now_s, bool with_verdicts)
+static bool record_targets(struct recorder *r)
 {
     bool goes_on = true;
 
     for (size_t i = 0; goes_on && i < r->target_count; i++) {
         if (!r->ended[i]) {
-            goes_on = record_one(r, r->targets[i], now_s, with_verdicts, &r->ended[i]);
+            goes_on = record_one(r, r->targets[i], &r->ended[i]);
         }
     }
     return goes_on;
 }
 
-static bool record_all(struct recorder *r, int64_t now_s, bool with_verdicts)
+static bool record_all(struct recorder *r)
 {
     struct mp_paths paths;
     bool goes_on = true;
@@ -165,7 +104,7 @@ static bool record_all(struct recorder *r, int64_t now_s, bool with_verdicts)
 
     mp_find_all(NULL, true, &paths, NULL);
     for (size_t i = 0; goes_on && i < paths.count; i++) {
-        goes_on = record_one(r, paths.path[i], now_s, with_verdicts, &ended);
+        goes_on = record_one(r, paths.path[i], &ended);
     }
     mp_paths_free(&paths);
     return goes_on;
@@ -173,19 +112,11 @@ static bool record_all(struct recorder *r, int64_t now_s, bool with_verdicts)
 
 static bool look(struct recorder *r)
 {
-    int64_t now_s = (int64_t)(view_now_ns() / 1000000000u);
-    bool with_verdicts = now_s - r->verdicts_s >= VERDICTS_EVERY_S;
-    bool goes_on = r->targets != NULL ? record_targets(r, now_s, with_verdicts)
-                                      : record_all(r, now_s, with_verdicts);
+    bool goes_on;
 
-    if (with_verdicts) {
-        r->verdicts_s = now_s;
-    }
-    if (goes_on && !r->is_paused && now_s - r->tidied_s >= 60) {
-        r->tidied_s = now_s;
-        goes_on = settle(r, history_tidy(r->db, now_s));
-    }
-    return goes_on;
+    recording_begin(&r->into, (int64_t)(view_now_ns() / 1000000000u));
+    goes_on = r->targets != NULL ? record_targets(r) : record_all(r);
+    return goes_on && recording_end(&r->into);
 }
 
 static bool is_over(const struct recorder *r)
@@ -231,16 +162,16 @@ static int print_end(const struct recorder *r, bool json)
     struct stat st = {0};
     json_t *d;
 
-    stat(r->path, &st);
+    stat(r->into.path, &st);
     if (!json) {
-        printf("recorded %llu points in %s, %s\n", (unsigned long long)r->points,
-            r->path, format_bytes((double)st.st_size).text);
+        printf("recorded %llu points in %s, %s\n", (unsigned long long)r->into.points,
+            r->into.path, format_bytes((double)st.st_size).text);
         return EXIT_FINE;
     }
     d = document_new("record");
-    document_set_text(d, "history", r->path);
-    document_set_bytes(d, "points", r->points);
-    document_set_bytes(d, "pauses", r->pauses);
+    document_set_text(d, "history", r->into.path);
+    document_set_bytes(d, "points", r->into.points);
+    document_set_bytes(d, "pauses", r->into.pauses);
     document_set_bytes(d, "history_bytes", (uint64_t)st.st_size);
     return document_print(d, false);
 }
@@ -298,20 +229,19 @@ int verb_record(int argc, char **argv)
     }
     code = find_targets(&r, &common, argv + optind);
     if (code == EXIT_FINE) {
-        code = history_open("record", r.db_path, HISTORY_CHECK, &r.db);
+        code = recording_open(&r.into, "record", r.db_path);
     }
     if (code == EXIT_FINE) {
         struct sigaction end = {.sa_handler = ask_to_end};
 
-        snprintf(r.path, sizeof(r.path), "%s", sqlite3_db_filename(r.db, "main"));
         sigaction(SIGINT, &end, NULL);
         sigaction(SIGTERM, &end, NULL);
         signal(SIGXFSZ, SIG_IGN); /* a limit on files is a full disk */
         fprintf(stderr, "recording %s into %s, every %s\n",
-            r.targets != NULL ? "until they end" : "all processes", r.path,
+            r.targets != NULL ? "until they end" : "all processes", r.into.path,
             format_seconds(r.every_ms / 1e3).text);
         code = record(&r);
-        history_close(r.db);
+        recording_close(&r.into);
         if (code == EXIT_FINE) {
             code = print_end(&r, common.json);
         }
