@@ -6,7 +6,7 @@
 # Does nothing, not even apt-get update, when nothing is missing. Uses sudo when not root.
 # Then npm fetches what its lock files name: for build what tools/web draws charts with (the
 # build does without it), for test what drives the browser of tests/web, and what decodes
-# OTLP in tests/push.
+# OTLP in tests/push, and the schemas of tests/deploy.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
@@ -92,6 +92,9 @@ npm_install_all() {
     fi
     if is_wanted test && ! npm_install "$here/../tests/push"; then
         die "npm could not fetch otlp-transformer; run again: npm ci --prefix tests/push"
+    fi
+    if is_wanted test && ! npm_install "$here/../tests/deploy"; then
+        die "npm could not fetch kubernetes-models; run again: npm ci --prefix tests/deploy"
     fi
 }
 
