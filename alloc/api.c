@@ -5,6 +5,7 @@
 #include "counters.h"
 #include "leak_check.h"
 #include "leak_roots.h"
+#include "limit.h"
 #include "malloc.h"
 #include "modules.h"
 #include "os.h"
@@ -69,6 +70,16 @@ MP_EXPORT void *mp_aligned_alloc(mp_component_t *c, size_t alignment, size_t siz
     return malloc_aligned(inner(c), alignment, size);
 }
 
+MP_EXPORT int mp_component_limit(mp_component_t *c, size_t soft, size_t hard)
+{
+    return limit_set(inner(c), soft, hard);
+}
+
+MP_EXPORT void mp_component_on_limit(mp_limit_function *fn, void *arg)
+{
+    limit_tell(fn, arg);
+}
+
 MP_EXPORT int mp_snapshot(struct mp_snapshot *s)
 {
     return publish_snapshot(s);
@@ -89,6 +100,18 @@ static int hand_out(void *to, const void *from, size_t from_size)
     memcpy((char *)to + sizeof(size), (const char *)from + sizeof(size),
         bits_min(size, from_size) - sizeof(size));
     return 0;
+}
+
+static void add_limit(struct mp_component_stats *full, const struct mp_component *c)
+{
+    const struct budget *b = load_acquire(&c->budget); /* pairs with put_in_tree */
+
+    if (b != NULL && b->component == c) {
+        full->limit_soft_bytes = b->soft;
+        full->limit_hard_bytes = b->hard;
+        full->limit_hits_total = b->hits;
+        full->limit_refused_total = b->refused;
+    }
 }
 
 MP_EXPORT int mp_component_stats(size_t index, struct mp_component_stats *s)
@@ -114,6 +137,7 @@ MP_EXPORT int mp_component_stats(size_t index, struct mp_component_stats *s)
         full.tree_live_bytes = row->sum.tree_live_bytes;
         full.tree_live_peak_bytes = row->sum.tree_live_peak_bytes;
     }
+    add_limit(&full, c);
     lock_unlock(&counters_lock);
     return hand_out(s, &full, sizeof(full));
 }

@@ -78,6 +78,11 @@ static struct mp_component *intern_locked(const char *name, size_t length)
                 return c;
             }
             c->parent = parent;
+            if (parent != NULL) {
+                c->sibling = parent->child;
+                parent->child = c;
+                c->budget = parent->budget;
+            }
             store_release(&row_count, row_count + 1); /* pairs with component_count */
         }
         parent = c;
@@ -103,6 +108,18 @@ struct mp_component *component_intern(const char *name)
 struct mp_component *component_by_row(size_t row)
 {
     return row < component_count() ? rows[row] : NULL;
+}
+
+struct mp_component *component_next_locked(
+    const struct mp_component *c, const struct mp_component *root)
+{
+    if (c->child != NULL) {
+        return c->child;
+    }
+    while (c != root && c->sibling == NULL) {
+        c = c->parent;
+    }
+    return c != root ? c->sibling : NULL;
 }
 
 size_t component_count(void)

@@ -14,6 +14,7 @@
 #include "lock.h"
 #include "sizeclass.h"
 
+struct budget;
 struct heap;
 
 enum {
@@ -34,10 +35,16 @@ struct large_count {
 struct mp_component {
     char name[COMPONENT_NAME_BYTES]; /* const, as are row and parent */
     uint16_t row;
-    struct mp_component *parent;    /* of "a/b": "a"; NULL: none */
+    struct mp_component *parent; /* of "a/b": "a"; NULL: none */
+    struct mp_component *child;  /* component_lock, as sibling: the last one made */
+    struct mp_component *sibling;
     struct mp_component *next_hash; /* component_lock */
-    struct heap *orphans;           /* atomic; taken and put under component_lock */
-    struct heap *shared;            /* component_lock: for threads past their end */
+    struct budget
+        *budget; /* atomic: the nearest that covers it, budget.h; NULL: none */
+    struct heap
+        *heaps; /* component_lock: those that are attached to it, or were left */
+    struct heap *orphans; /* atomic; taken and put under component_lock */
+    struct heap *shared;  /* component_lock: for threads past their end */
     struct large_count large[CLASS_LARGE_COUNT];
     bool has_heap;                          /* atomic: there was one at some time */
     uint64_t handed_gone[CLASS_SLAB_COUNT]; /* publish lock: by heaps that are gone */
@@ -51,6 +58,10 @@ struct mp_component *component_intern(const char *name);
 
 /* By row; NULL for rows that are not in use. */
 struct mp_component *component_by_row(size_t row);
+
+/* The one after c in the tree below root, which comes first; NULL: c was the last. */
+struct mp_component *component_next_locked(
+    const struct mp_component *c, const struct mp_component *root);
 
 static inline bool component_is_root(const struct mp_component *c)
 {

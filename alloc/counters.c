@@ -185,7 +185,7 @@ static void count_guarded(unsigned row, unsigned cls, void *arg)
  * free blocks of one span; a link that leaves it is what a program wrote into a block that
  * was popped meanwhile. The list is as it was when its head has not changed.
  */
-static RACY_READER uint64_t list_length(struct block *const *head)
+RACY_READER uint64_t counters_list_length(struct block *const *head)
 {
     for (unsigned tries = 0; tries < 4; tries++) {
         const struct block *first = load_relaxed(head);
@@ -204,7 +204,7 @@ static RACY_READER uint64_t list_length(struct block *const *head)
             return n;
         }
     }
-    return UINT32_MAX; /* busy: this class keeps its figures until the next sweep */
+    return COUNTERS_LIST_BUSY; /* this class keeps its figures until the next sweep */
 }
 
 /*
@@ -271,7 +271,7 @@ static void sweep_lists(void)
         }
         for (unsigned cls = 0; cls < CLASS_SLAB_COUNT; cls++) {
             if (load_relaxed(&h->head[cls]) != NULL) {
-                row->waiting[cls] += list_length(&h->head[cls]);
+                row->waiting[cls] += counters_list_length(&h->head[cls]);
             }
             if (hands != NULL) {
                 row->waiting[cls] += bits_count(load_relaxed(&hands[cls].ready));

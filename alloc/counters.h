@@ -14,6 +14,8 @@
 
 #include <mpalloc/region.h>
 
+struct block;
+
 struct counters_row {
     struct mp_region_cell cell[CLASS_COUNT];
     uint64_t handed[CLASS_SLAB_COUNT]; /* of the sweep under way */
@@ -55,6 +57,10 @@ bool counters_sweep_locked(size_t spans);
 void counters_sweep_all_locked(void);
 
 const struct counters_totals *counters_totals_locked(void);
+
+/* How many blocks a heap's list has, while its owner may pop; or that it cannot be told. */
+enum { COUNTERS_LIST_BUSY = INT32_MAX };
+uint64_t counters_list_length(struct block *const *head);
 
 /* Row `row` is in the region as it stands; none is (the region is new). */
 void counters_mark_written_locked(size_t row);

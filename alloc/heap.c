@@ -80,6 +80,31 @@ static struct heap *heap_create(void)
     return h;
 }
 
+static void list_in_component_locked(struct heap *h, struct mp_component *c)
+{
+    h->next_of_component = c->heaps;
+    h->previous_of_component = NULL;
+    if (c->heaps != NULL) {
+        c->heaps->previous_of_component = h;
+    }
+    c->heaps = h;
+}
+
+static void unlist_in_component_locked(struct heap *h)
+{
+    struct heap *next = h->next_of_component;
+    struct heap *previous = h->previous_of_component;
+
+    if (next != NULL) {
+        next->previous_of_component = previous;
+    }
+    if (previous != NULL) {
+        previous->next_of_component = next;
+    } else {
+        h->component->heaps = next;
+    }
+}
+
 /* A heap without slabs, orphan, for component c. */
 static struct heap *heap_obtain(struct mp_component *c)
 {
@@ -97,6 +122,9 @@ static struct heap *heap_obtain(struct mp_component *c)
     if (h != NULL) {
         store_relaxed(&c->has_heap, true);
         store_release(&h->component, c); /* pairs with counters.c */
+        lock_lock(&component_lock);
+        list_in_component_locked(h, c);
+        lock_unlock(&component_lock);
     }
     return h;
 }
@@ -121,6 +149,7 @@ struct heap *heap_attach(struct mp_component *c)
 static void heap_recycle(struct heap *h)
 {
     lock_lock(&component_lock);
+    unlist_in_component_locked(h);
     h->next_free = unused_heaps;
     unused_heaps = h;
     lock_unlock(&component_lock);

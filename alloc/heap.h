@@ -55,6 +55,8 @@ struct heap {
     struct mp_component *component; /* set while attached */
     struct heap *next_all;          /* const once visible: registry */
     struct heap *next_free;         /* component_lock: orphans, unused heaps */
+    struct heap *next_of_component; /* component_lock, as the one before */
+    struct heap *previous_of_component;
     uint64_t gap_interval[CLASS_SLAB_COUNT]; /* owner: that each gap was drawn with */
     struct lock lock;
 };

@@ -13,6 +13,7 @@
 #include "harden.h"
 #include "housekeeper.h"
 #include "leak_exit.h"
+#include "limit.h"
 #include "loader.h"
 #include "options.h"
 #include "os.h"
@@ -65,6 +66,7 @@ __attribute__((constructor(101))) static void begin(void)
     } else {
         guard_init();
     }
+    limit_start();
     at_quick_exit(end);
     publish_start();
     housekeeper_allow();

@@ -5,6 +5,7 @@
 #include "guard.h"
 #include "huge.h"
 #include "large.h"
+#include "limit.h"
 #include "malloc_hard.h"
 #include "malloc_large.h"
 #include "misuse.h"
@@ -19,8 +20,15 @@
 
 static NOINLINE void *alloc_without_heap(struct mp_component *c, unsigned cls)
 {
-    void *p = heap_alloc_shared(c, cls);
+    bool is_limited = load_relaxed(&c->budget) != NULL;
+    void *p = NULL;
 
+    if (!is_limited || limit_fits(c, sizeclass_bytes(cls), true)) {
+        p = heap_alloc_shared(c, cls);
+    }
+    if (is_limited && p != NULL) {
+        limit_charge(c, sizeclass_bytes(cls), p);
+    }
     return p != NULL ? p : malloc_fail();
 }
 
@@ -33,6 +41,34 @@ static ALWAYS_INLINE void *refill_heap(struct heap *h, size_t cls, size_t size)
         p = heap_alloc(h, (unsigned)cls);
     }
     return p != NULL ? p : malloc_fail();
+}
+
+/*
+ * The same for a component with a budget: as much as is handed out is taken from the room, and
+ * near its end lists are short.
+ */
+static COLD NOINLINE void *refill_limited(struct heap *h, size_t cls, size_t size)
+{
+    struct mp_component *c = h->component;
+    size_t bytes = sizeclass_bytes((unsigned)cls);
+    uint64_t handed = h->handed[cls];
+    void *p;
+
+    if (!limit_fits(c, bytes, true)) {
+        return malloc_fail();
+    }
+    h->given[cls] = (uint16_t)bits_min(
+        h->given[cls], limit_room(c, SIZE_MAX) / (LIMIT_PARTS * bytes));
+    p = guard_try_alloc(c, (unsigned)cls, h->given[cls], size);
+    if (p == NULL) {
+        p = refill_heap(h, cls, size);
+    }
+    if (p != NULL) {
+        handed = h->handed[cls] - handed;
+        limit_charge(c, bits_max(handed, 1) * bytes, p);
+        limit_run();
+    }
+    return p;
 }
 
 static NOINLINE void *refill(size_t cls, size_t size)
@@ -48,6 +84,9 @@ static NOINLINE void *refill(size_t cls, size_t size)
         if (h == NULL) {
             return alloc_without_heap(thread_component(), (unsigned)cls);
         }
+    }
+    if (UNLIKELY(load_relaxed(&h->component->budget) != NULL)) {
+        return refill_limited(h, cls, size);
     }
     p = guard_try_alloc(h->component, (unsigned)cls, h->given[cls], size);
     if (UNLIKELY(p != NULL)) {
@@ -106,6 +145,9 @@ static void *alloc_class(struct mp_component *c, unsigned cls, size_t size)
         return alloc_without_heap(c, cls);
     }
     b = h->head[cls];
+    if (UNLIKELY(b == NULL && load_relaxed(&c->budget) != NULL)) {
+        return refill_limited(h, cls, size);
+    }
     return b != NULL ? heap_alloc(h, cls) : refill_heap(h, cls, size);
 }
 
@@ -426,7 +468,50 @@ static COLD NOINLINE void *keep_in_place(void *p)
     return p;
 }
 
+/* Whose block p is, one of ours. */
+static COLD NOINLINE struct mp_component *component_of(const void *p)
+{
+    const struct span *s = span_find(p);
+    unsigned kind = s != NULL ? load_relaxed(&s->kind) : SPAN_NONE;
+
+    if (s == NULL) {
+        return huge_component(p);
+    }
+    if (kind == SPAN_SLAB || kind == SPAN_TRACKED) {
+        return component_by_row(load_relaxed(&s->row));
+    }
+    return kind == SPAN_LARGE ? s->component : NULL;
+}
+
+static void *copy_to(struct mp_component *c, void *p, size_t bytes, size_t size);
+
+/* What is freed at the end makes room for what comes first. */
+static COLD NOINLINE void *copy_limited(
+    struct mp_component *c, void *p, size_t bytes, size_t size)
+{
+    struct mp_component *old = component_of(p);
+    void *q;
+
+    if (old == NULL) {
+        return copy_to(c, p, bytes, size);
+    }
+    limit_lend(old, bytes);
+    q = copy_to(c, p, bytes, size);
+    limit_lend(old, 0);
+    return q;
+}
+
 static void *resize_by_copy(struct mp_component *c, void *p, size_t bytes, size_t size)
+{
+    const struct mp_component *to = c != NULL ? c : thread_component();
+
+    if (UNLIKELY(load_relaxed(&to->budget) != NULL)) {
+        return copy_limited(c, p, bytes, size);
+    }
+    return copy_to(c, p, bytes, size);
+}
+
+static void *copy_to(struct mp_component *c, void *p, size_t bytes, size_t size)
 {
     void *q;
 

@@ -1,6 +1,8 @@
 #include "malloc_hard.h"
 
 #include "canary.h"
+#include "limit.h"
+#include "os.h"
 #include "probe.h"
 #include "thread.h"
 
@@ -13,8 +15,38 @@ void *malloc_fail(void)
     return NULL;
 }
 
-NOINLINE void *malloc_hard_aligned(
-    struct mp_component *c, size_t size, size_t alignment)
+static void *alloc_aligned(struct mp_component *c, size_t size, size_t alignment);
+
+/* For a component with a budget: as much as is handed out is taken from the room. */
+static COLD NOINLINE void *alloc_limited(
+    struct mp_component *c, struct heap *h, size_t size, size_t alignment)
+{
+    unsigned cls = harden_class(size, alignment);
+    size_t bytes = cls != CLASS_COUNT
+                       ? sizeclass_bytes(cls)
+                       : bits_round_up(
+                           bits_min(size, PTRDIFF_MAX) + CANARY_BYTES, os_page_bytes());
+    uint64_t handed = 0;
+    void *p;
+
+    if (!limit_fits(c, bytes, true)) {
+        return malloc_fail();
+    }
+    if (cls != CLASS_COUNT && h != NULL && h != &heap_empty) {
+        handed = h->handed[cls];
+    }
+    p = alloc_aligned(c, size, alignment);
+    if (p != NULL) {
+        if (cls != CLASS_COUNT && h != NULL && h != &heap_empty) {
+            handed = h->handed[cls] - handed;
+        }
+        limit_charge(c, bits_max(handed, 1) * bytes, p);
+        limit_run();
+    }
+    return p;
+}
+
+static void *alloc_aligned(struct mp_component *c, size_t size, size_t alignment)
 {
     unsigned cls = harden_class(size, alignment);
     struct heap *h;
@@ -37,6 +69,19 @@ NOINLINE void *malloc_hard_aligned(
     }
     p = harden_alloc_block(c, h, cls, size);
     return p != NULL ? p : malloc_fail();
+}
+
+NOINLINE void *malloc_hard_aligned(
+    struct mp_component *c, size_t size, size_t alignment)
+{
+    struct mp_component *to = c != NULL ? c : thread_component();
+
+    if (UNLIKELY(load_relaxed(&to->budget) != NULL)) {
+        struct heap *h = c == NULL ? thread_local_state.heap : thread_heap(c);
+
+        return alloc_limited(to, h, size, alignment);
+    }
+    return alloc_aligned(c, size, alignment);
 }
 
 void *malloc_hard(size_t size)

@@ -3,6 +3,7 @@
 #include "aside.h"
 #include "huge.h"
 #include "large.h"
+#include "limit.h"
 #include "malloc_hard.h"
 #include "os.h"
 #include "probe.h"
@@ -10,8 +11,14 @@
 
 #include <string.h>
 
-/* As large_alloc, not hardened. c is not NULL. */
-static void *obtain_large(struct mp_component *c, size_t size, size_t spare,
+/* The bytes that a block of this request has: those of its pages. */
+static size_t large_bytes(size_t size)
+{
+    return bits_round_up(bits_max(size, 1), os_page_bytes());
+}
+
+/* As large_alloc, not hardened, whatever limits there are. c is not NULL. */
+static void *obtain_unlimited(struct mp_component *c, size_t size, size_t spare,
     size_t alignment, bool *ret_zeroed)
 {
     const struct thread_local_state *tls = &thread_local_state;
@@ -33,10 +40,26 @@ static void *obtain_large(struct mp_component *c, size_t size, size_t spare,
     return p;
 }
 
-/* The bytes that a block of this request has: those of its pages. */
-static size_t large_bytes(size_t size)
+/* Whether a block of c may have, or grow by, so many bytes; they are taken from the room. */
+static ALWAYS_INLINE bool may_have(
+    const struct mp_component *c, size_t bytes, bool is_last)
 {
-    return bits_round_up(bits_max(size, 1), os_page_bytes());
+    if (LIKELY(load_relaxed(&c->budget) == NULL)) {
+        return true;
+    }
+    if (!limit_fits(c, bytes, is_last)) {
+        return false;
+    }
+    limit_charge(c, bytes, NULL);
+    return true;
+}
+
+static void *obtain_large(struct mp_component *c, size_t size, size_t spare,
+    size_t alignment, bool *ret_zeroed)
+{
+    return may_have(c, large_bytes(size), true)
+               ? obtain_unlimited(c, size, spare, alignment, ret_zeroed)
+               : NULL;
 }
 
 /*
@@ -54,6 +77,7 @@ static ALWAYS_INLINE void note_grown(
         sample_large(c, p, more, large_bytes(size), size);
     }
     probe_run();
+    limit_run();
 }
 
 static ALWAYS_INLINE void note_large(struct mp_component *c, void *p, size_t size)
@@ -136,9 +160,10 @@ bool malloc_large_try_free_huge(void *p)
  */
 bool malloc_large_try_resize(struct span *s, void *p, size_t old_bytes, size_t size)
 {
-    size_t bytes;
+    size_t bytes = large_bytes(size);
 
-    if (!large_try_resize(s, size)) {
+    if ((bytes > old_bytes && !may_have(s->component, bytes - old_bytes, false))
+        || !large_try_resize(s, size)) {
         return false;
     }
     bytes = s->large_bytes;
@@ -153,13 +178,22 @@ bool malloc_large_try_resize(struct span *s, void *p, size_t old_bytes, size_t s
 void *malloc_large_try_resize_huge(
     struct mp_component *c, void *p, size_t old_bytes, size_t size)
 {
-    uint32_t record = CONFIG_PROFILE ? sample_take_huge(p) : 0;
-    void *q = huge_try_resize(c, p, size);
     size_t bytes = large_bytes(size);
+    uint32_t record;
+    void *q;
 
+    if (bytes > old_bytes && UNLIKELY(budget_at(0) != NULL)
+        && !may_have(huge_component(p), bytes - old_bytes, false)) {
+        return NULL;
+    }
+    record = CONFIG_PROFILE ? sample_take_huge(p) : 0;
+    q = huge_try_resize(c, p, size);
     if (q == NULL) {
         sample_put_huge(p, record);
         return NULL;
+    }
+    if (q != p && UNLIKELY(load_relaxed(&c->budget) != NULL)) {
+        limit_charge(c, bytes, NULL); /* it is c's now */
     }
     if (record != 0) {
         sample_resized_huge(q, record, bytes, size);

@@ -297,6 +297,63 @@ static bool parse_pointers(const char *text, struct option_pointers *ret)
     return false;
 }
 
+/* A number of bytes that ends at *end of text. */
+static bool parse_bytes_until(const char *text, const char *end, uint64_t *ret)
+{
+    char copy[32];
+    size_t n = (size_t)(end - text);
+
+    if (n >= sizeof(copy)) {
+        return false;
+    }
+    memcpy(copy, text, n);
+    copy[n] = '\0';
+    return parse_bytes(copy, ret);
+}
+
+bool options_next_limit(const char **at, struct option_limit *ret)
+{
+    const char *text = *at;
+    const char *end = text + strcspn(text, ",");
+    const char *equals = memchr(text, '=', (size_t)(end - text));
+    size_t n = equals != NULL ? (size_t)(equals - text) : 0;
+    const char *soft = text + n + 1;
+    const char *colon = equals != NULL ? memchr(soft, ':', (size_t)(end - soft)) : NULL;
+
+    *ret = (struct option_limit){.soft = 0};
+    if (n == 0 || n >= sizeof(ret->name)) {
+        return false;
+    }
+    memcpy(ret->name, text, n);
+    if (colon != NULL && !parse_bytes_until(colon + 1, end, &ret->hard)) {
+        return false;
+    }
+    if (colon != soft
+        && !parse_bytes_until(soft, colon != NULL ? colon : end, &ret->soft)) {
+        return false;
+    }
+    if (ret->soft != 0 && ret->hard != 0 && ret->soft > ret->hard) {
+        return false;
+    }
+    *at = *end == ',' ? end + 1 : end;
+    return true;
+}
+
+static bool parse_limits(const char *text)
+{
+    const char *at = text;
+    size_t n = strlen(text);
+    struct option_limit l;
+
+    while (options_next_limit(&at, &l)) {
+    }
+    if (*at != '\0' || n >= OPTION_LIMITS_MAX || (n > 0 && text[n - 1] == ',')) {
+        return false;
+    }
+    memcpy(options.limits, text, n + 1);
+    return true;
+}
+
 /* In the order of their enum. */
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
@@ -347,6 +404,8 @@ static bool option_set(enum id id, const char *text)
         return parse_pointers(text, &options.leak_pointers);
     case ID_leak_timeout:
         return parse_leak_timeout(text, &options.leak_timeout_ms);
+    case ID_limits:
+        return parse_limits(text);
     case ID_guard:
         return parse_guard(text, &options.guard_bytes);
     case ID_abort:

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OPTION_TEXT_MAX = 256 };
+enum { OPTION_TEXT_MAX = 256, OPTION_LIMITS_MAX = 4096 };
 
 enum option_region { REGION_FILE, REGION_MEMFD, REGION_OFF };
 enum option_leak_check { LEAK_CHECK_NO, LEAK_CHECK_SAY, LEAK_CHECK_QUIET };
@@ -49,6 +49,7 @@ struct options {
         uint64_t offset; /* 0: none */
     } leak_pointers;
     char leak_suppressions[OPTION_TEXT_MAX];
+    char limits[OPTION_LIMITS_MAX];
     uint64_t guard_bytes;      /* mean bytes between guarded samples; 0: none */
     char dir[OPTION_TEXT_MAX]; /* "": the default */
     char report[OPTION_TEXT_MAX];
@@ -59,6 +60,17 @@ extern struct options options;
 
 /* From the environment; one line on stderr for each value that is refused. */
 void options_read(char **environment);
+
+/*
+ * The next of NAME=SOFT, NAME=SOFT:HARD or NAME=:HARD with commas between them; *at goes
+ * behind it. False: there is none, and *at is "", or it is not so.
+ */
+struct option_limit {
+    char name[96];
+    uint64_t soft; /* bytes; 0: none */
+    uint64_t hard;
+};
+bool options_next_limit(const char **at, struct option_limit *ret);
 
 /* For listing: the number of options, and the i-th as text. */
 size_t options_count(void);

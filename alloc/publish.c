@@ -9,6 +9,7 @@
 #include "huge.h"
 #include "large.h"
 #include "leak_check.h"
+#include "limit.h"
 #include "locks.h"
 #include "malloc.h"
 #include "modules.h"
@@ -282,6 +283,7 @@ static void write_region(uint32_t now_ms)
     }
     mp_pool_publish_locked();
     mp_counter_publish_locked();
+    limit_publish_locked();
     write_totals(&s, counters_totals_locked());
     sample_publish(publish.published);
 }

@@ -63,6 +63,7 @@ static const struct part {
     {MP_SECTION_POOLS, sizeof(struct mp_region_pool), MP_REGION_POOLS_MAX},
     {MP_SECTION_USER, sizeof(struct mp_region_user_counter),
         MP_REGION_USER_COUNTERS_MAX},
+    {MP_SECTION_LIMITS, sizeof(struct mp_region_limit), MP_REGION_LIMITS_MAX},
 };
 static_assert(REGION_PROFILE_LEAST >= (size_t)6 * STEP, "five parts, and the first");
 struct lock profile_lock = LOCK_INIT(RANK_PROFILE);
@@ -601,6 +602,11 @@ struct mp_region_pool *region_pool(size_t i)
 struct mp_region_user_counter *region_user_counter(size_t i)
 {
     return record(MP_SECTION_USER, i, 1);
+}
+
+struct mp_region_limit *region_limit(size_t i)
+{
+    return record(MP_SECTION_LIMITS, i, 1);
 }
 
 size_t region_room(enum mp_region_section_id id)

@@ -53,6 +53,7 @@ struct mp_region_moment *region_moment(unsigned tier, uint64_t number);
 
 struct mp_region_pool *region_pool(size_t i);
 struct mp_region_user_counter *region_user_counter(size_t i);
+struct mp_region_limit *region_limit(size_t i);
 
 /* Of leak checks; cells: MP_REGION_CLASSES of them. */
 struct mp_region_leaks *region_leaks(void);

@@ -206,6 +206,7 @@ static struct thread *thread_start(void)
     }
     t->pointer = thread_pointer();
     t->rounds = 0;
+    t->is_telling = false;
     t->is_armed = false;
     t->is_digging = false;
     t->trims_seen = load_relaxed(&trim_requests);

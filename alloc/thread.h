@@ -29,6 +29,9 @@ struct thread {
     bool is_digging; /* its thread: free pages inside slabs are left to give back */
     bool is_armed;   /* its end will be heard of */
     bool is_gone;    /* of a thread that did not survive fork */
+    bool is_telling; /* its thread, as the next: in a callback of limit.c */
+    const struct mp_component *lender; /* whose block is about to be freed; limit.h */
+    size_t lent;
     struct large_cache large_cache;
     /* Its thread, for samples: */
     int64_t sample_gap; /* bytes of large blocks to the next; below 0: look */

@@ -101,6 +101,37 @@ MP_EXPORT MP_MALLOC_LIKE void *mp_aligned_alloc(
     mp_component_t *c, size_t alignment, size_t size);
 
 /*
+ * Limits: how much a component may hold, with all below it ("a" covers "a/b"; what is
+ * allocated for "a/b" must fit both limits). NULL: the untagged rest alone. Bytes are live
+ * block bytes, as tree_live_bytes of mp_component_stats; 0: no limit.
+ *
+ * soft: when it is crossed the function of mp_component_on_limit is called, once: it is
+ * called again when live bytes were below 15/16 of the limit and cross it once more.
+ * hard: allocations for the component that would pass it fail as where there is no memory:
+ * NULL with ENOMEM, std::bad_alloc. Others are not concerned. Memory that threads hold ready
+ * is handed out without asking: live bytes may pass the limit by a 64th of it and by what is
+ * ready, at most a slab (64 KiB most often) of each size class and thread.
+ *
+ * Returns 0; -EINVAL: soft above hard; -ENOSPC: 1,024 components have limits; -ENOMEM.
+ * Any thread, at any time; a forked child has the limits of its parent. Operators set them
+ * without a change of the program: MPALLOC_LIMITS=cache=512m:600m,index=:1g.
+ */
+MP_EXPORT int mp_component_limit(mp_component_t *c, size_t soft, size_t hard);
+
+/*
+ * Have fn called with the component whose soft limit was crossed and its live bytes at that
+ * time; NULL: nobody. One function for the process, the last one that was given.
+ *
+ * It runs in a thread that allocates (nearly always the one that crossed the limit), when
+ * the allocation is done. It may allocate and free: no lock of mpalloc is held. But locks of
+ * the program may be, those that the caller of malloc holds: if the program allocates under
+ * one it must not be taken here. Set a flag or wake a thread that makes room. What it crosses
+ * itself is told when it has returned.
+ */
+typedef void mp_limit_function(mp_component_t *c, size_t live, void *arg);
+MP_EXPORT void mp_component_on_limit(mp_limit_function *fn, void *arg);
+
+/*
  * What the process holds now. Bytes are block bytes (what the size class gives), not the
  * bytes asked for; blocks and bytes are exact whenever no other thread is allocating.
  */
@@ -156,6 +187,10 @@ struct mp_component_stats {
     uint64_t live_peak_bytes;
     uint64_t tree_live_bytes;
     uint64_t tree_live_peak_bytes;
+    uint64_t limit_soft_bytes; /* of mp_component_limit; 0: none */
+    uint64_t limit_hard_bytes;
+    uint64_t limit_hits_total;    /* how often the soft one was crossed */
+    uint64_t limit_refused_total; /* allocations that failed for the hard one */
 };
 
 /*

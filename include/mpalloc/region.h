@@ -46,6 +46,7 @@ enum {
     MP_REGION_SITE_EPOCHS_MAX = 32 * 1024, /* with number 0, which is none */
     MP_REGION_POOLS_MAX = 256, /* with number 0, which stands for those without one */
     MP_REGION_USER_COUNTERS_MAX = 256,
+    MP_REGION_LIMITS_MAX = 1024,
 };
 
 /* Row numbers of the two components that always exist. */
@@ -79,6 +80,7 @@ enum mp_region_section_id {
     MP_SECTION_LEAK_SITES = 22,  /* struct mp_region_leak_site, by site */
     MP_SECTION_POOLS = 23,       /* struct mp_region_pool */
     MP_SECTION_USER = 24,        /* struct mp_region_user_counter */
+    MP_SECTION_LIMITS = 25,      /* struct mp_region_limit */
 };
 
 struct mp_region_section {
@@ -562,6 +564,21 @@ struct mp_region_user_counter {
     int64_t value;
     uint64_t reserved;
     char name[48];
+};
+
+/* A limit of a component and all below it (mp_component_limit). */
+struct mp_region_limit {
+    uint64_t is_set;     /* 1; 0 from the first row on that is not in use */
+    uint64_t component;  /* its row */
+    uint64_t soft_bytes; /* most live block bytes that there should be; 0: no limit */
+    uint64_t hard_bytes; /* ... that there may be; 0: no limit */
+    uint64_t
+        is_over; /* 1: the soft limit was crossed, and live is not 1/16 below yet */
+    uint64_t hits_total;    /* how often the soft limit was crossed */
+    uint64_t hit_ns;        /* CLOCK_REALTIME of the last time; 0: never */
+    uint64_t refused_total; /* allocations that failed for the hard limit */
+    uint64_t refused_ns;    /* CLOCK_REALTIME of the last one; 0: none */
+    uint64_t reserved[3];
 };
 
 /*

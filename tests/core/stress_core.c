@@ -10,6 +10,7 @@
 #include "harden.h"
 #include "large.h"
 #include "leak_check.h"
+#include "limit.h"
 #include "malloc.h"
 #include "mp_arena.h"
 #include "mp_pool.h"
@@ -39,6 +40,8 @@ static _Atomic(void *) pooled[POOLS][POOLED]; /* objects in use, of whichever th
 static atomic_bool stop;
 static atomic_ullong operations;
 static bool checks_leaks;
+static bool has_limits;
+static atomic_ullong refused, crossings;
 static uint64_t checks, partial;
 
 static uint64_t next(uint64_t *state)
@@ -84,6 +87,10 @@ static void *fill_item(void *p, size_t size)
     struct item *i = p;
     uint64_t last = ~mark_of(p);
 
+    if (p == NULL && has_limits) {
+        atomic_fetch_add(&refused, 1);
+        return NULL;
+    }
     if (p == NULL) {
         die("no memory");
     }
@@ -151,13 +158,14 @@ static void drop(void *p)
 static void *resize(void *p, uint64_t r)
 {
     size_t size = pick_size(r);
+    void *q;
 
     if (p == NULL) {
         return NULL;
     }
     check_item(p);
-    p = malloc_resize(NULL, p, size);
-    return fill_item(p, size);
+    q = malloc_resize(NULL, p, size);
+    return fill_item(q, size) != NULL ? q : p;
 }
 
 /* What one thread got another puts. */
@@ -166,6 +174,9 @@ static void use_pool(uint64_t r)
     size_t i = r % POOLS;
     void *p = mp_pool_get(pool[i]);
 
+    if (p == NULL && has_limits) {
+        return;
+    }
     if (p == NULL) {
         die("no memory for an object");
     }
@@ -189,6 +200,9 @@ static void use_arena(mp_arena_t *a, uint64_t *random)
     for (uint64_t r; count < 64; count++) {
         r = next(random);
         used[count] = mp_arena_alloc(a, sizeof(struct item) + r % 4000);
+        if (used[count] == NULL && has_limits) {
+            break;
+        }
         if (used[count] == NULL) {
             die("no memory for an arena");
         }
@@ -233,7 +247,7 @@ static void *work(void *arg)
         case 4:
         case 5:
             use_pool(next(&state));
-            if ((r >> 40) % 256 == 0) {
+            if ((r >> 40) % 256 == 0 && arena != NULL) {
                 use_arena(arena, &state);
             }
             break;
@@ -249,6 +263,29 @@ static void *work(void *arg)
     mp_arena_destroy(arena);
     atomic_fetch_add(&operations, done);
     return NULL;
+}
+
+/* Limits that some threads run into, on parts and on the whole; others each time. */
+static void set_limits(uint64_t serial)
+{
+    for (unsigned i = 1; i < COMPONENTS; i++) {
+        size_t hard = ((serial + i) % 4) << 18; /* or none */
+
+        if (limit_set(components[i], hard / 2, hard) != 0) {
+            die("a limit was refused");
+        }
+    }
+    if (limit_set(components[1]->parent, 1 << 20, (serial % 3) << 20) != 0) {
+        die("the limit of the whole was refused");
+    }
+}
+
+static void on_limit(struct mp_component *c, size_t live, void *arg)
+{
+    void *p = malloc_alloc(c, 100 + live % 1000);
+
+    malloc_free(p);
+    atomic_fetch_add((atomic_ullong *)arg, 1);
 }
 
 static void watch(void)
@@ -335,6 +372,10 @@ int main(int argc, char **argv)
     } else if (argc == 4 && strcmp(argv[3], "--exact") == 0) {
         begin_sampling(MP_SAMPLING_EXACT);
     }
+    has_limits = argc == 4 && strcmp(argv[3], "--limited") == 0;
+    if (has_limits) {
+        limit_tell(on_limit, &crossings);
+    }
     checks_leaks = CONFIG_PROFILE && argc == 4 && strcmp(argv[3], "--leaks") == 0;
     for (unsigned i = 1; i < COMPONENTS; i++) {
         char name[16];
@@ -352,6 +393,9 @@ int main(int argc, char **argv)
             pthread_create(&threads[i], NULL, work, (void *)++serial);
         }
         watch();
+        if (has_limits) {
+            set_limits(serial);
+        }
         if (checks_leaks) {
             check_for_leaks();
         }
@@ -366,6 +410,14 @@ int main(int argc, char **argv)
     expect_nothing_lives();
     printf("%llu operations by %lu threads\n",
         (unsigned long long)atomic_load(&operations), (unsigned long)serial);
+    if (has_limits) {
+        printf("%llu refused, %llu crossings told\n",
+            (unsigned long long)atomic_load(&refused),
+            (unsigned long long)atomic_load(&crossings));
+        if (atomic_load(&refused) == 0 || atomic_load(&crossings) == 0) {
+            die("no limit was in the way");
+        }
+    }
     if (checks_leaks) {
         printf("%lu leak checks, partial %lx\n", (unsigned long)checks,
             (unsigned long)partial);

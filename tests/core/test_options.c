@@ -52,6 +52,33 @@ Test(options, distances_of_guarded_samples_have_units)
     }
 }
 
+Test(options, limits_have_names_and_sizes)
+{
+    static char *const bad[] = {"MPALLOC_LIMITS=a", "MPALLOC_LIMITS==1m",
+        "MPALLOC_LIMITS=a=1m,", "MPALLOC_LIMITS=a=1m,,b=2m", "MPALLOC_LIMITS=a=1x",
+        "MPALLOC_LIMITS=a=2m:1m",
+        "MPALLOC_LIMITS=a=1m:", "MPALLOC_LIMITS=a=", "MPALLOC_LIMITS=a=1m:2m:3m",
+        "MPALLOC_LIMITS=a=-1"};
+    struct option_limit l;
+    const char *at = options.limits;
+
+    read_one("MPALLOC_LIMITS=a=1m,b/c=:2g,d=3k:4k");
+    cr_assert(options_next_limit(&at, &l));
+    cr_assert_str_eq(l.name, "a");
+    cr_assert(l.soft == 1 << 20 && l.hard == 0);
+    cr_assert(options_next_limit(&at, &l));
+    cr_assert_str_eq(l.name, "b/c");
+    cr_assert(l.soft == 0 && l.hard == (uint64_t)2 << 30);
+    cr_assert(options_next_limit(&at, &l));
+    cr_assert(l.soft == 3 << 10 && l.hard == 4 << 10);
+    cr_assert_not(options_next_limit(&at, &l));
+    cr_assert_str_eq(at, "");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        read_one(bad[i]);
+        cr_assert_str_eq(options.limits, "a=1m,b/c=:2g,d=3k:4k", "%s", bad[i]);
+    }
+}
+
 Test(options, refused_values_leave_the_default)
 {
     static char *const bad[] = {"MPALLOC_PURGE_DELAY=soon", "MPALLOC_PURGE_DELAY=2h",
