@@ -143,6 +143,19 @@ MPS_EXPORT size_t mp_image_user_counter_count(const mp_image_t *image);
 MPS_EXPORT const struct mp_region_user_counter *mp_image_user_counter(
     const mp_image_t *image, size_t i);
 
+/*
+ * Limits of components (mp_component_limit), in the order in which they were set; that of one
+ * component itself, NULL: it has none; and whether what is live of it and all below it is more
+ * than a limit, soft or hard.
+ */
+MPS_EXPORT size_t mp_image_limit_count(const mp_image_t *image);
+MPS_EXPORT const struct mp_region_limit *mp_image_limit(
+    const mp_image_t *image, size_t i);
+MPS_EXPORT const struct mp_region_limit *mp_image_limit_of(
+    const mp_image_t *image, size_t row);
+MPS_EXPORT bool mp_limit_is_exceeded(
+    const mp_image_t *image, const struct mp_region_limit *l);
+
 /* Counters of one class in one component; NULL when they are not in the region. */
 MPS_EXPORT const struct mp_region_cell *mp_image_cell(
     const mp_image_t *image, size_t row, size_t number);

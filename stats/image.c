@@ -309,7 +309,8 @@ static int read_all(
     code = code != 0 ? code : samples_read(image, s, error);
     code = code != 0 ? code : history_read(image, s, error);
     code = code != 0 ? code : leaks_read(image, s, error);
-    return code != 0 ? code : pools_read(image, s, error);
+    code = code != 0 ? code : pools_read(image, s, error);
+    return code != 0 ? code : limits_read(image, s, error);
 }
 
 int mp_image_read(int fd, const char *name, mp_image_t **ret, struct mp_error *error)
@@ -365,6 +366,7 @@ void mp_image_free(mp_image_t *image)
         history_free(&image->history);
         leaks_free(&image->leaks);
         pools_free(&image->pools);
+        limits_free(&image->limits);
         free(image->path);
         free(image);
     }

@@ -12,6 +12,7 @@
 #include "history.h"
 #include "layout.h"
 #include "leaks.h"
+#include "limits.h"
 #include "pools.h"
 #include "samples.h"
 
@@ -42,6 +43,7 @@ struct mp_image {
     struct history history;
     struct leaks leaks;
     struct pools pools;
+    struct limits limits;
 };
 
 #endif

@@ -45,6 +45,7 @@ static const struct shape {
     [MP_SECTION_LEAK_SITES] = {"leak sites", sizeof(struct mp_region_leak_site), false},
     [MP_SECTION_POOLS] = {"pools", sizeof(struct mp_region_pool), false},
     [MP_SECTION_USER] = {"user counters", sizeof(struct mp_region_user_counter), false},
+    [MP_SECTION_LIMITS] = {"limits", sizeof(struct mp_region_limit), false},
 };
 
 /* The header, once its magic is there: a process that starts writes that last. */

@@ -11,7 +11,7 @@
 
 #include "source.h"
 
-enum { LAYOUT_SECTIONS = MP_SECTION_USER + 1 };
+enum { LAYOUT_SECTIONS = MP_SECTION_LIMITS + 1 };
 
 struct layout {
     struct mp_region_section section[LAYOUT_SECTIONS]; /* by id; count 0: not there */

@@ -271,6 +271,23 @@ static json_t *kernel(const mp_image_t *image)
     return o;
 }
 
+/* Limits of a component, with null where there is none. */
+static void set_limit(json_t *o, const mp_image_t *image, size_t row)
+{
+    static const struct mp_region_limit none;
+    const struct mp_region_limit *l = mp_image_limit_of(image, row);
+    bool is_over = l != NULL && mp_limit_is_exceeded(image, l);
+
+    l = l != NULL ? l : &none;
+    document_set_bytes(
+        o, "limit_soft_bytes", l->soft_bytes != 0 ? l->soft_bytes : MP_UNKNOWN);
+    document_set_bytes(
+        o, "limit_hard_bytes", l->hard_bytes != 0 ? l->hard_bytes : MP_UNKNOWN);
+    document_set_bytes(o, "limit_hits_total", l->hits_total);
+    document_set_bytes(o, "limit_refused_total", l->refused_total);
+    document_set(o, "is_over_limit", checked(json_boolean(is_over)));
+}
+
 static json_t *components(const mp_image_t *image)
 {
     json_t *all = checked(json_array());
@@ -297,6 +314,7 @@ static json_t *components(const mp_image_t *image)
         SET(o, c, tree_live_bytes);
         SET(o, c, tree_live_peak_bytes);
         document_set_bytes(o, "free_bytes", view_free_bytes(image, i));
+        set_limit(o, image, i);
         document_append(all, o);
     }
     return all;

@@ -18,6 +18,7 @@ enum metric_from {
     METRIC_FROM_RECLAIM,
     METRIC_FROM_LIMIT,
     METRIC_FROM_COMPONENTS,
+    METRIC_FROM_LIMITS,      /* of components; at: offset, or METRIC_LIMIT_BYTES */
     METRIC_FROM_CLASSES,     /* cells, summed over components */
     METRIC_FROM_CLASS_STATE, /* at: live blocks, live bytes, free bytes */
     METRIC_FROM_SIZES,
@@ -55,7 +56,9 @@ enum {
     METRIC_INSIGHT_AGE,
 };
 
-enum { METRIC_POOLS_MAX = 16 }; /* and counters of the program, in a scrape */
+enum { METRIC_LIMIT_BYTES = 4096 };
+enum { METRIC_LIMITS_MAX = 64 }; /* in a scrape */
+enum { METRIC_POOLS_MAX = 16 };  /* and counters of the program, in a scrape */
 
 #define METRIC_PROFILE_PATH "/debug/pprof/allocs?process="
 

@@ -197,10 +197,60 @@ static void walk_components(
         all += value_at(c, at);
         used += c->allocated_blocks_total != 0;
     }
-    /* Peaks do not add. */
+    /* Peaks do not add, nor what is counted in parents, too. */
     if (used > s->rows.count
+        && at != offsetof(struct mp_region_component, tree_live_bytes)
         && at != offsetof(struct mp_region_component, live_peak_bytes)) {
         put_labelled(out, "component", "other", view_live(all, shown));
+    }
+}
+
+static const char *name_of_limit(const mp_image_t *image, size_t i)
+{
+    return mp_image_component(image, mp_image_limit(image, i)->component)->name;
+}
+
+/* Whether a limit before it is of one with that name: of damaged regions. */
+static bool is_known_limit(const mp_image_t *image, size_t number)
+{
+    for (size_t i = 0; i < number; i++) {
+        if (strcmp(name_of_limit(image, i), name_of_limit(image, number)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_limit(
+    const struct out *out, const char *component, const char *kind, uint64_t bytes)
+{
+    if (bytes != 0) {
+        put(out, &(struct metric_sample){.type = METRIC_WHOLE,
+                     .whole = bytes,
+                     .label_count = 2,
+                     .label = {{"component", component}, {"kind", kind}}});
+    }
+}
+
+static void walk_limits(const struct metric_source *s, const struct out *out, size_t at)
+{
+    size_t most = s->options.all ? SIZE_MAX : METRIC_LIMITS_MAX;
+
+    for (size_t i = 0; i < mp_image_limit_count(s->image) && i < most; i++) {
+        const struct mp_region_limit *l = mp_image_limit(s->image, i);
+        char name[4 * MP_REGION_NAME_BYTES + 1];
+
+        if (is_known_limit(s->image, i)) {
+            continue;
+        }
+        mp_text_escape(
+            name, sizeof(name), name_of_limit(s->image, i), MP_REGION_NAME_BYTES);
+        if (at != METRIC_LIMIT_BYTES) {
+            put_labelled(out, "component", name, value_at(l, at));
+            continue;
+        }
+        put_limit(out, name, "soft", l->soft_bytes);
+        put_limit(out, name, "hard", l->hard_bytes);
     }
 }
 
@@ -536,6 +586,7 @@ static walk_fn *const walks[] = {
     [METRIC_FROM_CLASS_STATE] = walk_class_state,
     [METRIC_FROM_SIZES] = walk_sizes,
     [METRIC_FROM_LIFETIMES] = walk_lifetimes,
+    [METRIC_FROM_LIMITS] = walk_limits,
     [METRIC_FROM_POOLS] = walk_pools,
     [METRIC_FROM_COUNTERS] = walk_counters,
     [METRIC_FROM_SAMPLING] = walk_sampling,

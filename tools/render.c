@@ -177,14 +177,15 @@ static void put_components(FILE *out, const mp_image_t *image, unsigned most)
             continue;
         }
         shown_sum += c->live_bytes;
-        fprintf(out, "  %11s  %7s  %11s  %11s  %9s  %11s  %*s%s\n",
+        fprintf(out, "  %11s  %7s  %11s  %11s  %9s  %11s  %*s%s%s\n",
             format_bytes((double)c->tree_live_bytes).text,
             format_percent((double)c->tree_live_bytes, (double)t->live_bytes).text,
             format_bytes((double)c->tree_live_peak_bytes).text,
             format_bytes((double)c->live_bytes).text,
             format_count((double)c->live_blocks).text,
             format_bytes((double)c->allocated_bytes_total).text,
-            (int)depth_of(image, c), "", format_name(name, sizeof(name), c->name, 60));
+            (int)depth_of(image, c), "", format_name(name, sizeof(name), c->name, 60),
+            view_limit_mark(image, rows[i]).text);
     }
     if (count > most) {
         fprintf(out, "  %11s  %7s  %11s  %11s  %zu more (--all)\n", "", "", "",
@@ -192,6 +193,40 @@ static void put_components(FILE *out, const mp_image_t *image, unsigned most)
     }
     fprintf(out, "  %11s  %7s  %11s  %11s  the sum of all\n", "", "", "",
         format_bytes((double)own_sum).text);
+}
+
+/* A limit that is not set: "-". */
+static struct format limit_text(uint64_t bytes)
+{
+    return bytes != 0 ? format_bytes((double)bytes) : (struct format){"-"};
+}
+
+static void put_limits(FILE *out, const mp_image_t *image, unsigned most)
+{
+    size_t count = mp_image_limit_count(image);
+
+    if (count == 0) {
+        return;
+    }
+    heading(out, "Limits: of a component with all below it");
+    fprintf(out, "  %11s  %11s  %11s  %9s  %9s  %s\n", "live", "soft", "hard", "passed",
+        "refused", "component");
+    for (size_t i = 0; i < count && i < most; i++) {
+        const struct mp_region_limit *l = mp_image_limit(image, i);
+        const struct mp_region_component *c = mp_image_component(image, l->component);
+        char name[256];
+
+        fprintf(out, "  %11s  %11s  %11s  %9s  %9s  %s%s\n",
+            format_bytes((double)c->tree_live_bytes).text,
+            limit_text(l->soft_bytes).text, limit_text(l->hard_bytes).text,
+            format_count((double)l->hits_total).text,
+            format_count((double)l->refused_total).text,
+            format_name(name, sizeof(name), c->name, 60),
+            view_limit_mark(image, l->component).text);
+    }
+    if (count > most) {
+        fprintf(out, "  %11s  %zu more (--all)\n", "", count - most);
+    }
 }
 
 static void put_classes(FILE *out, const mp_image_t *image, unsigned most)
@@ -385,6 +420,7 @@ void render_report(FILE *out, const mp_image_t *image, const struct render_optio
     render_summary(out, image);
     put_kernel(out, image);
     put_components(out, image, most);
+    put_limits(out, image, most);
     put_classes(out, image, most);
     put_sizes(out, image);
     put_pools(out, image, most);

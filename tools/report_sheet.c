@@ -288,7 +288,48 @@ static void add_components(struct making *m)
         sheet_cell(s, "%s", format_bytes((double)c->live_bytes).text);
         sheet_cell(s, "%s", format_count((double)c->live_blocks).text);
         sheet_cell(s, "%s", format_bytes((double)c->allocated_bytes_total).text);
-        sheet_cell(s, "%s", format_name(name, sizeof(name), c->name, 80));
+        sheet_cell(s, "%s%s", format_name(name, sizeof(name), c->name, 80),
+            view_limit_mark(m->image, numbers[i]).text);
+    }
+    if (count > m->rows) {
+        sheet_line(s, "%zu more.", count - m->rows);
+    }
+}
+
+static void add_limit(struct sheet *s, uint64_t bytes)
+{
+    sheet_cell(s, "%s", bytes != 0 ? format_bytes((double)bytes).text : "");
+}
+
+static void add_limits(struct making *m)
+{
+    size_t count = mp_image_limit_count(m->image);
+    struct sheet *s = m->sheet;
+
+    if (count == 0) {
+        return;
+    }
+    sheet_heading(s, "Limits");
+    sheet_table(s);
+    sheet_column(s, "live, with all below", SHEET_RIGHT);
+    sheet_column(s, "soft", SHEET_RIGHT);
+    sheet_column(s, "hard", SHEET_RIGHT);
+    sheet_column(s, "passed", SHEET_RIGHT);
+    sheet_column(s, "refused", SHEET_RIGHT);
+    sheet_column(s, "component", SHEET_LEFT);
+    for (size_t i = 0; i < count && i < m->rows; i++) {
+        const struct mp_region_limit *l = mp_image_limit(m->image, i);
+        const struct mp_region_component *c =
+            mp_image_component(m->image, l->component);
+        char name[4 * MP_REGION_NAME_BYTES + 1];
+
+        sheet_cell(s, "%s", format_bytes((double)c->tree_live_bytes).text);
+        add_limit(s, l->soft_bytes);
+        add_limit(s, l->hard_bytes);
+        sheet_cell(s, "%s", format_count((double)l->hits_total).text);
+        sheet_cell(s, "%s", format_count((double)l->refused_total).text);
+        sheet_cell(s, "%s%s", format_name(name, sizeof(name), c->name, 80),
+            view_limit_mark(m->image, l->component).text);
     }
     if (count > m->rows) {
         sheet_line(s, "%zu more.", count - m->rows);
@@ -398,6 +439,7 @@ struct sheet *report_sheet_create(const mp_image_t *image, size_t rows)
     add_advice(&m);
     add_leaks(&m);
     add_components(&m);
+    add_limits(&m);
     add_stacks(&m);
     add_roll_up(&m);
     add_cost(&m);

@@ -5,6 +5,8 @@
 #ifndef TOP_H
 #define TOP_H
 
+#include "format.h"
+
 #include <mpstats.h>
 
 enum { TOP_HISTORY = 120, TOP_ROWS = 512 };
@@ -14,6 +16,7 @@ enum top_sort { TOP_BY_LIVE, TOP_BY_RATE, TOP_BY_PEAK, TOP_BY_BLOCKS };
 
 struct top_row {
     char name[MP_REGION_NAME_BYTES * 4];
+    struct format mark; /* ", over 512.0 MiB", or "" */
     uint64_t live_bytes;
     uint64_t live_blocks;
     uint64_t peak_bytes;     /* MP_UNKNOWN for size classes */

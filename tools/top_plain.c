@@ -55,13 +55,13 @@ static void print_frame(const struct top *top)
     for (size_t i = 0; i < top->row_count && i < SHOWN; i++) {
         const struct top_row *r = &top->rows[i];
 
-        printf("  %11s  %9s  %11s  %13s  %13s  %s\n",
+        printf("  %11s  %9s  %11s  %13s  %13s  %s%s\n",
             format_bytes((double)r->live_bytes).text,
             format_count((double)r->live_blocks).text,
             r->peak_bytes == MP_UNKNOWN ? "-"
                                         : format_bytes((double)r->peak_bytes).text,
             per_second(top, r->growth_per_second).text,
-            per_second(top, r->bytes_per_second).text, r->name);
+            per_second(top, r->bytes_per_second).text, r->name, r->mark.text);
     }
     if (top->row_count > SHOWN) {
         printf("  %zu more\n", top->row_count - SHOWN);
@@ -97,6 +97,9 @@ static int print_document(const struct top *top)
         document_set_bytes(o, "live_bytes", r->live_bytes);
         document_set_bytes(o, "live_blocks", r->live_blocks);
         document_set_bytes(o, "live_peak_bytes", r->peak_bytes);
+        if (top->table == TOP_COMPONENTS) {
+            document_set(o, "is_over_limit", json_boolean(r->mark.text[0] != '\0'));
+        }
         document_set(o, "allocated_bytes_per_second", rate(top, r->bytes_per_second));
         document_set(o, "allocated_blocks_per_second", rate(top, r->blocks_per_second));
         document_set(

@@ -104,13 +104,14 @@ static void draw_table(struct screen *s)
     for (size_t i = 0; i < room && s->first + i < top->row_count; i++) {
         const struct top_row *r = &top->rows[s->first + i];
 
-        put(HEAD + (int)i, 0, 0, "%11s  %9s  %11s  %11s/s  %11s/s  %s",
+        put(HEAD + (int)i, 0, r->mark.text[0] != '\0' ? A_BOLD : 0,
+            "%11s  %9s  %11s  %11s/s  %11s/s  %s%s",
             format_bytes((double)r->live_bytes).text,
             format_count((double)r->live_blocks).text,
             r->peak_bytes == MP_UNKNOWN ? "-"
                                         : format_bytes((double)r->peak_bytes).text,
             format_bytes(r->growth_per_second).text,
-            format_bytes(r->bytes_per_second).text, r->name);
+            format_bytes(r->bytes_per_second).text, r->name, r->mark.text);
     }
 }
 

@@ -98,6 +98,7 @@ static void add_components(struct top *top, double seconds)
             continue;
         }
         format_name(r->name, sizeof(r->name), c->name, 60);
+        r->mark = view_limit_mark(top->now, i);
         r->live_bytes = c->live_bytes;
         r->live_blocks = c->live_blocks;
         r->peak_bytes = c->live_peak_bytes;
@@ -129,6 +130,7 @@ static void add_classes(struct top *top, double seconds)
         snprintf(r->name, sizeof(r->name), "%s%s",
             c->kind == MP_CLASS_LARGE ? "up to " : "",
             format_block(c->block_bytes).text);
+        r->mark = (struct format){""};
         r->live_bytes = view_live(sum.allocated_bytes_total, sum.freed_bytes_total);
         r->live_blocks = view_live(sum.allocated_blocks_total, sum.freed_blocks_total);
         live_before = view_live(was.allocated_bytes_total, was.freed_bytes_total);

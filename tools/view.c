@@ -192,6 +192,22 @@ size_t view_components(const mp_image_t *image, uint16_t *ret_rows, size_t most)
     return used;
 }
 
+struct format view_limit_mark(const mp_image_t *image, size_t row)
+{
+    const struct mp_region_limit *l = mp_image_limit_of(image, row);
+    struct format f = {""};
+
+    if (l != NULL && mp_limit_is_exceeded(image, l)) {
+        uint64_t live = mp_image_component(image, row)->tree_live_bytes;
+        bool is_soft = l->soft_bytes != 0 && live > l->soft_bytes;
+        uint64_t limit = is_soft ? l->soft_bytes : l->hard_bytes;
+
+        snprintf(
+            f.text, sizeof(f.text), ", over %.28s", format_bytes((double)limit).text);
+    }
+    return f;
+}
+
 size_t view_classes(const mp_image_t *image, uint8_t *ret_classes, size_t most)
 {
     struct ranked all[MP_REGION_CLASSES];

@@ -4,6 +4,8 @@
 #ifndef VIEW_H
 #define VIEW_H
 
+#include "format.h"
+
 #include <mpstats.h>
 
 uint64_t view_now_ns(void); /* CLOCK_REALTIME */
@@ -44,6 +46,12 @@ size_t view_components(const mp_image_t *image, uint16_t *ret_rows, size_t most)
 
 /* Free blocks between live ones in the slabs of a component, over all classes. */
 uint64_t view_free_bytes(const mp_image_t *image, size_t row);
+
+/*
+ * The mark behind the name of a component with limits: ", over 512.0 MiB" where more is live than
+ * a limit says, the lower one that it passed; else "".
+ */
+struct format view_limit_mark(const mp_image_t *image, size_t row);
 
 /* Class numbers by live bytes (allocated ones when ended), those never used left out. */
 size_t view_classes(const mp_image_t *image, uint8_t *ret_classes, size_t most);

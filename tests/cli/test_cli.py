@@ -100,6 +100,41 @@ class Cli(CommandTest):
         list(text_string_to_metric_families(metrics))  # raises where it is no OpenMetrics
         self.assertEqual(self.document("snapshot", self.start("quiet").pid)["pools"], [])
 
+    def test_limits_of_components_are_shown(self):
+        from prometheus_client.openmetrics.parser import text_string_to_metric_families
+        p = self.start("quiet", MPALLOC_LIMITS="shop=1m:1g,shop/cart=500k:2m,else=:1m")
+        rows = {c["name"]: c for c in self.document("snapshot", p.pid)["components"]}
+        of = {k: v for k, v in rows["shop"].items() if "limit" in k}
+        self.assertEqual(of, {"limit_soft_bytes": 1 << 20, "limit_hard_bytes": 1 << 30,
+                              "limit_hits_total": 1, "limit_refused_total": 0,
+                              "is_over_limit": True})
+        self.assertEqual(rows["else"]["limit_soft_bytes"], None)
+        self.assertFalse(rows["else"]["is_over_limit"] or rows["(untagged)"]["is_over_limit"])
+        self.assertEqual(self.document("report", p.pid)["components"],
+                         self.document("snapshot", p.pid)["components"])
+        text = self.command("report", p.pid).stdout
+        self.assertRegex(text, r"  shop, over 1.0 MiB\n.*  shop/cart, over 500.0 KiB\n")
+        self.assertRegex(text, r"Limits: .*\n.*\n +\S+ MiB +1.0 MiB +1.0 GiB +1 +0  shop, over")
+        for kind in ("md", "html"):
+            self.assertIn("shop/cart, over 500.0 KiB",
+                          self.command("report", p.pid, "--format", kind).stdout)
+        top = self.command("top", p.pid, "--json", "--iterations", "1").stdout
+        self.assertEqual({c["name"]: c["is_over_limit"] for c in json.loads(top)["components"]},
+                         {"shop": True, "shop/cart": True} | {
+                             c["name"]: False for c in json.loads(top)["components"]
+                             if not c["name"].startswith("shop")})
+        self.assertIn("shop/cart, over 500.0 KiB",
+                      self.command("top", p.pid, "--plain", "--iterations", "1").stdout)
+        metrics = self.command("export", "--format", "openmetrics", p.pid).stdout
+        list(text_string_to_metric_families(metrics))
+        for line in ('limit_bytes{component="shop",kind="soft"} 1048576',
+                     'limit_bytes{component="else",kind="hard"} 1048576',
+                     'limit_hits_total{component="shop/cart"} 1',
+                     'limit_refused_total{component="shop"} 0'):
+            self.assertIn(f"mpalloc_component_{line}\n", metrics)
+        self.assertNotIn('limit_bytes{component="else",kind="soft"}', metrics)
+        self.assertNotIn("Limits", self.command("report", self.start("quiet").pid).stdout)
+
     def test_targets_by_pid_file_and_name(self):
         p = self.start("quiet", MPALLOC_SERVICE="my shop")
         for words in ((p.pid,), (self.region_of(p),), ("--name", "my shop"), ("my shop",)):

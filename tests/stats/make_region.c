@@ -116,6 +116,7 @@ static void make_table(struct made *m, const struct make_shape *shape)
         {MP_SECTION_LEAK_SITES, sizeof(struct mp_region_leak_site), shape->sites},
         {MP_SECTION_POOLS, sizeof(struct mp_region_pool), MAKE_POOLS},
         {MP_SECTION_USER, sizeof(struct mp_region_user_counter), MAKE_POOLS},
+        {MP_SECTION_LIMITS, sizeof(struct mp_region_limit), MAKE_POOLS},
     };
     struct mp_region_header h = {.magic = MP_REGION_MAGIC,
         .version = MP_REGION_VERSION,
@@ -551,6 +552,21 @@ static void make_pools(struct made *m)
     strcpy(c->name, "headers_heap");
 }
 
+/* Of component 2, without any left, of component 3; then none. */
+static void make_limits(struct made *m)
+{
+    for (uint64_t i = 0; i < MAKE_POOLS - 1; i++) {
+        *(struct mp_region_limit *)made_record(m, MP_SECTION_LIMITS, i) =
+            (struct mp_region_limit){.is_set = 1,
+                .component = i != 2 ? 2 : 3,
+                .soft_bytes = i != 1 ? 1000 + i : 0,
+                .hard_bytes = i == 2 ? (uint64_t)1 << 40 : 0,
+                .is_over = i == 0,
+                .hits_total = 5 - i,
+                .refused_total = 7 * i};
+    }
+}
+
 void make_region(struct made *m, const struct make_shape *shape)
 {
     make_table(m, shape);
@@ -566,6 +582,7 @@ void make_region(struct made *m, const struct make_shape *shape)
     make_history(m);
     make_leaks(m, shape);
     make_pools(m);
+    make_limits(m);
 }
 
 void make_region_free(struct made *m)

@@ -27,7 +27,7 @@ enum {
     MAKE_MARKS = 2,
     MAKE_INTERVAL = 4096,
     MAKE_LEAK_ROWS = 3,
-    MAKE_POOLS = 4, /* records, of pools and of counters */
+    MAKE_POOLS = 4, /* records, of pools, of counters and of limits */
 };
 
 /* Room of the sections, and what is longer than it must be. */

@@ -73,7 +73,7 @@ Test(stats_damage, a_file_cut_anywhere)
     close(fd);
     fd = made_memfd(&m);
     cr_assert_eq(ftruncate(fd, 4096), 0);
-    expect_bad_fd(fd, "truncated: it should have 151552 bytes and has 4096");
+    expect_bad_fd(fd, "truncated: it should have 155648 bytes and has 4096");
     cr_assert_eq(ftruncate(fd, 20), 0);
     expect_bad_fd(fd, "truncated: 20 bytes are no region");
     close(fd);
@@ -134,7 +134,7 @@ Test(stats_damage, a_region_larger_than_its_file)
     struct made m = small();
 
     made_header(&m)->region_bytes++;
-    expect_bad(&m, "truncated: it should have 151553 bytes and has 151552");
+    expect_bad(&m, "truncated: it should have 155649 bytes and has 155648");
     m = small();
     made_header(&m)->region_bytes = UINT64_MAX;
     expect_bad(&m, "truncated");
@@ -160,7 +160,7 @@ static const struct {
     {MP_SECTION_SITE_EPOCHS, "\"site epochs\""}, {MP_SECTION_MARKS, "\"marks\""},
     {MP_SECTION_LEAKS, "\"leaks\""}, {MP_SECTION_LEAK_CELLS, "\"leak cells\""},
     {MP_SECTION_LEAK_SITES, "\"leak sites\""}, {MP_SECTION_POOLS, "\"pools\""},
-    {MP_SECTION_USER, "\"user counters\""}};
+    {MP_SECTION_USER, "\"user counters\""}, {MP_SECTION_LIMITS, "\"limits\""}};
 enum { SECTIONS = sizeof(sections) / sizeof(sections[0]) };
 
 /* For each section: set a member of its entry, and expect both words in the line. */

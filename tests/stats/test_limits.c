@@ -1,0 +1,82 @@
+/* Limits of components in an image. */
+#include "make_region.h"
+
+#include <mpstats.h>
+
+#include <criterion/criterion.h>
+#include <unistd.h>
+
+static struct made made;
+
+static void make(void)
+{
+    make_region(&made, &make_small);
+}
+
+static void unmake(void)
+{
+    make_region_free(&made);
+}
+
+TestSuite(stats_limits, .init = make, .fini = unmake);
+
+static mp_image_t *read_made(void)
+{
+    mp_image_t *image = NULL;
+    int fd = made_memfd(&made);
+
+    cr_assert_eq(mp_image_read(fd, "made", &image, NULL), 0);
+    close(fd);
+    return image;
+}
+
+Test(stats_limits, those_that_are_set_are_there)
+{
+    mp_image_t *image = read_made();
+    const struct mp_region_limit *l = mp_image_limit(image, 1);
+
+    cr_assert_eq(mp_image_limit_count(image), 2, "one without a limit is none");
+    cr_assert_eq(mp_image_limit(image, 0)->component, 2);
+    cr_assert_eq(mp_image_limit(image, 0)->hits_total, 5);
+    cr_assert_eq(l->component, 3);
+    cr_assert_eq(l->soft_bytes, 1002);
+    cr_assert_eq(l->hard_bytes, (uint64_t)1 << 40);
+    cr_assert_eq(l->refused_total, 14);
+    cr_assert_null(mp_image_limit(image, 2));
+    cr_assert_eq(mp_image_limit_of(image, 3), l);
+    cr_assert_null(mp_image_limit_of(image, 1));
+    mp_image_free(image);
+}
+
+Test(stats_limits, what_is_below_counts)
+{
+    struct mp_region_component *c = made_record(&made, MP_SECTION_COMPONENTS, 3);
+    mp_image_t *image;
+
+    c->live_bytes = 10;
+    c->tree_live_bytes = 1002;
+    image = read_made();
+    cr_assert_not(mp_limit_is_exceeded(image, mp_image_limit_of(image, 3)));
+    mp_image_free(image);
+    c->tree_live_bytes = 1003;
+    image = read_made();
+    cr_assert(mp_limit_is_exceeded(image, mp_image_limit_of(image, 3)));
+    mp_image_free(image);
+}
+
+Test(stats_limits, impossible_ones_are_none)
+{
+    struct mp_region_limit *l = made_record(&made, MP_SECTION_LIMITS, 0);
+    mp_image_t *image;
+
+    l->component = UINT64_MAX;
+    l[2].soft_bytes = UINT64_MAX;
+    image = read_made();
+    cr_assert_eq(mp_image_limit_count(image), 1);
+    cr_assert_leq(mp_image_limit(image, 0)->soft_bytes, (uint64_t)1 << 57);
+    mp_image_free(image);
+    made_remove(&made, MP_SECTION_LIMITS);
+    image = read_made();
+    cr_assert_eq(mp_image_limit_count(image), 0);
+    mp_image_free(image);
+}
