@@ -3,6 +3,7 @@
 #include "cli.h"
 #include "document_stacks.h"
 #include "format.h"
+#include "must.h"
 #include "view.h"
 
 #include <math.h>
@@ -39,18 +40,34 @@ void document_set_bytes(json_t *object, const char *key, uint64_t value)
     document_set(object, key, of_bytes(value));
 }
 
+/* What was cut within a character is no UTF-8. */
+json_t *document_string(const char *text)
+{
+    json_t *string = json_string(text);
+    size_t size = 4 * strlen(text) + 1;
+    char *escaped;
+
+    if (string == NULL) {
+        escaped = must(malloc(size));
+        mp_text_escape(escaped, size, text, strlen(text));
+        string = checked(json_string(escaped));
+        free(escaped);
+    }
+    return string;
+}
+
 void document_set_text(json_t *object, const char *key, const char *text)
 {
     char escaped[4096];
 
     mp_text_escape(escaped, sizeof(escaped), text, strlen(text));
-    document_set(object, key, json_string(escaped));
+    document_set(object, key, document_string(escaped));
 }
 
 void document_set_time(json_t *object, const char *key, uint64_t ns)
 {
     document_set(
-        object, key, ns == 0 ? json_null() : json_string(format_rfc3339(ns).text));
+        object, key, ns == 0 ? json_null() : document_string(format_rfc3339(ns).text));
 }
 
 static void set_hex(json_t *object, const char *key, const uint8_t *bytes, size_t count)
@@ -60,7 +77,7 @@ static void set_hex(json_t *object, const char *key, const uint8_t *bytes, size_
     for (size_t i = 0; i < count && i < MP_REGION_BUILD_ID_BYTES; i++) {
         snprintf(text + 2 * i, 3, "%02x", bytes[i]);
     }
-    document_set(object, key, count == 0 ? json_null() : json_string(text));
+    document_set(object, key, count == 0 ? json_null() : document_string(text));
 }
 
 void document_append(json_t *array, json_t *value)
@@ -104,8 +121,8 @@ json_t *document_frames(const struct stack_name *frames, size_t depth)
         const struct stack_name *f = &frames[i];
         json_t *o = checked(json_object());
 
-        document_set(o, "function", json_string(f->function));
-        document_set(o, "file", f->file != NULL ? json_string(f->file) : json_null());
+        document_set(o, "function", document_string(f->function));
+        document_set(o, "file", f->file != NULL ? document_string(f->file) : json_null());
         document_set(o, "line", f->line != 0 ? json_integer(f->line) : json_null());
         document_append(all, o);
     }
@@ -141,8 +158,8 @@ json_t *document_process(const mp_image_t *image)
     document_set_time(o, "started", p->started_ns);
     document_set_time(o, "ended", p->ended_ns);
     document_set_time(o, "published", t->published_ns);
-    document_set(o, "age_seconds", json_real(view_age_seconds(image)));
-    document_set(o, "ran_seconds", json_real(view_ran_seconds(image)));
+    document_set(o, "age_seconds", document_number(view_age_seconds(image)));
+    document_set(o, "ran_seconds", document_number(view_ran_seconds(image)));
     set_hex(o, "run_id", p->run_id, sizeof(p->run_id));
     set_hex(o, "build_id", p->build_id, (size_t)p->build_id_bytes);
     document_set_text(o, "mpalloc_version", p->version);
@@ -224,7 +241,7 @@ static json_t *own_cost(const mp_image_t *image)
     document_set_bytes(o, "metadata_heap_bytes", t->metadata_heap_bytes);
     SET(o, t, published_total);
     document_set(
-        o, "publish_seconds_total", json_real((double)t->publish_ns_total / 1e9));
+        o, "publish_seconds_total", document_number((double)t->publish_ns_total / 1e9));
     document_set_bytes(o, "components_missing", t->counter_rows_missing);
     SET(o, t, modules_missing);
     return o;
@@ -288,7 +305,7 @@ static void set_limit(json_t *o, const mp_image_t *image, size_t row)
     document_set(o, "is_over_limit", checked(json_boolean(is_over)));
 }
 
-static json_t *components(const mp_image_t *image)
+json_t *document_components(const mp_image_t *image)
 {
     json_t *all = checked(json_array());
 
@@ -364,7 +381,7 @@ static json_t *user_counters(const mp_image_t *image)
     return all;
 }
 
-static json_t *size_classes(const mp_image_t *image)
+json_t *document_size_classes(const mp_image_t *image)
 {
     json_t *all = checked(json_array());
 
@@ -440,7 +457,7 @@ static json_t *warnings(const mp_image_t *image)
 
     for (unsigned i = 0; (text = view_warning(image, i)) != NULL; i++) {
         if (text[0] != '\0') {
-            document_append(all, checked(json_string(text)));
+            document_append(all, document_string(text));
         }
     }
     return all;
@@ -457,8 +474,8 @@ void document_add_snapshot(json_t *d, const mp_image_t *image)
     document_set(d, "kernel", kernel(image));
     mp_ledger_make(image, &ledger);
     document_set(d, "rss_ledger", document_ledger(&ledger));
-    document_set(d, "components", components(image));
-    document_set(d, "size_classes", size_classes(image));
+    document_set(d, "components", document_components(image));
+    document_set(d, "size_classes", document_size_classes(image));
     document_set(d, "pools", pools(image));
     document_set(d, "user_counters", user_counters(image));
     document_set(d, "options", options(image));
@@ -466,7 +483,7 @@ void document_add_snapshot(json_t *d, const mp_image_t *image)
     document_add_sampling(d, image);
 }
 
-static json_t *timeline(const mp_image_t *image, unsigned tier)
+json_t *document_timeline(const mp_image_t *image, unsigned tier)
 {
     json_t *all = checked(json_array());
 
@@ -527,9 +544,9 @@ void document_add_history(json_t *d, const mp_image_t *image)
 {
     json_t *tiers = checked(json_object());
 
-    document_set(tiers, "seconds", timeline(image, 0));
-    document_set(tiers, "minutes", timeline(image, 1));
-    document_set(tiers, "ten_minutes", timeline(image, 2));
+    document_set(tiers, "seconds", document_timeline(image, 0));
+    document_set(tiers, "minutes", document_timeline(image, 1));
+    document_set(tiers, "ten_minutes", document_timeline(image, 2));
     document_set(d, "timeline", tiers);
     document_set(d, "trend", trend(image));
     document_set(d, "sizes", sizes(image));

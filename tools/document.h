@@ -24,6 +24,9 @@ void document_set_text(json_t *object, const char *key, const char *text);
 void document_set_time(json_t *object, const char *key, uint64_t ns); /* 0: null */
 void document_append(json_t *array, json_t *value);
 
+/* Of a text that is fit to print; ends the process without memory only. */
+json_t *document_string(const char *text);
+
 /* What is infinite, or no number, is null. */
 json_t *document_number(double value);
 
@@ -38,6 +41,9 @@ json_t *document_frames(const struct stack_name *frames, size_t depth);
 json_t *document_process(const mp_image_t *image);
 json_t *document_ledger(const struct mp_ledger *ledger);
 json_t *document_modules(const mp_image_t *image);
+json_t *document_components(const mp_image_t *image);
+json_t *document_size_classes(const mp_image_t *image);
+json_t *document_timeline(const mp_image_t *image, unsigned tier);
 
 /* Totals, limits, ledger, components, size classes, options, own cost, sampling. */
 void document_add_snapshot(json_t *document, const mp_image_t *image);

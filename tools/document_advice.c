@@ -10,16 +10,16 @@ static json_t *item(const struct advice_item *i)
     json_t *o = must(json_object());
     json_t *evidence = must(json_array());
 
-    document_set(o, "code", json_string(mp_finding_name(f->code)));
-    document_set(o, "text", json_string(mp_finding_text(f->code)));
-    document_set(o, "unit", json_string(mp_gain_unit_name(f->unit)));
+    document_set(o, "code", document_string(mp_finding_name(f->code)));
+    document_set(o, "text", document_string(mp_finding_text(f->code)));
+    document_set(o, "unit", document_string(mp_gain_unit_name(f->unit)));
     document_set(
         o, "gain", f->unit != MP_GAIN_NONE ? document_estimate(&f->gain) : json_null());
-    document_set(o, "share", json_real(f->share));
+    document_set(o, "share", document_number(f->share));
     document_set(
-        o, "component", f->has_component ? json_string(i->component) : json_null());
+        o, "component", f->has_component ? document_string(i->component) : json_null());
     for (unsigned k = 0; k < f->line_count; k++) {
-        document_append(evidence, json_string(f->line[k]));
+        document_append(evidence, document_string(f->line[k]));
     }
     document_set(o, "evidence", evidence);
     document_set(o, "frames", document_frames(i->frames, i->depth));
@@ -30,7 +30,7 @@ static json_t *efficiency(const struct mp_efficiency *e)
 {
     json_t *o = must(json_object());
 
-    document_set(o, "ratio", json_real(e->ratio));
+    document_set(o, "ratio", document_number(e->ratio));
     document_set(o, "requested_bytes", document_estimate(&e->requested));
     document_set(o, "slack_bytes", document_estimate(&e->slack));
     document_set_bytes(o, "free_bytes", e->free_bytes);

@@ -39,7 +39,7 @@ static json_t *frames_of(const struct comparison *c, const struct mp_difference 
         document_set_text(frame, "function", line[i].function);
         document_set_text(frame, "module", line[i].module);
         document_set(frame, "file",
-            line[i].file != NULL ? json_string(line[i].file) : json_null());
+            line[i].file != NULL ? document_string(line[i].file) : json_null());
         document_set(frame, "line",
             line[i].line != 0 ? json_integer(line[i].line) : json_null());
         json_array_append_new(frames, frame);
@@ -57,7 +57,7 @@ static json_t *row_of(
     document_set_text(o, by == MP_DIFF_SITE ? "component" : "name",
         comparison_name(c, by, r, name, sizeof(name)));
     document_set(o, "in",
-        json_string(is_rest                      ? "neither"
+        document_string(is_rest                      ? "neither"
                     : r->number[0] == UINT32_MAX ? "after"
                     : r->number[1] == UINT32_MAX ? "before"
                                                  : "both"));
@@ -116,10 +116,10 @@ static json_t *drift_of(const struct comparison *c)
     document_set(o, "ratio", document_number(c->drift));
     document_set_text(o, "of", comparison_judged(c));
     document_set(
-        o, "by", json_string(c->drift_row == NULL ? "total" : what[c->drift_by]));
+        o, "by", document_string(c->drift_row == NULL ? "total" : what[c->drift_by]));
     document_set(o, "name",
         c->drift_row == NULL ? json_null()
-                             : json_string(comparison_name(
+                             : document_string(comparison_name(
                                  c, c->drift_by, c->drift_row, name, sizeof(name))));
     document_set(o, "allowed_ratio", document_number(c->fail_drift));
     document_set(o, "failed", json_boolean(comparison_fails(c)));

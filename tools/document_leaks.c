@@ -16,7 +16,7 @@ static json_t *rules_of(const struct mp_verdict *v)
 
     for (unsigned i = 0; i < MP_RULES; i++) {
         if ((v->rules & 1u << i) != 0) {
-            document_append(all, json_string(mp_rule_name(1u << i)));
+            document_append(all, document_string(mp_rule_name(1u << i)));
         }
     }
     return all;
@@ -27,7 +27,7 @@ static json_t *lines_of(const struct mp_verdict *v)
     json_t *all = must(json_array());
 
     for (unsigned i = 0; i < v->line_count; i++) {
-        document_append(all, json_string(v->line[i]));
+        document_append(all, document_string(v->line[i]));
     }
     return all;
 }
@@ -41,7 +41,7 @@ static json_t *threads_of(const struct leaks *l, const struct mp_verdict *v)
         char text[128];
 
         mp_text_escape(text, sizeof(text), name, strlen(name));
-        document_append(all, json_string(text));
+        document_append(all, document_string(text));
     }
     return all;
 }
@@ -70,7 +70,7 @@ static json_t *ack_of(const struct leak *k)
         return json_null();
     }
     o = must(json_object());
-    document_set(o, "note", json_string(k->ack));
+    document_set(o, "note", document_string(k->ack));
     document_set_time(o, "until",
         k->ack_until_s == INT64_MAX ? 0 : (uint64_t)k->ack_until_s * 1000000000u);
     return o;
@@ -82,16 +82,16 @@ static json_t *leak_of(const struct leaks *l, const struct leak *k)
     json_t *o = must(json_object());
     char text[256];
 
-    document_set(o, "id", json_string(k->id));
-    document_set(o, "verdict", json_string(mp_verdict_name(v->kind)));
-    document_set(o, "severity", json_string(mp_severity_name(v->severity)));
-    document_set(o, "component", json_string(k->component));
-    document_set(o, "operation", json_string(leak_operation(l, k, text)));
+    document_set(o, "id", document_string(k->id));
+    document_set(o, "verdict", document_string(mp_verdict_name(v->kind)));
+    document_set(o, "severity", document_string(mp_severity_name(v->severity)));
+    document_set(o, "component", document_string(k->component));
+    document_set(o, "operation", document_string(leak_operation(l, k, text)));
     document_set(o, "threads", threads_of(l, v));
     document_set(o, "rules", rules_of(v));
     document_set(o, "evidence", lines_of(v));
-    document_set(o, "advice", json_string(mp_advice_name(v->advice)));
-    document_set(o, "advice_text", json_string(mp_advice_text(v->advice)));
+    document_set(o, "advice", document_string(mp_advice_name(v->advice)));
+    document_set(o, "advice_text", document_string(mp_advice_text(v->advice)));
     document_set_bytes(o, "live_samples", v->live_samples);
     document_set_bytes(o, "freed_samples", v->freed_samples);
     document_set(o, "live_bytes", document_estimate(&v->live_bytes));
@@ -133,7 +133,7 @@ static json_t *check_of(const mp_image_t *image)
     d = must(json_object());
     document_set_time(d, "time", c->time_ns);
     document_set(d, "error",
-        c->error != 0 ? must(json_string(strerror((int)c->error))) : json_null());
+        c->error != 0 ? document_string(strerror((int)c->error)) : json_null());
     document_set_bytes(d, "rounds", c->rounds);
     document_set(d, "is_partial", json_boolean(c->partial != 0));
     document_set_bytes(d, "pause_ns", c->pause_ns);
@@ -168,8 +168,8 @@ static json_t *components_of(const struct leaks *l)
     for (size_t i = 0; i < count; i++) {
         json_t *o = must(json_object());
 
-        document_set(o, "name", json_string(all[i].name));
-        document_set(o, "verdict", json_string(mp_verdict_name(all[i].worst)));
+        document_set(o, "name", document_string(all[i].name));
+        document_set(o, "verdict", document_string(mp_verdict_name(all[i].worst)));
         document_set(o, "verdicts", counts_of(all[i].stacks));
         document_set(o, "live_bytes", document_number(all[i].live));
         document_set(o, "growth_bytes_per_hour", document_number(all[i].rate));

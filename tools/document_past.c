@@ -15,7 +15,7 @@ static json_t *rows_of(const struct past_row *rows, size_t count, bool is_stack)
         document_set_bytes(o, "low", rows[i].low);
         document_set_bytes(o, "high", rows[i].high);
         if (is_stack) {
-            document_set(o, "frames", json_string(rows[i].stack));
+            document_set(o, "frames", document_string(rows[i].stack));
         }
         json_array_append_new(list, o);
     }

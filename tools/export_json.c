@@ -41,11 +41,11 @@ static json_t *make_sample(const struct profile_sample *s)
     }
     document_set(o, "frames", frames);
     document_set(o, "is_cut", json_boolean(s->is_cut));
-    document_set(o, "component", json_string(s->component));
+    document_set(o, "component", document_string(s->component));
     document_set(o, "operation",
-        s->operation[0] != '\0' ? json_string(s->operation) : json_null());
+        s->operation[0] != '\0' ? document_string(s->operation) : json_null());
     document_set(
-        o, "thread", s->thread[0] != '\0' ? json_string(s->thread) : json_null());
+        o, "thread", s->thread[0] != '\0' ? document_string(s->thread) : json_null());
     document_set_bytes(o, "block_bytes", s->block_bytes);
     document_set_bytes(
         o, "requested_bytes_total", s->samples > 0 ? s->requested : MP_UNKNOWN);
@@ -58,7 +58,7 @@ static json_t *make_sample(const struct profile_sample *s)
     document_set_time(o, "first", s->first_ns);
     document_set_time(o, "last", s->last_ns);
     document_set(o, "lifetime_seconds_total",
-        s->lifetime_s > 0 && isfinite(s->lifetime_s) ? json_real(s->lifetime_s)
+        s->lifetime_s > 0 && isfinite(s->lifetime_s) ? document_number(s->lifetime_s)
                                                      : json_null());
     for (unsigned i = 0; i < PROFILE_VALUES; i++) {
         document_set(o, value_keys[i], make_estimate(s, i));
@@ -71,8 +71,8 @@ static json_t *make_frame(const struct profile_frame *f)
     json_t *o = json_object();
     bool has_module = f->module != UINT32_MAX;
 
-    document_set(o, "name", json_string(f->function));
-    document_set(o, "file", f->file != NULL ? json_string(f->file) : json_null());
+    document_set(o, "name", document_string(f->function));
+    document_set(o, "file", f->file != NULL ? document_string(f->file) : json_null());
     document_set(o, "line", f->line > 0 ? json_integer(f->line) : json_null());
     document_set(o, "module", has_module ? json_integer(f->module) : json_null());
     document_set_bytes(o, "offset", has_module ? f->offset : MP_UNKNOWN);
@@ -125,11 +125,11 @@ static json_t *make_pair(const struct profile_sample *s)
         json_array_append_new(frames, json_integer(s->frames[i]));
     }
     document_set(o, "frames", frames);
-    document_set(o, "component", json_string(s->component));
+    document_set(o, "component", document_string(s->component));
     document_set(o, "operation",
-        s->operation[0] != '\0' ? json_string(s->operation) : json_null());
+        s->operation[0] != '\0' ? document_string(s->operation) : json_null());
     document_set(
-        o, "thread", s->thread[0] != '\0' ? json_string(s->thread) : json_null());
+        o, "thread", s->thread[0] != '\0' ? document_string(s->thread) : json_null());
     document_set(o, "before", make_values(s->before));
     document_set(o, "after", make_values(s->value));
     return o;

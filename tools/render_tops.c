@@ -107,7 +107,7 @@ static json_t *frames_of(const struct profile *p, const struct top *t)
     json_t *all = must(json_array());
 
     for (size_t i = t->samples > 0 ? s->depth : 0; i-- > 0;) {
-        document_append(all, json_string(p->frames[s->frames[i]].function));
+        document_append(all, document_string(p->frames[s->frames[i]].function));
     }
     return all;
 }
@@ -117,7 +117,7 @@ static json_t *row(const struct profile *p, const struct top *t, enum top_key ke
     json_t *o = must(json_object());
 
     document_set(
-        o, "name", json_string(t->name[0] != '\0' ? t->name : top_unnamed(key)));
+        o, "name", document_string(t->name[0] != '\0' ? t->name : top_unnamed(key)));
     if (key == TOP_SITE) {
         document_set(o, "frames", frames_of(p, t));
     }
@@ -140,8 +140,8 @@ json_t *document_tops(
     json_t *all = must(json_array());
 
     document_set(d, "process", document_process(image));
-    document_set(d, "by", json_string(top_key_name(key)));
-    document_set(d, "ran_seconds", json_real(view_ran_seconds(image)));
+    document_set(d, "by", document_string(top_key_name(key)));
+    document_set(d, "ran_seconds", document_number(view_ran_seconds(image)));
     for (size_t i = 0; i < t->count && i < most; i++) {
         document_append(all, row(p, &t->top[i], key));
     }
