@@ -1,6 +1,7 @@
 #include "events.h"
 
 #include "../must.h"
+#include "api.h"
 #include "documents.h"
 #include "request.h"
 #include "serve.h"
@@ -26,6 +27,7 @@ struct stream {
     struct events *events;
     struct MHD_Connection *connection;
     char id[64]; /* of a process; "": all */
+    bool is_trusted;
     unsigned every_ms;
     unsigned refs; /* of the connection, and of the thread while it writes to it */
     uint64_t due_ms;
@@ -149,12 +151,22 @@ static char *make_event(const char *name, json_t *document)
 /* Texts of one round: what several streams are sent is made once. */
 struct round {
     struct serve *serve;
-    char *processes;
+    char *processes[2]; /* for those who are trusted, and for those who are not */
     char *alerts;
     uint64_t alerts_hash;
 };
 
-static char *make_snapshot(struct serve *serve, const char *id, bool *ret_is_gone)
+/* Takes the document. */
+static char *make_document(const char *name, json_t *document, bool is_trusted)
+{
+    if (!is_trusted) {
+        api_redact(document);
+    }
+    return make_event(name, document);
+}
+
+static char *make_snapshot(
+    struct serve *serve, const char *id, bool is_trusted, bool *ret_is_gone)
 {
     const struct fleet_process *p =
         fleet_hold_one(serve->fleet, id, serve_age_ms(serve));
@@ -165,7 +177,7 @@ static char *make_snapshot(struct serve *serve, const char *id, bool *ret_is_gon
         return make_event("gone", must(json_pack("{s:s}", "id", id)));
     }
     text = p->image != NULL
-               ? make_event("snapshot", documents.snapshot(p))
+               ? make_document("snapshot", documents.snapshot(p), is_trusted)
                : make_event("problem",
                    must(json_pack("{s:s, s:s}", "id", id, "detail", p->error)));
     fleet_release_one(serve->fleet, p);
@@ -206,21 +218,23 @@ static void append_locked(struct stream *s, const char *text)
 /* Unlocks while it makes what is to be sent. */
 static void write_to_locked(struct events *e, struct round *r, struct stream *s)
 {
+    char **processes = &r->processes[!s->is_trusted];
     char *own = NULL;
     bool is_gone = false;
 
     s->refs++;
     pthread_mutex_unlock(&e->lock);
     if (s->id[0] != '\0') {
-        own = make_snapshot(e->serve, s->id, &is_gone);
-    } else if (r->processes == NULL) {
-        r->processes = make_event("processes", documents.processes(e->serve));
+        own = make_snapshot(e->serve, s->id, s->is_trusted, &is_gone);
+    } else if (*processes == NULL) {
+        *processes =
+            make_document("processes", documents.processes(e->serve), s->is_trusted);
     }
     if (documents.alerts != NULL && r->alerts == NULL) {
         make_alerts(r);
     }
     pthread_mutex_lock(&e->lock);
-    append_locked(s, own != NULL ? own : r->processes);
+    append_locked(s, own != NULL ? own : *processes);
     if (r->alerts != NULL && s->alerts != r->alerts_hash) {
         s->alerts = r->alerts_hash;
         append_locked(s, r->alerts);
@@ -290,7 +304,8 @@ static uint64_t write_due_locked(struct events *e)
         write_to_locked(e, &round, s);
     }
     tend_locked(e, now);
-    free(round.processes);
+    free(round.processes[0]);
+    free(round.processes[1]);
     free(round.alerts);
     return next;
 }
@@ -349,6 +364,7 @@ static struct stream *open_stream(struct request *r, const char *id, unsigned ev
     s->events = e;
     s->connection = r->connection;
     s->every_ms = every_ms;
+    s->is_trusted = request_is_trusted(r);
     s->refs = 1;
     s->is_open = true;
     s->taken_ms = now_ms();

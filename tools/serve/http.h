@@ -60,7 +60,7 @@ const char *request_body(
 bool request_is_trusted(const struct request *r);
 
 /*
- * The process of {id}, held until the request ends. NULL: there is none, and the request was answered
+ * The process of {id}, or of the query's `process`, or the only one that runs, held until the request ends. NULL: there is none, and the request was answered
  * with problem 404. Its image may be NULL: it cannot be read (fleet.h).
  */
 const struct fleet_process *request_process(struct request *r);

@@ -244,12 +244,39 @@ bool request_number(struct request *r, const char *name, uint64_t least, uint64_
     return true;
 }
 
+/* The only one that runs, else the only one. */
+static const struct fleet_process *only_process(struct request *r)
+{
+    struct fleet *fleet = r->serve->fleet;
+    const struct fleet_list *list = fleet_hold(fleet, serve_age_ms(r->serve));
+    const char *only = NULL;
+    size_t running = 0;
+
+    for (size_t i = 0; i < list->count; i++) {
+        bool runs = list->at[i]->image != NULL && list->at[i]->life == MP_LIFE_RUNNING;
+
+        running += runs;
+        only = runs || list->count == 1 ? list->at[i]->id : only;
+    }
+    if (running == 1 || list->count == 1) {
+        r->process = fleet_hold_one(fleet, only, serve_age_ms(r->serve));
+    }
+    if (r->process == NULL) {
+        reply_problem(r, list->count == 0 ? 404 : 400,
+            "%zu processes run: say which by process=ID, see /api/v1/processes",
+            running);
+    }
+    fleet_release(fleet, list);
+    return r->process;
+}
+
 const struct fleet_process *request_process(struct request *r)
 {
     const char *id = request_part(r, "id");
 
-    if (id == NULL) {
-        id = "";
+    id = id != NULL ? id : request_value(r, "process");
+    if (r->process == NULL && id == NULL) {
+        return only_process(r);
     }
     if (r->process == NULL) {
         r->process = fleet_hold_one(r->serve->fleet, id, serve_age_ms(r->serve));
@@ -323,7 +350,8 @@ static enum answered reply_owned(
 static enum answered reply_document(
     struct request *r, unsigned status, const char *type, json_t *value)
 {
-    char *text = must(json_dumps(value, JSON_COMPACT | JSON_ENSURE_ASCII));
+    char *text = must(
+        json_dumps(value, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9)));
 
     json_decref(value);
     return reply_owned(r, status, type, text, strlen(text));

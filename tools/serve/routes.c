@@ -1,5 +1,6 @@
 #include "routes.h"
 
+#include "api.h"
 #include "basic.h"
 #include "documents.h"
 #include "events.h"
@@ -7,6 +8,12 @@
 #include "page.h"
 
 const struct route *const routes[] = {
+    api_actions_routes,
+    api_documents_routes,
+    api_files_routes,
+    api_insight_routes,
+    api_past_routes,
+    api_profile_routes,
     basic_routes,
     events_routes,
     metrics_routes,
@@ -15,7 +22,7 @@ const struct route *const routes[] = {
 };
 
 const struct documents documents = {
-    .processes = basic_processes,
-    .snapshot = basic_snapshot,
+    .processes = api_processes,
+    .snapshot = api_snapshot,
     .alerts = NULL,
 };

@@ -3,6 +3,7 @@
 #include "../cli.h"
 #include "../must.h"
 #include "../view.h"
+#include "api.h"
 #include "events.h"
 #include "httpd.h"
 #include "metrics.h"
@@ -268,6 +269,7 @@ static void destroy_whole(struct whole *w)
 {
     httpd_destroy(w->s.httpd);
     events_destroy(w->s.events);
+    api_destroy(w->s.api);
     if (w->s.metrics != NULL) {
         metrics_destroy(w->s.metrics);
     }
@@ -300,6 +302,7 @@ int serve_start(const struct serve_options *options, struct serve **ret)
     }
     allow_many_files();
     w = create_whole(options);
+    w->s.api = api_create(&w->s);
     w->s.httpd = httpd_create(&w->s, &guard);
     w->s.events = events_create(&w->s);
     code = fleet_create(&options->fleet, &w->s.fleet, &error) != 0

@@ -48,6 +48,7 @@ struct serve_cost {
     _Atomic uint64_t streams;                 /* server-sent events, now */
 };
 
+struct api;
 struct events;
 struct httpd;
 struct metrics; /* metrics.h */
@@ -58,6 +59,7 @@ struct serve {
     struct httpd *httpd;
     struct events *events;
     struct metrics *metrics;
+    struct api *api;
     struct serve_cost cost;
     uint64_t started_ns; /* CLOCK_REALTIME */
     _Atomic bool is_ending;
