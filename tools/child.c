@@ -97,6 +97,18 @@ static bool has_ended(const struct child *c)
            || info.si_pid != 0;
 }
 
+/* The first process of a container inherits those of others that ended. */
+static void bury_orphans(const struct child *c)
+{
+    siginfo_t info = {.si_pid = 0};
+
+    while (getpid() == 1 && waitid(P_ALL, 0, &info, WEXITED | WNOWAIT | WNOHANG) == 0
+           && info.si_pid != 0 && info.si_pid != c->pid) {
+        waitpid(info.si_pid, NULL, 0);
+        info.si_pid = 0;
+    }
+}
+
 static bool wait_until(const struct child *c, uint64_t end_ms)
 {
     sigset_t ends;
@@ -111,6 +123,7 @@ static bool wait_until(const struct child *c, uint64_t end_ms)
         if (left == 0) {
             return false;
         }
+        bury_orphans(c);
         sigtimedwait(&ends, NULL, end_ms == UINT64_MAX ? NULL : &t);
     }
     return true;

@@ -14,6 +14,7 @@
 #include "preload.h"
 #include "render.h"
 #include "render_leaks.h"
+#include "serve/beside.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -52,6 +53,8 @@ const char help_run[] =
     "100\n"
     "                    blocks that are sampled: see --sample; definite: blocks that\n"
     "                    nothing points to when it ends in order\n"
+    "  --serve ADDR:PORT show it there while it runs, as mpalloc serve does: for "
+    "containers\n"
     "  --keep            keep the region after a clean exit, for mpalloc report PID\n"
     "  --service NAME    the name of the process in ps, reports and metrics\n"
     "  --set OPTION=V    any option of `mpalloc options`, such as PURGE_DELAY=10s\n"
@@ -78,6 +81,7 @@ struct plan {
     const char *path;       /* of the report, NULL: standard error */
     struct capture capture; /* its format is NULL: no profile is wanted */
     const char *for_format; /* an option that was given, and wants one; NULL: none */
+    const char *serve;      /* an address to show it at; NULL: none */
     unsigned limit_ms;      /* 0: the program runs to its end */
 };
 
@@ -297,6 +301,7 @@ static int run_and_look(const struct plan *plan, const char *program, char **wor
     struct child child;
     char path[PATH_MAX];
     mp_image_t *image;
+    struct beside *server = NULL;
     bool has_ended;
     int end;
     int code = child_start(&child, program, words, !plan->keep_all);
@@ -304,7 +309,18 @@ static int run_and_look(const struct plan *plan, const char *program, char **wor
     if (code != EXIT_FINE) {
         return code;
     }
+    if (plan->serve != NULL) {
+        code = beside_start(plan->serve, (uint64_t)child.pid, &server);
+    }
+    if (code != EXIT_FINE) {
+        child_stop(&child, PATIENCE_MS);
+        child_end(&child);
+        return code;
+    }
     has_ended = child_wait(&child, plan->limit_ms);
+    if (server != NULL) {
+        beside_stop(server);
+    }
     code = open_region(child.pid, path, sizeof(path), &image);
     if (code == EXIT_FINE) {
         code = look(plan, image, words[0], &child);
@@ -342,7 +358,7 @@ static int check_plan(const struct plan *plan, const char *program)
         return cli_fail("run", EXIT_USAGE, "%s is for a profile: give --format, too",
             plan->for_format);
     }
-    if (plan->limit_ms != 0 && !has_profile && !plan->report
+    if (plan->limit_ms != 0 && !has_profile && !plan->report && plan->serve == NULL
         && plan->fail_on == FAIL_ON_NOTHING) {
         return cli_fail("run", EXIT_USAGE,
             "--for is for a profile or a report: give --format or --report, too");
@@ -350,6 +366,9 @@ static int check_plan(const struct plan *plan, const char *program)
     if (plan->path != NULL && (code = outfile_check(plan->path)) != 0) {
         return cli_fail("run", EXIT_FAILED, "the report cannot be written to %s: %s",
             plan->path, strerror(-code));
+    }
+    if (plan->serve != NULL && (code = beside_check(plan->serve)) != EXIT_FINE) {
+        return code;
     }
     if (has_profile) {
         name_profile(plan, program, (int)getpid(), path, sizeof(path));
@@ -396,7 +415,8 @@ enum {
     FAIL_ON,
     VALUE,
     OUTPUT,
-    BY_COMPONENT
+    BY_COMPONENT,
+    SERVE
 };
 
 static void take_option(struct plan *plan, int c)
@@ -426,6 +446,8 @@ static void take_option(struct plan *plan, int c)
     } else if (c == OUTPUT) {
         plan->capture.path = optarg;
         plan->for_format = "--output";
+    } else if (c == SERVE) {
+        plan->serve = optarg;
     } else if (c == BY_COMPONENT) {
         plan->capture.by_component = true;
         plan->for_format = "--by-component";
@@ -444,7 +466,8 @@ int verb_run(int argc, char **argv)
         {"fail-on", required_argument, NULL, FAIL_ON},
         {"value", required_argument, NULL, VALUE},
         {"output", required_argument, NULL, OUTPUT},
-        {"by-component", no_argument, NULL, BY_COMPONENT}, {0}};
+        {"by-component", no_argument, NULL, BY_COMPONENT},
+        {"serve", required_argument, NULL, SERVE}, {0}};
     struct common common = {0};
     struct plan plan = {.capture = {.verb = "run"}};
     char library[PATH_MAX];
@@ -480,7 +503,8 @@ int verb_run(int argc, char **argv)
         setenv("MPALLOC_LEAK_EXIT", "0", 1);
     }
     set_preload(library);
-    return plan.report || plan.capture.format != NULL || plan.fail_on != FAIL_ON_NOTHING
+    return plan.report || plan.serve != NULL || plan.capture.format != NULL
+                   || plan.fail_on != FAIL_ON_NOTHING
                ? run_and_look(&plan, program, argv + optind)
                : child_exec(program, argv + optind);
 }

@@ -95,7 +95,8 @@ class ServeTest(CommandTest):
         words = [*(w for a in listen for w in ("--listen", a)), *map(str, words)]
         if "--dir" not in words:
             words += ["--dir", str(self.dir)]
-        env = {"MPALLOC_HISTORY": str(self.dir / "history.db"), **env}
+        env = {"MPALLOC_HISTORY": str(self.dir / "history.db"),
+               "XDG_CONFIG_HOME": str(self.dir), **env}
         unix = words[words.index("--unix") + 1] if "--unix" in words else None
         with open(log, "w") as err:
             p = subprocess.Popen([COMMAND, "serve", *words], env={**self.env, **env},

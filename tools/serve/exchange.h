@@ -32,7 +32,11 @@ struct httpd {
     struct connections *connections;
     pthread_rwlock_t lock; /* of guard */
     struct guard guard;
-    _Atomic size_t active; /* requests that are not answered to their end */
+    _Atomic size_t active;   /* requests that are not answered to their end */
+    pthread_mutex_t tending; /* of the two lists; see httpd.c */
+    pthread_cond_t end;
+    pthread_t tender;
+    bool is_ending;
     size_t daemon_count;
     struct daemon *daemons[EXCHANGE_DAEMONS];
     size_t retired_count;

@@ -19,7 +19,7 @@ struct fleet;
 struct fleet_options {
     size_t directory_count;         /* 0: that of the user; root: those of all users */
     const char *const *directories; /* copied */
-    const char *only_path; /* this region and none besides (run --serve); NULL: all */
+    uint64_t only_pid; /* this process and none besides (run --serve); 0: all */
     unsigned dead_s; /* how long those that ended are shown; 0: while they are there */
 };
 

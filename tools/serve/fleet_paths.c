@@ -26,7 +26,7 @@ struct stranger {
 };
 
 struct fleet_paths {
-    char *only;         /* NULL: all */
+    uint64_t only;      /* 0: all */
     char **directories; /* NULL: by default */
     size_t directory_count;
     struct mp_paths found;     /* of the last look */
@@ -49,9 +49,7 @@ struct fleet_paths *fleet_paths_create(const struct fleet_options *options)
 {
     struct fleet_paths *p = must(calloc(1, sizeof(*p)));
 
-    if (options->only_path != NULL) {
-        p->only = must(strdup(options->only_path));
-    }
+    p->only = options->only_pid;
     if (options->directory_count > 0) {
         p->directories = must(calloc(options->directory_count, sizeof(char *)));
         p->directory_count = options->directory_count;
@@ -70,7 +68,6 @@ void fleet_paths_destroy(struct fleet_paths *p)
         free(p->directories[i]);
     }
     free(p->directories);
-    free(p->only);
     free(p->strangers);
     mp_paths_free(&p->found);
     mp_paths_free(&p->elsewhere);
@@ -278,8 +275,12 @@ static void find_elsewhere(struct fleet_paths *p)
 void fleet_paths_find(struct fleet_paths *p, char *const **ret, size_t *ret_count)
 {
     mp_paths_free(&p->found);
-    if (p->only != NULL) {
-        append(&p->found, p->only);
+    if (p->only != 0) {
+        char path[PATH_MAX];
+
+        if (mp_find_pid(p->only, path, sizeof(path), NULL) == 0) {
+            append(&p->found, path);
+        }
     } else if (p->directories != NULL) {
         for (size_t i = 0; i < p->directory_count; i++) {
             list_directory(p, p->directories[i]);

@@ -63,18 +63,6 @@ static struct MHD_Daemon *start_daemon(
         is_tls ? tls : &tls[2], MHD_OPTION_END);
 }
 
-struct httpd *httpd_create(struct serve *serve, struct guard *guard)
-{
-    struct httpd *h = must(calloc(1, sizeof(*h)));
-
-    h->serve = serve;
-    h->guard = *guard;
-    pthread_rwlock_init(&h->lock, NULL);
-    h->workers = workers_create();
-    h->connections = connections_create();
-    return h;
-}
-
 static void say_why(const struct httpd *h, const struct socket *socket,
     const struct httpd_identity *identity, struct mp_error *error)
 {
@@ -179,10 +167,9 @@ static void retire(struct httpd *h, struct daemon *d)
     h->retired[h->retired_count++] = d;
 }
 
-int httpd_set_identity(
+static int set_identity_locked(
     struct httpd *h, const struct httpd_identity *identity, struct mp_error *error)
 {
-    end_retired(h);
     for (size_t i = 0; i < h->daemon_count; i++) {
         struct daemon *d;
 
@@ -203,12 +190,65 @@ int httpd_set_identity(
     return 0;
 }
 
-void httpd_tend(struct httpd *h)
+int httpd_set_identity(
+    struct httpd *h, const struct httpd_identity *identity, struct mp_error *error)
 {
+    int code;
+
+    pthread_mutex_lock(&h->tending);
     end_retired(h);
-    connections_tend(h->connections);
-    atomic_store(&h->serve->cost.connections_ended_total,
-        connections_ended_total(h->connections));
+    code = set_identity_locked(h, identity, error);
+    pthread_mutex_unlock(&h->tending);
+    return code;
+}
+
+/* Once a second: connections whose time is over, and daemons that were left. */
+static void *tend(void *arg)
+{
+    struct httpd *h = arg;
+    struct timespec next;
+
+    clock_gettime(CLOCK_MONOTONIC, &next);
+    pthread_mutex_lock(&h->tending);
+    while (!h->is_ending) {
+        end_retired(h);
+        connections_tend(h->connections);
+        atomic_store(&h->serve->cost.connections_ended_total,
+            connections_ended_total(h->connections));
+        next.tv_sec++;
+        pthread_cond_timedwait(&h->end, &h->tending, &next);
+    }
+    pthread_mutex_unlock(&h->tending);
+    return NULL;
+}
+
+static void stop_tending(struct httpd *h)
+{
+    pthread_mutex_lock(&h->tending);
+    h->is_ending = true;
+    pthread_cond_signal(&h->end);
+    pthread_mutex_unlock(&h->tending);
+    pthread_join(h->tender, NULL);
+}
+
+struct httpd *httpd_create(struct serve *serve, struct guard *guard)
+{
+    struct httpd *h = must(calloc(1, sizeof(*h)));
+    pthread_condattr_t monotonic;
+
+    h->serve = serve;
+    h->guard = *guard;
+    pthread_rwlock_init(&h->lock, NULL);
+    h->workers = workers_create();
+    h->connections = connections_create();
+    pthread_mutex_init(&h->tending, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&h->end, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    must(pthread_create(&h->tender, NULL, tend, h) == 0 ? h : NULL);
+    pthread_setname_np(h->tender, "serve-tend");
+    return h;
 }
 
 size_t httpd_connections(struct httpd *h)
@@ -218,6 +258,7 @@ size_t httpd_connections(struct httpd *h)
 
 void httpd_refuse(struct httpd *h)
 {
+    stop_tending(h);
     for (size_t i = 0; i < h->daemon_count; i++) {
         MHD_quiesce_daemon(h->daemons[i]->mhd);
     }
@@ -247,6 +288,9 @@ void httpd_unlink(struct httpd *h)
 
 void httpd_destroy(struct httpd *h)
 {
+    if (!h->is_ending) { /* it did not get to serve */
+        stop_tending(h);
+    }
     for (size_t i = 0; i < h->daemon_count; i++) {
         end_daemon(h->daemons[i]);
     }
@@ -257,5 +301,7 @@ void httpd_destroy(struct httpd *h)
     connections_destroy(h->connections);
     guard_free(&h->guard);
     pthread_rwlock_destroy(&h->lock);
+    pthread_mutex_destroy(&h->tending);
+    pthread_cond_destroy(&h->end);
     free(h);
 }

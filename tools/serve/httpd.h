@@ -21,7 +21,7 @@ struct httpd_identity {
     char *key;
 };
 
-/* Takes the guard. Ends the process without memory. */
+/* Takes the guard; a thread of it ends connections whose time is over. Ends the process without memory. */
 struct httpd *httpd_create(struct serve *serve, struct guard *guard);
 
 /* Takes the socket, also on an error: 0, or -1 with a line in *error. */
@@ -34,9 +34,6 @@ void httpd_set_guard(struct httpd *h, struct guard *guard);
 /* For new connections. -1 with a line: what was is kept. */
 int httpd_set_identity(
     struct httpd *h, const struct httpd_identity *identity, struct mp_error *error);
-
-/* About once a second: ends connections whose time is over. */
-void httpd_tend(struct httpd *h);
 
 size_t httpd_connections(struct httpd *h);
 

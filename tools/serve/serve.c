@@ -7,6 +7,8 @@
 #include "events.h"
 #include "httpd.h"
 #include "metrics.h"
+#include "pushing.h"
+#include "rounds.h"
 #include "workers.h"
 
 #include <errno.h>
@@ -231,6 +233,7 @@ static struct whole *create_whole(const struct serve_options *options)
     pthread_condattr_t monotonic;
 
     w->s.options = *options;
+    atomic_init(&w->s.allow_actions, options->allow_actions);
     w->s.started_ns = view_now_ns();
     pthread_mutex_init(&w->names, NULL);
     pthread_mutex_init(&w->lock, NULL);
@@ -324,49 +327,90 @@ int serve_start(const struct serve_options *options, struct serve **ret)
         destroy_whole(w);
         return code;
     }
+    w->s.rounds = rounds_start(&w->s);
     *ret = &w->s;
     return EXIT_FINE;
 }
 
-static bool reload_guard(struct serve *s)
+static bool start_pushing(
+    struct serve *s, const struct config *config, struct pushing **ret)
 {
-    struct guard guard;
+    struct mp_error error = {""};
 
-    if (read_guard(&s->options, &guard) != EXIT_FINE) {
+    *ret = NULL;
+    if (config != NULL && pushing_start(config, s->fleet, ret, &error) != 0) {
+        cli_fail("serve", EXIT_FAILED, "%s", error.text);
         return false;
     }
-    httpd_set_guard(s->httpd, &guard);
     return true;
 }
 
-static bool reload_identity(struct serve *s)
+/* All is read before anything of it is used. */
+static bool take_over(struct serve *s, const struct serve_options *o)
 {
     struct httpd_identity identity;
     struct mp_error error = {""};
+    struct pushing *pushing;
+    struct guard guard;
     bool good;
 
-    if (s->options.certificate == NULL) {
-        return true;
-    }
-    if (read_identity(&s->options, &identity) != EXIT_FINE) {
+    if (read_guard(o, &guard) != EXIT_FINE) {
         return false;
     }
-    good = httpd_set_identity(s->httpd, &identity, &error) == 0;
+    if (read_identity(o, &identity) != EXIT_FINE) {
+        guard_free(&guard);
+        return false;
+    }
+    good = (o->certificate == NULL && s->options.certificate == NULL)
+           || httpd_set_identity(s->httpd, &identity, &error) == 0;
+    free_identity(&identity);
     if (!good) {
         cli_fail("serve", EXIT_FAILED, "%s", error.text);
+        guard_free(&guard);
+        return false;
     }
-    free_identity(&identity);
-    return good;
+    s->options.certificate = o->certificate;
+    s->options.key = o->key;
+    httpd_set_guard(s->httpd, &guard);
+    atomic_store(&s->allow_actions, o->allow_actions);
+    if (start_pushing(s, o->config, &pushing)) {
+        pushing_stop(s->pushing);
+        s->pushing = pushing;
+    }
+    return true;
 }
 
-void serve_reload(struct serve *s)
+static bool is_same_text(const char *a, const char *b)
 {
-    bool has_guard = reload_guard(s);
-    bool has_identity = reload_identity(s);
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
 
+static bool needs_restart(const struct serve_options *a, const struct serve_options *b)
+{
+    bool same = a->listen_count == b->listen_count
+                && is_same_text(a->unix_path, b->unix_path)
+                && a->fleet.directory_count == b->fleet.directory_count
+                && a->interval_ms == b->interval_ms && a->history == b->history;
+
+    for (size_t i = 0; same && i < a->listen_count; i++) {
+        same = is_same_text(a->listen[i], b->listen[i]);
+    }
+    for (size_t i = 0; same && i < a->fleet.directory_count; i++) {
+        same = is_same_text(a->fleet.directories[i], b->fleet.directories[i]);
+    }
+    return !same;
+}
+
+void serve_reload(struct serve *s, const struct serve_options *options)
+{
+    if (needs_restart(&s->options, options)) {
+        fprintf(stderr,
+            "mpalloc serve: listen, unix, directories, interval and history "
+            "change when it is started again\n");
+    }
     fprintf(stderr, "mpalloc serve: %s\n",
-        has_guard && has_identity ? "reloaded"
-                                  : "not all could be read: what was before is kept");
+        take_over(s, options) ? "reloaded"
+                              : "not all could be read: what was before is kept");
 }
 
 void serve_stop(struct serve *s, unsigned patience_ms)
@@ -379,6 +423,8 @@ void serve_stop(struct serve *s, unsigned patience_ms)
     pthread_cond_broadcast(&w->ending);
     pthread_mutex_unlock(&w->lock);
     events_end(s->events);
+    rounds_stop(s->rounds);
+    pushing_stop(s->pushing);
     if (!httpd_drain(s->httpd, patience_ms)) {
         fprintf(stderr, "mpalloc serve: some requests were not answered within %u s\n",
             patience_ms / 1000);

@@ -15,6 +15,8 @@
 
 #include <stdatomic.h>
 
+struct config; /* ../configuration.h */
+
 enum { SERVE_SOCKETS = 8 };
 
 struct metrics_options; /* metrics.h */
@@ -32,9 +34,10 @@ struct serve_options {
     struct fleet_options fleet;
     unsigned
         interval_ms; /* how old figures may be at most, and how often the page is told */
-    const char *history_path; /* NULL: the usual one */
-    bool history;
+    const char *history_path;              /* NULL: the usual one */
+    bool history;                          /* whether points are added to it */
     const struct metrics_options *metrics; /* NULL: as usual */
+    const struct config *config; /* the rest of what the file says; NULL: nothing */
 };
 
 /* Of this server itself; counters since its start. */
@@ -51,6 +54,8 @@ struct serve_cost {
 struct api;
 struct events;
 struct httpd;
+struct rounds;
+struct pushing;
 struct metrics; /* metrics.h */
 
 struct serve {
@@ -58,6 +63,9 @@ struct serve {
     struct fleet *fleet;
     struct httpd *httpd;
     struct events *events;
+    struct rounds *rounds;
+    struct pushing *pushing;    /* NULL: nothing is sent */
+    _Atomic bool allow_actions; /* as it is now: a reload may change it */
     struct metrics *metrics;
     struct api *api;
     struct serve_cost cost;
@@ -87,7 +95,11 @@ void serve_unlock_names(struct serve *s);
 int serve_start(const struct serve_options *options, struct serve **ret);
 void serve_stop(struct serve *s, unsigned patience_ms);
 
-/* Reads token, certificate and configuration again; keeps what it had, with a line, on an error. */
-void serve_reload(struct serve *s);
+/*
+ * Takes over what may change while it runs: hosts, token, certificate, actions, what is sent, with
+ * files read again. Keeps what it had, with a line, when something of it is wrong. Texts of options
+ * must live as long as the server.
+ */
+void serve_reload(struct serve *s, const struct serve_options *options);
 
 #endif
