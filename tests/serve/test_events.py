@@ -85,6 +85,14 @@ class Events(ServeTest):
         self.assertEqual((name, data["id"].split("-")[0]), ("gone", str(p.pid)))
         self.assertIsNone(s.event())
 
+    def test_none_is_cut_off(self):
+        p = self.start("busy")
+        server = self.serve()
+        for _ in range(60):
+            s = self.opened(server, f"?process={p.pid}")
+            self.assertEqual(s.event()[0], "snapshot")
+            s.close()
+
     def test_what_is_wrong(self):
         server = self.serve()
         for every in ("x", "0", "499ms", "61", "-1", "1h", "1e9", ""):

@@ -76,7 +76,7 @@ static enum answered handle_version(struct request *r)
     document_set_text(d, "host", host);
     document_set(d, "region_format", json_integer(MP_REGION_VERSION));
     document_set_time(d, "started", s->started_ns);
-    document_set(d, "allow_actions", json_boolean(s->options.allow_actions));
+    document_set(d, "allow_actions", json_boolean(atomic_load(&s->allow_actions)));
     document_set(d, "trusted", json_boolean(request_is_trusted(r)));
     return api_reply(r, d);
 }

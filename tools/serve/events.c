@@ -276,8 +276,10 @@ static struct stream *find_due_locked(
     return NULL;
 }
 
-static void tend_locked(struct events *e, uint64_t now)
+static void tend_locked(struct events *e)
 {
+    uint64_t now = now_ms(); /* later than all that was taken */
+
     for (struct stream *s = e->streams; s != NULL; s = s->next) {
         uint64_t quiet_ms = now - s->taken_ms;
 
@@ -303,7 +305,7 @@ static uint64_t write_due_locked(struct events *e)
         s->due_ms = now + s->every_ms;
         write_to_locked(e, &round, s);
     }
-    tend_locked(e, now);
+    tend_locked(e);
     free(round.processes[0]);
     free(round.processes[1]);
     free(round.alerts);
