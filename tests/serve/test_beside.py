@@ -47,7 +47,7 @@ class Beside(ServeTest):
         server.process.stdin = open("/dev/null")
         with self.assertRaises(OSError):
             socket.create_connection(server.address, timeout=5)
-        self.assertEqual([p.name.split("-")[0] for p in self.dir.glob("*.mp")], [str(other.pid)])
+        self.assertEqual([p.name.split("-")[0] for p in self.dir.glob("*.mp")], [str(other.pid)], server.log())
 
     def test_its_end_is_that_of_the_program(self):
         server = self.run_beside("sh", "-c", "read line; exit 7")

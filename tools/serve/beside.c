@@ -50,7 +50,8 @@ int beside_start(const char *address, uint64_t pid, struct beside **ret)
 
 void beside_stop(struct beside *b)
 {
-    serve_stop(b->serve, PATIENCE_MS);
-    settings_free(&b->settings);
-    free(b);
+    if (serve_stop(b->serve, PATIENCE_MS)) {
+        settings_free(&b->settings);
+        free(b);
+    }
 }

@@ -269,7 +269,8 @@ bool httpd_drain(struct httpd *h, unsigned patience_ms)
 {
     uint64_t end_ns = mono_ns() + (uint64_t)patience_ms * 1000000u;
 
-    while (atomic_load(&h->active) > 0 && mono_ns() < end_ns) {
+    while ((atomic_load(&h->active) > 0 || workers_busy(h->workers) > 0)
+           && mono_ns() < end_ns) {
         struct timespec nap = {0, 5000000};
 
         nanosleep(&nap, NULL);

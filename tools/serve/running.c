@@ -1,11 +1,12 @@
 #include "running.h"
 
-#include "../view.h"
+#include "../cli.h"
 #include "notify.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { PATIENCE_MS = 5000 };
 
@@ -50,5 +51,7 @@ void running_until_end(
         }
     }
     notify_say("STOPPING=1");
-    serve_stop(s, PATIENCE_MS);
+    if (!serve_stop(s, PATIENCE_MS)) {
+        _exit(EXIT_FINE);
+    }
 }

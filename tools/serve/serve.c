@@ -413,7 +413,7 @@ void serve_reload(struct serve *s, const struct serve_options *options)
                               : "not all could be read: what was before is kept");
 }
 
-void serve_stop(struct serve *s, unsigned patience_ms)
+bool serve_stop(struct serve *s, unsigned patience_ms)
 {
     struct whole *w = (struct whole *)s;
 
@@ -429,7 +429,8 @@ void serve_stop(struct serve *s, unsigned patience_ms)
         fprintf(stderr, "mpalloc serve: some requests were not answered within %u s\n",
             patience_ms / 1000);
         httpd_unlink(s->httpd);
-        _exit(EXIT_FINE); /* their threads still use all of it */
+        return false;
     }
     destroy_whole(w);
+    return true;
 }

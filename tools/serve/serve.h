@@ -90,10 +90,11 @@ void serve_unlock_names(struct serve *s);
 
 /*
  * Starts with options (copied; texts must live): EXIT_FINE, or an exit code after a line on standard
- * error. serve_stop answers what was asked, for at most `patience_ms`.
+ * error. serve_stop answers what was asked, for at most `patience_ms`. False: it was not enough, a
+ * line says so, and nothing was freed, for handlers still use it: the process is to end.
  */
 int serve_start(const struct serve_options *options, struct serve **ret);
-void serve_stop(struct serve *s, unsigned patience_ms);
+bool serve_stop(struct serve *s, unsigned patience_ms);
 
 /*
  * Takes over what may change while it runs: hosts, token, certificate, actions, what is sent, with
