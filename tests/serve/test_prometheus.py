@@ -1,0 +1,95 @@
+"""test_prometheus.py COMMAND TARGET LIBRARY DEMO: Prometheus and Alertmanager as they are shipped, from
+a process that leaks to the one who is told."""
+
+import os
+import subprocess
+import sys
+
+from monitoring import MonitoringTest, Webhook
+from serving import main
+
+DEMO = os.path.realpath(sys.argv[4])
+
+
+class Prometheus(MonitoringTest):
+    def start_demo(self):
+        p = subprocess.Popen([DEMO, "--leak", "--seconds", "600", "--threads", "2"],
+                             env={**self.env, "LD_PRELOAD": self.env["MPALLOC_LIBRARY"],
+                                  "MPALLOC_SAMPLE": "8k"},
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(lambda: (p.kill(), p.wait()))
+        return p
+
+    def test_a_leak_is_told_to_the_team(self):
+        webhook = Webhook()
+        self.addCleanup(webhook.close)
+        demo = self.start_demo()
+        server = self.serve("--verdicts", "1s")
+        manager = self.start_alertmanager(webhook)
+        prometheus = self.start_prometheus(server, manager)
+        self.wait_for_series(prometheus, "mpalloc_live_bytes")
+        # What the program lost is seen by a check, for certain; that it grows takes a while.
+        self.wait_for(lambda: self.lost(demo), "the check finds what was lost")
+        alert = self.wait_for(lambda: webhook.alerts("/team", "MpallocLeakSuspected", "firing"),
+                              "the alert arrives")[0]
+        self.assertEqual(alert["labels"]["process"], "extraction-server")
+        self.assertEqual(alert["labels"]["pid"], str(demo.pid))
+        self.assertEqual(alert["labels"]["severity"], "warning")
+        host, port = server.address
+        self.assertEqual(alert["annotations"]["runbook_url"],
+                         f"http://{host}:{port}/runbook#mpallocleaksuspected")
+        self.assertIn(f"mpalloc leaks {demo.pid}", alert["annotations"]["description"])
+        self.check_prometheus(prometheus, demo)
+        # It is killed: that is told to the log, and the leak is over.
+        demo.kill()
+        demo.wait()
+        self.wait_for(lambda: webhook.alerts("/log", "MpallocProcessDied", "firing"),
+                      "the death arrives")
+        self.wait_for(lambda: webhook.alerts("/team", "MpallocLeakSuspected", "resolved"),
+                      "the alert is resolved")
+        self.assertEqual(self.query(prometheus, "mpalloc_live_bytes"), [])
+
+    def lost(self, demo):
+        done = self.command("leaks", "--scan", "--json", demo.pid, code=None)
+        return done.returncode == 0 and '"lost"' in done.stdout
+
+    def check_prometheus(self, prometheus, demo):
+        rules = [r for g in self.ask_api(prometheus, "/api/v1/rules")["data"]["groups"]
+                 for r in g["rules"]]
+        self.assertEqual(len(rules), 28)
+        self.wait_for(lambda: all(
+            r["health"] == "ok" for g in self.ask_api(prometheus, "/api/v1/rules")["data"]["groups"]
+            for r in g["rules"]), "all rules are evaluated")
+        told = self.ask_api(prometheus, "/api/v1/metadata")["data"]
+        self.assertEqual(told["mpalloc_live_bytes"],
+                         [{"type": "gauge", "unit": "bytes", "help": "Bytes of blocks in use."}])
+        self.assertEqual(told["mpalloc_process"][0]["type"], "info")
+        target, = self.ask_api(prometheus, "/api/v1/targets")["data"]["activeTargets"]
+        self.assertEqual((target["health"], target["lastError"]), ("up", ""))
+        found = self.ask_api(prometheus, "/api/v1/query_exemplars",
+                             query="mpalloc_allocated_bytes_total", start=0, end=1 << 33)["data"]
+        self.assertTrue(found[0]["exemplars"][0]["labels"]["profile"].startswith(
+            f"/debug/pprof/allocs?process={demo.pid}-"), found)
+        for name in ("mpalloc:live_ratio", "mpalloc:live_bytes:growth1h",
+                     "mpalloc:component_live_bytes:sum", "mpalloc:allocated_bytes:rate5m"):
+            self.wait_for_series(prometheus, name)
+
+    def test_each_process_is_a_target(self):
+        shop = self.start("busy", MPALLOC_SERVICE="shop")
+        self.start("busy", MPALLOC_SERVICE="cron")
+        server = self.serve()
+        host, port = server.address
+        (self.dir / "targets").mkdir()
+        prometheus = self.start_prometheus(server, 1, "prometheus-processes.yml")
+        found = self.wait_for_series(prometheus, "mpalloc_live_bytes")
+        self.assertEqual([{k: m[k] for k in ("instance", "process", "pid")} for m, _ in found],
+                         [{"instance": f"{host}:{port}", "process": "shop", "pid": str(shop.pid)}])
+        self.assertEqual(found[0][1], self.document("snapshot", shop.pid)["live_bytes"])
+        # The file of targets names the same one: it stays one.
+        targets = self.command("serve", "--targets", "--dir", self.dir, "--listen",
+                               f"{host}:{port}").stdout
+        (self.dir / "targets" / "mpalloc-processes-here.json").write_text(targets)
+        self.assertEqual(len(self.query(prometheus, "mpalloc_live_bytes")), 1)
+
+
+main()
