@@ -2,9 +2,11 @@
 a process that leaks to the one who is told."""
 
 import os
+import re
 import subprocess
 import sys
 
+from dashboards import expressions_of, load_all
 from monitoring import MonitoringTest, Webhook
 from serving import main
 
@@ -24,7 +26,9 @@ class Prometheus(MonitoringTest):
         webhook = Webhook()
         self.addCleanup(webhook.close)
         demo = self.start_demo()
-        server = self.serve("--verdicts", "1s")
+        self.command("baseline", "save", "nightly", demo.pid,
+                     env={"MPALLOC_HISTORY": str(self.dir / "history.db")})
+        server = self.serve("--verdicts", "1s", "--sites", "5")
         manager = self.start_alertmanager(webhook)
         prometheus = self.start_prometheus(server, manager)
         self.wait_for_series(prometheus, "mpalloc_live_bytes")
@@ -40,6 +44,7 @@ class Prometheus(MonitoringTest):
                          f"http://{host}:{port}/runbook#mpallocleaksuspected")
         self.assertIn(f"mpalloc leaks {demo.pid}", alert["annotations"]["description"])
         self.check_prometheus(prometheus, demo)
+        self.check_dashboards(prometheus)
         # It is killed: that is told to the log, and the leak is over.
         demo.kill()
         demo.wait()
@@ -73,6 +78,17 @@ class Prometheus(MonitoringTest):
         for name in ("mpalloc:live_ratio", "mpalloc:live_bytes:growth1h",
                      "mpalloc:component_live_bytes:sum", "mpalloc:allocated_bytes:rate5m"):
             self.wait_for_series(prometheus, name)
+
+    def check_dashboards(self, prometheus):
+        """Each query has an answer, but for those that look for what is wrong, and for pools, which
+        this program has none of."""
+        for name, d in load_all().items():
+            for title, expression in expressions_of(d):
+                is_empty = self.query(prometheus, expression) == []
+                if "pool" not in expression and not re.search(r"[<>] [\d.]+", expression):
+                    self.wait_for_series(prometheus, expression, 10)
+                elif "pool" in expression:
+                    self.assertTrue(is_empty, f"{name}: {title}")
 
     def test_each_process_is_a_target(self):
         shop = self.start("busy", MPALLOC_SERVICE="shop")
