@@ -109,6 +109,11 @@ static bool put_measure(const struct mp_alert_rule *r, char *ret)
                    "rate(mpalloc_profiler_samples_total[%s])",
                    least, least)
                > 0;
+    case MP_MEASURE_COMPONENT_RATIO:
+        return snprintf(ret, EXPRESSION_BYTES,
+                   "mpalloc_component_tree_live_bytes / ignoring (kind) "
+                   "mpalloc_component_limit_bytes{kind=\"soft\"}")
+               > 0;
     default:
         return false;
     }

@@ -15,7 +15,7 @@ COMPILER = sys.argv[4:]
 
 class Metrics(ScrapeTest):
     def test_every_metric_has_its_name_type_unit_and_labels(self):
-        p = self.start("pools", MPALLOC_SAMPLE="4k")
+        p = self.start("pools", MPALLOC_SAMPLE="4k", MPALLOC_LIMITS="shop=8M")
         self.command("baseline", "save", "nightly", p.pid,
                      env={"MPALLOC_HISTORY": str(self.dir / "history.db")})
         server = self.serve("--sites", "5")

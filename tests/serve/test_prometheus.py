@@ -61,7 +61,7 @@ class Prometheus(MonitoringTest):
     def check_prometheus(self, prometheus, demo):
         rules = [r for g in self.ask_api(prometheus, "/api/v1/rules")["data"]["groups"]
                  for r in g["rules"]]
-        self.assertEqual(len(rules), 28)
+        self.assertEqual(len(rules), 29)
         self.wait_for(lambda: all(
             r["health"] == "ok" for g in self.ask_api(prometheus, "/api/v1/rules")["data"]["groups"]
             for r in g["rules"]), "all rules are evaluated")

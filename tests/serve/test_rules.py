@@ -23,7 +23,7 @@ ALERTS = {
     "MpallocBaselineDriftCritical": "critical", "MpallocReclaimStorm": "warning",
     "MpallocFragmentationHigh": "warning", "MpallocAnomaly": "info",
     "MpallocAllocFailures": "critical", "MpallocProfilerOverBudget": "warning",
-    "MpallocProfilerBlind": "warning", "MpallocExporterDown": "warning",
+    "MpallocProfilerBlind": "warning", "MpallocComponentOverLimit": "warning", "MpallocExporterDown": "warning",
     "MpallocProcessDied": "info", "MpallocRegionUnreadable": "info", "MpallocExporterSlow": "info",
 }
 
