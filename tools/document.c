@@ -122,7 +122,8 @@ json_t *document_frames(const struct stack_name *frames, size_t depth)
         json_t *o = checked(json_object());
 
         document_set(o, "function", document_string(f->function));
-        document_set(o, "file", f->file != NULL ? document_string(f->file) : json_null());
+        document_set(
+            o, "file", f->file != NULL ? document_string(f->file) : json_null());
         document_set(o, "line", f->line != 0 ? json_integer(f->line) : json_null());
         document_append(all, o);
     }

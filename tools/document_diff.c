@@ -58,9 +58,9 @@ static json_t *row_of(
         comparison_name(c, by, r, name, sizeof(name)));
     document_set(o, "in",
         document_string(is_rest                      ? "neither"
-                    : r->number[0] == UINT32_MAX ? "after"
-                    : r->number[1] == UINT32_MAX ? "before"
-                                                 : "both"));
+                        : r->number[0] == UINT32_MAX ? "after"
+                        : r->number[1] == UINT32_MAX ? "before"
+                                                     : "both"));
     put_figures(o, r, by != MP_DIFF_CLASS && !is_rest);
     document_set(o, "significant", json_boolean(r->is_significant));
     if (by == MP_DIFF_SITE) {

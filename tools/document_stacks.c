@@ -38,7 +38,8 @@ void document_add_sampling(json_t *d, const mp_image_t *image)
     document_set_bytes(o, "sites", g->site_count);
     SET(o, g, doublings_total);
     SET(o, g, changes_total);
-    document_set(o, "cost_seconds_total", document_number((double)g->cost_ns_total / 1e9));
+    document_set(
+        o, "cost_seconds_total", document_number((double)g->cost_ns_total / 1e9));
     SET(o, g, memory_bytes);
     SET(o, g, memory_max_bytes);
     SET(o, g, stacks_truncated_total);
@@ -49,7 +50,8 @@ void document_add_sampling(json_t *d, const mp_image_t *image)
     SET(o, g, samples_unlisted_total);
     SET(o, g, names_refused_total);
     document_set(o, "peak_time",
-        g->peak_ns == 0 ? json_null() : document_string(format_rfc3339(g->peak_ns).text));
+        g->peak_ns == 0 ? json_null()
+                        : document_string(format_rfc3339(g->peak_ns).text));
     document_set_bytes(
         o, "peak_bytes", (uint64_t)mp_image_peak_bytes(image)); /* samples.c: fits */
     document_set(o, "since_counters", since_counters(image));
@@ -72,7 +74,8 @@ static json_t *frames_of(const struct profile *p, const struct stack *s)
         json_t *o = must(json_object());
 
         document_set(o, "function", document_string(f->function));
-        document_set(o, "file", f->file != NULL ? document_string(f->file) : json_null());
+        document_set(
+            o, "file", f->file != NULL ? document_string(f->file) : json_null());
         document_set(o, "line", f->line != 0 ? json_integer(f->line) : json_null());
         document_set(o, "inlined", json_boolean(f->is_inlined));
         document_append(all, o);

@@ -421,6 +421,7 @@ static void make_profile(struct writer *w, profile_message *m, enum profile_valu
     const struct mp_region_totals *t = mp_image_totals(p->image);
     const struct mp_region_process *process = mp_image_process(p->image);
     uint64_t from_ns;
+    uint64_t to_ns;
     bool is_sampled =
         p->interval != MP_SAMPLING_EXACT && p->interval != MP_SAMPLING_OFF;
 
@@ -437,11 +438,10 @@ static void make_profile(struct writer *w, profile_message *m, enum profile_valu
         make_samples(w, m, value);
         make_comments(w, m);
     }
-    from_ns = p->before != NULL ? mp_image_totals(p->before)->published_ns
-                                : process->started_ns;
-    m->time_nanos = (int64_t)(p->before != NULL ? from_ns : t->published_ns);
-    m->duration_nanos =
-        t->published_ns > from_ns ? (int64_t)(t->published_ns - from_ns) : 0;
+    from_ns = p->before != NULL ? p->before_ns : process->started_ns;
+    to_ns = p->before != NULL ? p->after_ns : t->published_ns;
+    m->time_nanos = (int64_t)(p->before != NULL ? from_ns : to_ns);
+    m->duration_nanos = to_ns > from_ns ? (int64_t)(to_ns - from_ns) : 0;
     m->period_type = make_value(w, "space", "bytes");
     m->period = is_sampled ? (int64_t)p->interval : 1;
     m->default_sample_type = text(w, export_values[value].name);

@@ -75,9 +75,11 @@ struct profile_sample {
 struct profile {
     const mp_image_t *image; /* outlives it */
     const mp_image_t
-        *before;       /* of a difference (profile_difference.h); NULL: it is none */
-    uint64_t interval; /* R in force, MP_SAMPLING_EXACT or MP_SAMPLING_OFF */
-    bool has_stacks;   /* some sample comes from a call stack */
+        *before;        /* of a difference (profile_difference.h); NULL: it is none */
+    uint64_t before_ns; /* CLOCK_REALTIME, of a difference: from then */
+    uint64_t after_ns;  /* to then */
+    uint64_t interval;  /* R in force, MP_SAMPLING_EXACT or MP_SAMPLING_OFF */
+    bool has_stacks;    /* some sample comes from a call stack */
     size_t frame_count;
     struct profile_frame *frames;
     size_t sample_count;

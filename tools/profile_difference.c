@@ -202,6 +202,8 @@ struct profile *profile_difference_create(
 
     p->image = after->image;
     p->before = before->image;
+    p->before_ns = mp_image_totals(before->image)->published_ns;
+    p->after_ns = mp_image_totals(after->image)->published_ns;
     p->interval = after->interval;
     add(&b, after, false);
     add(&b, before, true);

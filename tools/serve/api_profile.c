@@ -105,6 +105,9 @@ static void make_profile(struct made *made, void *arg)
             profile_create(s->after));
     } else if (s->before != NULL) {
         profile = subtract(profile_create(s->before), profile_create(s->after));
+        profile->before_ns =
+            s->process->read_ns; /* a quiet process published nothing */
+        profile->after_ns = s->later->read_ns;
     } else if (s->baseline == NULL) {
         profile = profile_create(s->after);
     }
