@@ -15,13 +15,14 @@ from serving import ServeTest, main, resident_kib
 class Stream:
     """A client of /api/v1/events."""
 
-    def __init__(self, server, query="", receive=None):
+    def __init__(self, server, query="", receive=None, headers=""):
         self.socket = socket.socket()
         if receive:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
         self.socket.settimeout(60)
         self.socket.connect(server.address)
-        self.socket.sendall(f"GET /api/v1/events{query} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        self.socket.sendall(f"GET /api/v1/events{query} HTTP/1.0\r\nHost: localhost\r\n"
+                            f"{headers}\r\n".encode())
         self.file = None
 
     def open(self):
@@ -92,6 +93,18 @@ class Events(ServeTest):
             s = self.opened(server, f"?process={p.pid}")
             self.assertEqual(s.event()[0], "snapshot")
             s.close()
+
+    def test_strangers_see_no_command_lines(self):
+        self.start("busy")
+        server = self.serve()
+        for query, command in (("", lambda d: d["processes"][0]["command"]),
+                               (f"?process={next(iter(self.rows(server)))}",
+                                lambda d: d["process"]["command"])):
+            mine = self.opened(server, query)
+            self.assertIn("busy", command(mine.event()[1]))
+            theirs = self.stream(server, query, headers="X-Forwarded-For: 192.0.2.1\r\n")
+            self.assertEqual(theirs.open(), 200)
+            self.assertEqual(command(theirs.event()[1]), "")
 
     def test_what_is_wrong(self):
         server = self.serve()
