@@ -7,6 +7,7 @@ import {spawn} from "node:child_process";
 import {existsSync} from "node:fs";
 import {dirname, join} from "node:path";
 import {createInterface} from "node:readline";
+import process from "node:process";
 import {fileURLToPath} from "node:url";
 
 export const HERE = dirname(fileURLToPath(import.meta.url));
@@ -30,8 +31,8 @@ export async function findPlaywright() {
 }
 
 /* A program that prints its address in its first line, of standard output or `from`. */
-export async function startServer(command, args, from = "stdout") {
-    const child = spawn(command, args, {stdio: ["pipe", "pipe", "pipe"]});
+export async function startServer(command, args, from = "stdout", env = process.env) {
+    const child = spawn(command, args, {stdio: ["pipe", "pipe", "pipe"], env});
     const lines = createInterface({input: child[from]});
     child[from === "stdout" ? "stderr" : "stdout"].pipe(process.stderr);
     const base = await new Promise((done, fail) => {
@@ -82,8 +83,9 @@ export async function withPage(browser, server, path, options, body) {
     const wrong = [];
     page.setDefaultTimeout(WAIT_MS);
     page.on("console", (m) => {
-        if (["error", "warning"].includes(m.type()) && !options.mayFail?.test(m.text())) {
-            wrong.push(`console: ${m.text()} (${m.location().url})`);
+        const said = `${m.text()} (${m.location().url})`;
+        if (["error", "warning"].includes(m.type()) && !options.mayFail?.test(said)) {
+            wrong.push(`console: ${said}`);
         }
     });
     page.on("pageerror", (e) => wrong.push(`error: ${e.stack}`));

@@ -49,9 +49,23 @@ function tellOfState() {
     }
 }
 
+/* Keys of the page around this one; those of the flame graph are letters besides. */
+function passKeys() {
+    document.addEventListener("keydown", (event) => {
+        if (/^[1-9gd]$/.test(event.key) && !/^(INPUT|SELECT)$/.test(event.target.tagName)
+            && !event.ctrlKey && !event.metaKey && !event.altKey) {
+            parent.dispatchEvent(new CustomEvent("framekey", {detail: event.key}));
+            event.preventDefault();
+        }
+    });
+}
+
 async function start() {
     const loading = document.getElementById("loading");
     document.documentElement.classList.toggle("embedded", isInside);
+    if (isInside) {
+        passKeys();
+    }
     loading.textContent = kind === "next" ? `Waiting for ${what} s to pass…`
         : "Naming functions…";
     try {

@@ -99,13 +99,27 @@ function show() {
 
 /* ---- keys ---- */
 
+/* Those that are pressed in the frame of the flame graph, too. */
+function onPlainKey(key) {
+    const part = PARTS[Number(key) - 1];
+    if (key === "d") {
+        switchTheme();
+    } else if (key === "g") {
+        go("/");
+    } else if (shownAt.page === "process" && part !== undefined) {
+        go(processAddress(shownAt.id, part[0]));
+    } else {
+        return false;
+    }
+    return true;
+}
+
 function onKey(event) {
     const isTyping = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping
         || document.querySelector("dialog[open]")) {
         return;
     }
-    const number = Number(event.key);
     if (event.key === "/") {
         const box = [...document.querySelectorAll("[data-search]")]
             .find((b) => b.offsetParent !== null);
@@ -121,13 +135,7 @@ function onKey(event) {
         }
     } else if (event.key === "?") {
         $("keys").showModal();
-    } else if (event.key === "d") {
-        switchTheme();
-    } else if (event.key === "g") {
-        go("/");
-    } else if (shownAt.page === "process" && PARTS[number - 1] !== undefined) {
-        go(processAddress(shownAt.id, PARTS[number - 1][0]));
-    } else {
+    } else if (!onPlainKey(event.key)) {
         return;
     }
     event.preventDefault();
@@ -136,6 +144,7 @@ function onKey(event) {
 $("theme").addEventListener("click", () => switchTheme());
 $("help").addEventListener("click", () => $("keys").showModal());
 document.addEventListener("keydown", onKey);
+addEventListener("framekey", (event) => onPlainKey(event.detail));
 addEventListener("routechange", show);
 addEventListener("tokenwanted", () => {
     if (!$("token-dialog").open) {

@@ -65,7 +65,7 @@ function heapFacts(s) {
         number("Invalid frees", s.invalid_frees_total)];
 }
 
-const ORIGINS = {default: null, environment: "set in the environment"};
+const ORIGINS = {default: null, environment: "environment"};
 
 export function factsView(shared) {
     const parts = {process: el("dl", {class: "pairs"}), limits: el("dl", {class: "pairs"}),
