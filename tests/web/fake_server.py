@@ -89,6 +89,10 @@ class Process:
             return {"name": name, "parent": parent, "live_bytes": own, "live_blocks": own // 200,
                     "live_peak_bytes": own, "tree_live_bytes": tree,
                     "tree_live_peak_bytes": tree + MIB, "free_bytes": own // 10,
+                    "limit_soft_bytes": live // 2 if name == "extraction" else None,
+                    "limit_hard_bytes": live // 4 if name == "cache" else None,
+                    "limit_hits_total": 0, "limit_refused_total": 0,
+                    "is_over_limit": name == "cache",
                     **{t: own * 20 for t in TOTALS}}
         cache, index, html, pdf = live * 4 // 10, live * 2 // 10, live * 3 // 10, live // 10
         return [one("(untagged)", None, 0, 0), one("cache", None, cache, cache),

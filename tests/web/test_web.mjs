@@ -235,6 +235,11 @@ check("components are a tree", `${SERVER}/components`, {}, async (page) => {
     await until(shown, (n) => n.length === 6, "rows");
     const share = page.locator("tr", {hasText: "html"}).locator("[data-label='Of all']");
     assert.match(await share.innerText(), /^30\.0 %$/);
+    const limit = (name) => page.locator("tr", {has: page.getByText(name, {exact: true})})
+        .locator("[data-label='Of its limit']");
+    assert.equal(await limit("cache").innerText(), "160.0 %");
+    assert.match(await limit("cache").getAttribute("title"), /^soft –, hard 45\.0 MiB, reached 0/);
+    assert.equal(await limit("index").innerText(), "–");
     assert.ok((await shown()).indexOf("html") === (await shown()).indexOf("extraction") + 1);
     await page.locator("tr", {hasText: "extraction"}).locator(".fold").click();
     await until(shown, (n) => !n.includes("html"), "folded");

@@ -2,7 +2,7 @@
  * view_components - the tree of components: what each holds, with and without those below it
  */
 import {bytesText, el, exact, plural, setBytes, setCount, setText} from "./dom.js";
-import {empty, searchBox} from "./parts.js";
+import {empty, searchBox, setMeter} from "./parts.js";
 import {choose, chosen} from "./routes.js";
 import {makeTable} from "./table.js";
 import {formatShare} from "./words.js";
@@ -10,6 +10,7 @@ import {formatShare} from "./words.js";
 const USUAL = {q: "", sort: "tree", way: "down"};
 const folded = new Map(); // of a process: names that are folded, while the page is open
 
+const limitOf = (c) => c.limit_hard_bytes ?? c.limit_soft_bytes ?? null;
 const lastOf = (name) => name.slice(name.lastIndexOf("/") + 1);
 
 /* Rows in the order of the tree; of siblings the one that the order says first. */
@@ -93,6 +94,14 @@ export function componentsView(shared) {
             value: (c) => c.tree_live_bytes,
             make: () => [el("span", {class: "bar", "aria-hidden": "true"}), el("span")],
             update: (cell, c) => barOf(cell, c.tree_live_bytes, c.live_bytes)},
+        {name: "limit", label: "Of its limit", title: "The hard one, else the soft one",
+            value: (c) => limitOf(c) ? c.tree_live_bytes / limitOf(c) : null,
+            make: () => el("div"),
+            update(cell, c) {
+                setMeter(cell.firstChild, c.tree_live_bytes, limitOf(c));
+                cell.title = limitOf(c) ? `soft ${bytesText(c.limit_soft_bytes)}, hard ${
+                    bytesText(c.limit_hard_bytes)}, reached ${c.limit_hits_total} times` : "";
+            }},
         {name: "own", label: "Own", align: "right", title: "Without those below it",
             value: (c) => c.live_bytes, update: (cell, c) => setBytes(cell, c.live_bytes)},
         {name: "blocks", label: "Blocks", align: "right", value: (c) => c.live_blocks,
@@ -153,6 +162,7 @@ export function componentsView(shared) {
         table.element.hidden = rows.length === 0;
         none.replaceChildren(...rows.length > 0 ? [] : [empty(all.length === 0
             ? "It has no components" : "None is called so")]);
+        table.table.classList.toggle("limitless", !all.some(limitOf));
         table.show(rows, (tr, c) => {
             tr.setAttribute("role", "row");
             tr.setAttribute("aria-level", c.level);
