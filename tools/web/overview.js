@@ -153,7 +153,7 @@ export function overviewPage(main, {setState, setHost, speak}) {
         for (const tr of table.body.rows) {
             const row = tr.item;
             const d = row && detailOf(row);
-            const isWanted = row && (row.limit_bytes === undefined || row.leaks === undefined
+            const isWanted = row && (row.limit_bytes === undefined || !row.leaks
                 || row.recent === undefined);
             if (isWanted && tr.isInSight && Date.now() - d.at > DETAIL_MS && !queue.has(row.id)) {
                 queue.add(row.id);
@@ -185,7 +185,7 @@ export function overviewPage(main, {setState, setHost, speak}) {
                 // it is gone, or not known here: the place stays empty
             }
         };
-        if (row.leaks === undefined) {
+        if (!row.leaks) { // nobody looked yet
             await attempt("leaks?summary=1", (l) => {
                 d.leaks = l.potential_leak_count ?? null;
             });
