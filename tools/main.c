@@ -55,7 +55,7 @@ const struct verb verbs[] = {
     {"options", "[--json] [TARGET]",
         "List the options of libmpalloc, or those in force", help_options,
         verb_options},
-    {"doctor", "[--json] [PID | PROGRAM]", "Say what would hinder mpalloc here",
+    {"doctor", "[OPTIONS] [PID | PROGRAM]", "Say what would hinder mpalloc here",
         help_doctor, verb_doctor},
     {"completion", "bash | zsh", "Print a completion script for the shell",
         help_completion, verb_completion},

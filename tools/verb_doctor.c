@@ -4,10 +4,12 @@
  */
 #include "bound.h"
 #include "cli.h"
+#include "doctor.h"
 #include "document.h"
 #include "elffile.h"
 #include "format.h"
 #include "preload.h"
+#include "push/push_http.h"
 #include "view.h"
 
 #include <errno.h>
@@ -20,31 +22,33 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-const char help_doctor[] = "Checks the library, the directory of the regions, limits "
-                           "and the environment; with a\n"
-                           "PROGRAM whether it can be preloaded; with a PID whether "
-                           "mpalloc is its allocator, and\n"
-                           "why not. Exit code 1 when something is wrong, 4 when there "
-                           "is no such process or program\n"
-                           "or it is not on mpalloc.\n"
-                           "\n"
-                           "  --json   schema tools/schemas/doctor.json\n"
-                           "\n"
-                           "Examples:\n"
-                           "  mpalloc doctor\n"
-                           "  mpalloc doctor /usr/bin/redis-server\n"
-                           "  mpalloc doctor 4711\n";
+const char help_doctor[] =
+    "Checks the library, the directory of the regions, limits "
+    "and the environment; with a\n"
+    "PROGRAM whether it can be preloaded; with a PID whether "
+    "mpalloc is its allocator, and\n"
+    "why not. Exit code 1 when something is wrong, 4 when there "
+    "is no such process or program\n"
+    "or it is not on mpalloc. Without a word also whether mpalloc serve is "
+    "here,\n"
+    "answers, and sees "
+    "what runs.\n"
+    "\n"
+    "  --serve URL       it has to be there, and only that is "
+    "looked at\n"
+    "  --token-file FILE what it asks for: the first line of "
+    "FILE\n"
+    "  --config FILE     as of mpalloc serve\n"
+    "  --json            schema tools/schemas/doctor.json\n"
+    "\n"
+    "Examples:\n"
+    "  mpalloc doctor\n"
+    "  mpalloc doctor /usr/bin/redis-server\n"
+    "  mpalloc doctor 4711\n"
+    "  mpalloc doctor --serve http://127.0.0.1:9202\n";
 
-enum verdict { GOOD, WARN, BAD };
-
-struct findings {
-    json_t *checks; /* NULL: text */
-    unsigned bad;
-    int code; /* exit code that says more than "failed", or 0 */
-};
-
-__attribute__((format(printf, 4, 5))) static void say(
-    struct findings *f, enum verdict verdict, const char *name, const char *format, ...)
+void doctor_say(struct findings *f, enum doctor_verdict verdict, const char *name,
+    const char *format, ...)
 {
     static const char *const words[] = {"ok", "warn", "fail"};
     static const enum style styles[] = {STYLE_GREEN, STYLE_YELLOW, STYLE_RED};
@@ -56,7 +60,7 @@ __attribute__((format(printf, 4, 5))) static void say(
     vsnprintf(raw, sizeof(raw), format, args);
     va_end(args);
     mp_text_escape(text, sizeof(text), raw, sizeof(raw));
-    f->bad += verdict == BAD;
+    f->bad += verdict == DOCTOR_BAD;
     if (f->checks != NULL) {
         json_t *o = json_object();
 
@@ -77,11 +81,11 @@ static void check_library(struct findings *f)
     char path[PATH_MAX];
 
     if (preload_find_library(path, sizeof(path)) != 0) {
-        say(f, BAD, "library",
+        doctor_say(f, DOCTOR_BAD, "library",
             "%s does not exist: install mpalloc, or set MPALLOC_LIBRARY", path);
         return;
     }
-    say(f, GOOD, "library", "%s", path);
+    doctor_say(f, DOCTOR_GOOD, "library", "%s", path);
 }
 
 /* Where regions go: what the library would refuse is said here. */
@@ -94,48 +98,51 @@ static void check_directory(struct findings *f, uint64_t uid, const char *given)
     if (given != NULL) {
         snprintf(path, sizeof(path), "%s", given);
     } else if (mp_find_directory(uid, path, sizeof(path)) != 0) {
-        say(f, BAD, "directory", "MPALLOC_DIR is too long");
+        doctor_say(f, DOCTOR_BAD, "directory", "MPALLOC_DIR is too long");
         return;
     }
     if (path[0] != '/') {
-        say(f, BAD, "directory", "%s is not an absolute path: no region is made", path);
+        doctor_say(f, DOCTOR_BAD, "directory",
+            "%s is not an absolute path: no region is made", path);
         return;
     }
     if (lstat(path, &st) != 0) {
         /* As the library would: asking for permissions says too little (root, /proc). */
         if (mkdir(path, 0700) != 0) {
-            say(f, BAD, "directory",
+            doctor_say(f, DOCTOR_BAD, "directory",
                 "%s cannot be made (%s): programs run, but leave no region; set "
                 "MPALLOC_DIR",
                 path, strerror(errno));
         } else {
             rmdir(path);
-            say(f, GOOD, "directory", "%s is made when a program starts", path);
+            doctor_say(
+                f, DOCTOR_GOOD, "directory", "%s is made when a program starts", path);
         }
         return;
     }
     if (!S_ISDIR(st.st_mode)) {
-        say(f, BAD, "directory", "%s is no directory: programs leave no region", path);
+        doctor_say(f, DOCTOR_BAD, "directory",
+            "%s is no directory: programs leave no region", path);
     } else if (st.st_uid != uid) {
-        say(f, BAD, "directory",
+        doctor_say(f, DOCTOR_BAD, "directory",
             "%s belongs to user %u, not %llu: it is not used, programs leave no region",
             path, st.st_uid, (unsigned long long)uid);
     } else if ((st.st_mode & 077) != 0) {
-        say(f, BAD, "directory",
+        doctor_say(f, DOCTOR_BAD, "directory",
             "%s has mode %04o, open to others: it is not used; %s %s", path,
             st.st_mode & 07777,
             (st.st_mode & S_ISVTX) != 0 ? "choose a folder of your own, such as"
                                         : "chmod 700",
             (st.st_mode & S_ISVTX) != 0 ? "/dev/shm/mpalloc-UID" : path);
     } else if (geteuid() == uid && access(path, W_OK | X_OK) != 0) {
-        say(f, BAD, "directory", "%s cannot be written: %m", path);
+        doctor_say(f, DOCTOR_BAD, "directory", "%s cannot be written: %m", path);
     } else if (statvfs(path, &space) == 0
                && (uint64_t)space.f_bavail * space.f_frsize < (1u << 20)) {
-        say(f, BAD, "directory",
+        doctor_say(f, DOCTOR_BAD, "directory",
             "%s is on a file system with %s free: a region needs 100 KiB and more",
             path, format_bytes((double)space.f_bavail * (double)space.f_frsize).text);
     } else {
-        say(f, GOOD, "directory", "%s", path);
+        doctor_say(f, DOCTOR_GOOD, "directory", "%s", path);
     }
 }
 
@@ -160,19 +167,19 @@ static void check_limits(struct findings *f)
     uint64_t maps = read_number("/proc/sys/vm/max_map_count");
 
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
-        say(f, WARN, "limits",
+        doctor_say(f, DOCTOR_WARN, "limits",
             "RLIMIT_AS is %s: blocks above 32 KiB use whole 64 KiB spans of it",
             format_bytes((double)limit.rlim_cur).text);
     }
     if (overcommit == 2) {
-        say(f, WARN, "limits",
+        doctor_say(f, DOCTOR_WARN, "limits",
             "vm.overcommit_memory is 2: memory given back still counts as promised");
     }
     if (maps != MP_UNKNOWN && maps < 65530) {
-        say(f, WARN, "limits", "vm.max_map_count is %llu, lower than usual",
-            (unsigned long long)maps);
+        doctor_say(f, DOCTOR_WARN, "limits",
+            "vm.max_map_count is %llu, lower than usual", (unsigned long long)maps);
     }
-    say(f, GOOD, "limits", "page size %ld", sysconf(_SC_PAGESIZE));
+    doctor_say(f, DOCTOR_GOOD, "limits", "page size %ld", sysconf(_SC_PAGESIZE));
 }
 
 static bool is_option(const char *name, size_t length)
@@ -223,25 +230,26 @@ static void check_environment(struct findings *f)
 
             set++;
             if (!is_option(*e + 8, n)) {
-                say(f, WARN, "environment", "%.*s is no option (mpalloc options)",
-                    (int)(n + 8), *e);
+                doctor_say(f, DOCTOR_WARN, "environment",
+                    "%.*s is no option (mpalloc options)", (int)(n + 8), *e);
             }
         }
     }
     if (preload != NULL && other_allocator(preload) != NULL) {
-        say(f, WARN, "environment", "LD_PRELOAD names %s: the first malloc in it wins",
+        doctor_say(f, DOCTOR_WARN, "environment",
+            "LD_PRELOAD names %s: the first malloc in it wins",
             other_allocator(preload));
     }
     if (keeps_deepbind()) {
-        say(f, WARN, "environment",
+        doctor_say(f, DOCTOR_WARN, "environment",
             "MPALLOC_DEEPBIND=keep: a library that is opened with RTLD_DEEPBIND frees "
             "our "
             "blocks with the C library's free and crashes, as php does");
     }
     if (preload != NULL && strstr(preload, "libmpalloc") != NULL) {
-        say(f, GOOD, "environment", "LD_PRELOAD names libmpalloc");
+        doctor_say(f, DOCTOR_GOOD, "environment", "LD_PRELOAD names libmpalloc");
     }
-    say(f, GOOD, "environment", "%u MPALLOC_ variables are set", set);
+    doctor_say(f, DOCTOR_GOOD, "environment", "%u MPALLOC_ variables are set", set);
 }
 
 /* ---- a program ---- */
@@ -255,7 +263,7 @@ static void check_dlopen(struct findings *f, const char *path)
         return;
     }
     if (elffile_mentions(&elf, "dlopen")) {
-        say(f, keeps_deepbind() ? WARN : GOOD, "dlopen",
+        doctor_say(f, keeps_deepbind() ? DOCTOR_WARN : DOCTOR_GOOD, "dlopen",
             keeps_deepbind()
                 ? "it opens libraries: those that it opens with RTLD_DEEPBIND, as php "
                   "does, "
@@ -272,7 +280,8 @@ static void check_program(struct findings *f, const char *name)
     enum preload_obstacle obstacle;
 
     if (preload_find_program(name, path, sizeof(path)) != 0) {
-        say(f, BAD, "program", "%s: no such program, or not executable", name);
+        doctor_say(
+            f, DOCTOR_BAD, "program", "%s: no such program, or not executable", name);
         f->code = EXIT_NO_PROCESS;
         return;
     }
@@ -280,10 +289,10 @@ static void check_program(struct findings *f, const char *name)
     if (preload_advice(obstacle)[0] != '\0') {
         bool may_do = obstacle == PRELOAD_UNKNOWN || obstacle == PRELOAD_OWN_MALLOC;
 
-        say(f, may_do ? WARN : BAD, "program", "%s: %s", path,
+        doctor_say(f, may_do ? DOCTOR_WARN : DOCTOR_BAD, "program", "%s: %s", path,
             preload_advice(obstacle));
     } else {
-        say(f, GOOD, "program", "%s can be preloaded%s", path,
+        doctor_say(f, DOCTOR_GOOD, "program", "%s can be preloaded%s", path,
             obstacle == PRELOAD_SCRIPT ? ": its interpreter gets the library" : "");
         check_dlopen(f, path);
     }
@@ -379,18 +388,19 @@ static bool check_modules(struct findings *f, uint64_t pid)
     program[n > 0 ? n : 0] = '\0';
     modules = bound_find_others(pid, note_other, &o);
     if (strstr(program, "/valgrind/") != NULL) {
-        say(f, BAD, "modules", "it runs under valgrind: %s",
+        doctor_say(f, DOCTOR_BAD, "modules", "it runs under valgrind: %s",
             preload_advice(PRELOAD_VALGRIND));
         return false;
     }
     if (modules < 0) {
-        say(f, WARN, "modules", "whose malloc they call cannot be read: %s",
-            strerror(-modules));
+        doctor_say(f, DOCTOR_WARN, "modules",
+            "whose malloc they call cannot be read: %s", strerror(-modules));
     } else if (o.count == 0) {
-        say(f, GOOD, "modules", "%d that call malloc or free, all of them ours",
-            modules);
+        doctor_say(f, DOCTOR_GOOD, "modules",
+            "%d that call malloc or free, all of them ours", modules);
     } else if (o.has_libc || (int)o.count == modules) {
-        say(f, BAD, "modules", "the program does not use our malloc: %s. %s", o.first,
+        doctor_say(f, DOCTOR_BAD, "modules",
+            "the program does not use our malloc: %s. %s", o.first,
             strstr(o.owner, "/libc.so") != NULL
                 ? "libmpalloc was loaded too late: preload it, or link the program "
                   "itself "
@@ -401,7 +411,7 @@ static bool check_modules(struct findings *f, uint64_t pid)
         bool kept = find_variable(pid, "MPALLOC_DEEPBIND", value, sizeof(value))
                     && strcmp(value, "keep") == 0;
 
-        say(f, BAD, "modules",
+        doctor_say(f, DOCTOR_BAD, "modules",
             "%u of %d use another malloc: %s. Opened with RTLD_DEEPBIND%s, they crash "
             "when "
             "they free a block of another module; %s",
@@ -424,13 +434,13 @@ static void explain_missing(struct findings *f, uint64_t pid, uint64_t uid)
         snprintf(exe, sizeof(exe), "/proc/%llu/exe", (unsigned long long)pid);
         n = readlink(exe, target, sizeof(target) - 1);
         target[n > 0 ? n : 0] = '\0';
-        say(f, BAD, "process",
+        doctor_say(f, DOCTOR_BAD, "process",
             "LD_PRELOAD=%s was set, but the library is not there: %s", value,
             n > 0 && preload_advice(preload_check(target))[0] != '\0'
                 ? preload_advice(preload_check(target))
                 : "is the path right, and readable for its user?");
     } else {
-        say(f, BAD, "process",
+        doctor_say(f, DOCTOR_BAD, "process",
             "it was not started with mpalloc: mpalloc run -- PROGRAM, or "
             "LD_PRELOAD=libmpalloc.so in its environment");
     }
@@ -443,10 +453,11 @@ static void explain_no_region(struct findings *f, uint64_t pid, uint64_t uid)
 
     if (find_variable(pid, "MPALLOC_REGION", value, sizeof(value))
         && strcmp(value, "file") != 0) {
-        say(f, BAD, "region", "it was started with MPALLOC_REGION=%s", value);
+        doctor_say(
+            f, DOCTOR_BAD, "region", "it was started with MPALLOC_REGION=%s", value);
         return;
     }
-    say(f, BAD, "region",
+    doctor_say(f, DOCTOR_BAD, "region",
         "it left none: a -Dprofile=false build, a process that is not dumpable, or the "
         "directory of its user (next line)");
     check_directory(
@@ -468,29 +479,29 @@ static void check_region(struct findings *f, uint64_t pid, uint64_t uid)
         code = mp_image_open(path, &image, &error);
     }
     if (code != 0) {
-        say(f, BAD, "region", "%s", error.text);
+        doctor_say(f, DOCTOR_BAD, "region", "%s", error.text);
         f->code = cli_code(code);
         return;
     }
     if (strncmp(path, "/proc/", 6) == 0
         && !find_variable(pid, "MPALLOC_REGION", value, sizeof(value))) {
-        say(f, WARN, "region",
+        doctor_say(f, DOCTOR_WARN, "region",
             "it is a memfd: gone when the process is; no file, because:");
         check_directory(f, uid,
             find_variable(pid, "MPALLOC_DIR", value, sizeof(value)) ? value : NULL);
     }
-    say(f, mp_image_life(image) == MP_LIFE_REPLACED ? BAD : GOOD, "region",
-        "%s, %s, figures %s old", path, mp_life_name(mp_image_life(image)),
+    doctor_say(f, mp_image_life(image) == MP_LIFE_REPLACED ? DOCTOR_BAD : DOCTOR_GOOD,
+        "region", "%s, %s, figures %s old", path, mp_life_name(mp_image_life(image)),
         format_seconds(view_age_seconds(image)).text);
     for (unsigned i = 0; (text = view_warning(image, i)) != NULL; i++) {
         if (text[0] != '\0') {
-            say(f, WARN, "region", "%s", text);
+            doctor_say(f, DOCTOR_WARN, "region", "%s", text);
         }
     }
     if (mp_proc_read(pid, &k) == 0 && k.mappings != MP_UNKNOWN && maps != MP_UNKNOWN) {
-        say(f, k.mappings > maps / 10 * 8 ? WARN : GOOD, "mappings",
-            "%llu of at most %llu (vm.max_map_count)", (unsigned long long)k.mappings,
-            (unsigned long long)maps);
+        doctor_say(f, k.mappings > maps / 10 * 8 ? DOCTOR_WARN : DOCTOR_GOOD,
+            "mappings", "%llu of at most %llu (vm.max_map_count)",
+            (unsigned long long)k.mappings, (unsigned long long)maps);
     }
     mp_image_free(image);
 }
@@ -508,35 +519,38 @@ static void check_process(struct findings *f, uint64_t pid)
         struct mp_error error = {""};
 
         if (mp_find_pid(pid, region, sizeof(region), &error) == 0) {
-            say(f, GOOD, "process", "%llu runs no more, it left a region",
+            doctor_say(f, DOCTOR_GOOD, "process", "%llu runs no more, it left a region",
                 (unsigned long long)pid);
             check_region(f, pid, geteuid());
             return;
         }
-        say(f, BAD, "process", "%llu does not exist", (unsigned long long)pid);
+        doctor_say(
+            f, DOCTOR_BAD, "process", "%llu does not exist", (unsigned long long)pid);
         f->code = EXIT_NO_PROCESS;
         return;
     }
     if (!look_into_maps(pid, &ours, other, sizeof(other))) {
-        say(f, BAD, "process", "%llu belongs to user %u: not permitted to look",
-            (unsigned long long)pid, st.st_uid);
+        doctor_say(f, DOCTOR_BAD, "process",
+            "%llu belongs to user %u: not permitted to look", (unsigned long long)pid,
+            st.st_uid);
         f->code = EXIT_NOT_PERMITTED;
         return;
     }
     if (other[0] != '\0') {
-        say(f, WARN, "process", "it has %s mapped, another allocator", other);
+        doctor_say(
+            f, DOCTOR_WARN, "process", "it has %s mapped, another allocator", other);
     }
     if (!ours && mp_find_pid(pid, region, sizeof(region), NULL) != 0) {
         explain_missing(f, pid, st.st_uid);
         f->code = EXIT_NO_PROCESS;
     } else if (mp_find_pid(pid, region, sizeof(region), NULL) != 0) {
-        say(f, GOOD, "process", "libmpalloc is mapped");
+        doctor_say(f, DOCTOR_GOOD, "process", "libmpalloc is mapped");
         if (check_modules(f, pid)) {
             explain_no_region(f, pid, st.st_uid);
         }
         f->code = EXIT_NO_PROCESS;
     } else {
-        say(f, GOOD, "process", "%s",
+        doctor_say(f, DOCTOR_GOOD, "process", "%s",
             ours ? "libmpalloc is mapped" : "linked with mpalloc");
         if (ours) {
             check_modules(f, pid);
@@ -545,24 +559,50 @@ static void check_process(struct findings *f, uint64_t pid)
     }
 }
 
+static const char *check_url(const char *text)
+{
+    const char *why;
+
+    if (!push_http_check_url(text, &why)) {
+        exit(cli_fail("doctor", EXIT_USAGE,
+            "--serve takes the address of mpalloc serve, not \"%s\": %s", text, why));
+    }
+    return text;
+}
+
 int verb_doctor(int argc, char **argv)
 {
-    static const struct option options[] = {COMMON_OPTIONS, {0}};
+    enum { SERVE = 1, TOKEN, CONFIG };
+    static const struct option options[] = {COMMON_OPTIONS,
+        {"serve", required_argument, NULL, SERVE},
+        {"token-file", required_argument, NULL, TOKEN},
+        {"config", required_argument, NULL, CONFIG}, {0}};
+    struct doctor_serve serve = {NULL, NULL, NULL};
     struct common common = {0};
+    int c;
     struct findings f = {NULL, 0, 0};
     json_t *document = NULL;
     const char *word;
     int code;
 
-    while (cli_next_option("doctor", argc, argv, options, false, &common) != -1) {
+    while ((c = cli_next_option("doctor", argc, argv, options, false, &common)) != -1) {
+        if (c == SERVE) {
+            serve.url = check_url(optarg);
+        } else if (c == TOKEN) {
+            serve.token_file = optarg;
+        } else if (c == CONFIG) {
+            serve.config = optarg;
+        }
     }
-    cli_expect_words("doctor", argc, 1);
+    cli_expect_words("doctor", argc, serve.url != NULL ? 0 : 1);
     if (common.json) {
         document = document_new("doctor");
         f.checks = json_array();
     }
     word = argv[optind];
-    if (word != NULL && strspn(word, "0123456789") == strlen(word)) {
+    if (serve.url != NULL) {
+        doctor_check_serve(&f, &serve);
+    } else if (word != NULL && strspn(word, "0123456789") == strlen(word)) {
         check_process(&f, strtoull(word, NULL, 10));
     } else {
         check_library(&f);
@@ -571,6 +611,8 @@ int verb_doctor(int argc, char **argv)
         check_environment(&f);
         if (word != NULL) {
             check_program(&f, word);
+        } else {
+            doctor_check_serve(&f, &serve);
         }
     }
     code = f.code != 0 ? f.code : f.bad != 0 ? EXIT_FAILED : EXIT_FINE;
