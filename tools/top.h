@@ -11,7 +11,15 @@
 
 enum { TOP_HISTORY = 120, TOP_ROWS = 512 };
 
-enum top_table { TOP_COMPONENTS, TOP_CLASSES };
+enum top_table {
+    TOP_COMPONENTS,
+    TOP_CLASSES,
+    TOP_LEDGER, /* this and what follows is text: top_views.h */
+    TOP_LEAKS,
+    TOP_ADVICE,
+    TOP_ALERTS,
+    TOP_TABLES
+};
 enum top_sort { TOP_BY_LIVE, TOP_BY_RATE, TOP_BY_PEAK, TOP_BY_BLOCKS };
 
 struct top_row {
@@ -24,6 +32,8 @@ struct top_row {
     double blocks_per_second;
     double growth_per_second; /* of live bytes */
 };
+
+struct top_views;
 
 struct top {
     const char *path;
@@ -40,6 +50,7 @@ struct top {
     size_t history_count;
     struct top_row rows[TOP_ROWS];
     size_t row_count;
+    struct top_views *views; /* text of the other tables */
 };
 
 /* Read the region again. 0, or an exit code after a line on stderr in `error`. */
@@ -50,6 +61,7 @@ void top_make_rows(struct top *top);
 void top_free(struct top *top);
 
 const char *top_sort_name(enum top_sort sort);
+const char *top_table_name(enum top_table table); /* "components" */
 
 /* Frames as text; iterations 0: until the process ends. Return an exit code. */
 int top_plain(struct top *top, unsigned interval_ms, uint64_t iterations);

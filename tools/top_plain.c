@@ -6,6 +6,7 @@
 #include "cli.h"
 #include "document.h"
 #include "format.h"
+#include "top_views.h"
 #include "view.h"
 
 #include <stdio.h>
@@ -24,6 +25,17 @@ static struct format per_second(const struct top *top, double bytes)
         strcat(f.text, "/s"); /* of at most 12 characters */
     }
     return f;
+}
+
+static void print_text(const char *text)
+{
+    while (*text != '\0') {
+        size_t n = strcspn(text, "\n");
+
+        printf(n > 0 ? "  %.*s\n" : "\n", (int)n, text);
+        text += n + (text[n] == '\n');
+    }
+    fflush(stdout);
 }
 
 static void print_frame(const struct top *top)
@@ -50,6 +62,10 @@ static void print_frame(const struct top *top)
         per_second(top, top->bytes_per_second).text,
         top->before != NULL ? format_count(top->blocks_per_second).text : "-",
         format_seconds(view_age_seconds(top->now)).text);
+    if (top_is_text(top->table)) {
+        print_text(top_views_text(top->views, top, top->table));
+        return;
+    }
     printf("  %11s  %9s  %11s  %13s  %13s  %s\n", "live", "blocks", "peak", "growth",
         "allocates", top->table == TOP_COMPONENTS ? "component" : "block size");
     for (size_t i = 0; i < top->row_count && i < SHOWN; i++) {

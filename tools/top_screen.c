@@ -5,10 +5,13 @@
 
 #include "cli.h"
 #include "format.h"
+#include "top_views.h"
 #include "view.h"
 
 #include <curses.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { HEAD = 7, LINE = 512 };
 
@@ -115,19 +118,105 @@ static void draw_table(struct screen *s)
     }
 }
 
+/* ---- text ---- */
+
+/* How many bytes of a line fit into so many columns, at best up to a blank. */
+static size_t fit(const char *line, size_t bytes, unsigned columns)
+{
+    size_t blank = 0;
+    size_t n = 0;
+
+    for (; n < bytes; n++) {
+        bool begins = ((unsigned char)line[n] & 0xc0) != 0x80;
+
+        if (begins && columns-- == 0) {
+            return blank > bytes / 8 ? blank : n;
+        }
+        blank = line[n] == ' ' ? n + 1 : blank;
+    }
+    return n;
+}
+
+/* A line of text, in as many as it takes; what goes on stands two columns to the right of it. */
+static void draw_line(
+    const struct screen *s, const char *line, size_t bytes, size_t *number, size_t room)
+{
+    size_t indent = 0;
+    unsigned columns = COLS > 20 ? (unsigned)COLS : 20;
+    unsigned left = 0;
+
+    while (indent < bytes && line[indent] == ' ') {
+        indent++;
+    }
+    indent = indent + 2 < columns / 2 ? indent + 2 : columns / 2;
+    do {
+        size_t n = fit(line, bytes, columns - left);
+
+        if (*number >= s->first && *number < s->first + room) {
+            put(HEAD + (int)(*number - s->first), (int)left, 0, "%.*s", (int)n, line);
+        }
+        ++*number;
+        line += n;
+        bytes -= n;
+        left = (unsigned)indent;
+    } while (bytes > 0);
+}
+
+static void draw_text(struct screen *s)
+{
+    static const char *const heads[TOP_TABLES] = {
+        [TOP_LEDGER] = "WHERE RESIDENT MEMORY IS",
+        [TOP_LEAKS] = "LEAKS: WHAT IS LOST, GROWS, OR IS SUSPECT",
+        [TOP_ADVICE] = "WHAT TO DO",
+        [TOP_ALERTS] = "ALERTS: STATE, SEVERITY, RULE, VALUE"};
+    const char *text = top_views_text(s->top->views, s->top, s->top->table);
+    size_t room = LINES > HEAD + 1 ? (size_t)(LINES - HEAD - 1) : 0;
+    size_t number = 0;
+
+    put(HEAD - 1, 0, A_REVERSE, "%*s", COLS, "");
+    put(HEAD - 1, 0, A_REVERSE, "%s", heads[s->top->table]);
+    while (*text == '\n') { /* the head says it */
+        text++;
+    }
+    while (*text != '\0') {
+        size_t n = strcspn(text, "\n");
+
+        draw_line(s, text, n, &number, room);
+        text += n + (text[n] == '\n');
+    }
+    if (s->first + room > number) { /* scrolled too far: right at the next key */
+        s->first = number > room ? number - room : 0;
+    }
+}
+
+/* Which views there are, and which one it is. */
+static void draw_tabs(const struct screen *s)
+{
+    int x = 0;
+
+    for (unsigned i = 0; i < TOP_TABLES; i++) {
+        const char *name = top_table_name((enum top_table)i);
+
+        put(HEAD - 2, x, i == s->top->table ? A_BOLD | A_UNDERLINE : 0, "%u %s", i + 1,
+            name);
+        x += (int)strlen(name) + 4;
+    }
+}
+
 static void draw_foot(const struct screen *s)
 {
     put(LINES - 1, 0, A_REVERSE, "%*s", COLS, "");
     put(LINES - 1, 0, A_REVERSE, "%s",
-        s->message[0] != '\0'
-            ? s->message
-            : "q quit  Tab table  l r k b sort  p pause  t trim  + - speed  ? help");
+        s->message[0] != '\0' ? s->message
+        : top_is_text(s->top->table)
+            ? "q quit  Tab 1-6 view  up down scroll  p pause  t trim  + - speed  ? help"
+            : "q quit  Tab 1-6 view  l r k b sort  p pause  t trim  + - speed  ? help");
 }
 
 static void draw_help(void)
 {
     static const char *const lines[] = {"  q        quit",
-        "  Tab      components or size classes",
+        "  Tab 1-6  components, size classes, ledger, leaks, advice, alerts",
         "  l r k b  sort by live bytes, rate, peak, live blocks",
         "  p        pause, and go on",
         "  t        make the process give free memory back",
@@ -135,7 +224,7 @@ static void draw_help(void)
         "  ?        close this help"};
 
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-        put(HEAD + (int)i, 2, A_REVERSE, " %-54s ", lines[i]);
+        put(HEAD + (int)i, 2, A_REVERSE, " %-66s ", lines[i]);
     }
 }
 
@@ -143,7 +232,12 @@ static void draw(struct screen *s)
 {
     erase();
     draw_head(s);
-    draw_table(s);
+    draw_tabs(s);
+    if (top_is_text(s->top->table)) {
+        draw_text(s);
+    } else {
+        draw_table(s);
+    }
     if (s->help) {
         draw_help();
     }
@@ -164,6 +258,13 @@ static void trim(struct screen *s)
     }
 }
 
+static void show(struct screen *s, enum top_table table)
+{
+    s->top->table = table;
+    s->first = 0;
+    top_make_rows(s->top);
+}
+
 /* False: quit. */
 static bool press(struct screen *s, int key)
 {
@@ -177,15 +278,20 @@ static bool press(struct screen *s, int key)
         top_make_rows(s->top);
         return true;
     }
+    if (key >= '1' && key < '1' + TOP_TABLES) {
+        show(s, (enum top_table)(key - '1'));
+        return true;
+    }
     switch (key) {
     case 'q':
     case 'Q':
     case 27:
         return false;
     case '\t':
-        s->top->table = s->top->table == TOP_COMPONENTS ? TOP_CLASSES : TOP_COMPONENTS;
-        s->first = 0;
-        top_make_rows(s->top);
+        show(s, (enum top_table)((s->top->table + 1) % TOP_TABLES));
+        break;
+    case KEY_BTAB:
+        show(s, (enum top_table)((s->top->table + TOP_TABLES - 1) % TOP_TABLES));
         break;
     case 'p':
     case ' ':
@@ -222,6 +328,29 @@ static bool press(struct screen *s, int key)
     return true;
 }
 
+/* What libraries say on standard error would be all over the screen. Returns what it was. */
+static int silence(void)
+{
+    int kept = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    int nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    if (kept >= 0 && nothing >= 0) {
+        dup2(nothing, STDERR_FILENO);
+    }
+    if (nothing >= 0) {
+        close(nothing);
+    }
+    return kept;
+}
+
+static void speak(int kept)
+{
+    if (kept >= 0) {
+        dup2(kept, STDERR_FILENO);
+        close(kept);
+    }
+}
+
 int top_screen(struct top *top, unsigned interval_ms)
 {
     struct screen s = {.top = top, .interval_ms = interval_ms};
@@ -229,11 +358,14 @@ int top_screen(struct top *top, unsigned interval_ms)
     bool going = true;
     int code = EXIT_FINE;
     uint64_t due_ns = view_now_ns();
+    int kept;
 
     if (newterm(NULL, stdout, stdin) == NULL) {
         return cli_fail(
             "top", EXIT_FAILED, "this terminal is not known (TERM); try --plain");
     }
+    kept = silence();
+    format_set_color("never"); /* of texts: curses has its own */
     cbreak();
     noecho();
     curs_set(0);
@@ -261,6 +393,7 @@ int top_screen(struct top *top, unsigned interval_ms)
         }
     }
     endwin();
+    speak(kept);
     return code == EXIT_FINE ? code
                              : cli_fail("top", (enum exit_code)code, "%s", error.text);
 }

@@ -5,6 +5,7 @@
 
 #include "cli.h"
 #include "format.h"
+#include "top_views.h"
 #include "view.h"
 
 #include <errno.h>
@@ -24,7 +25,8 @@ const char help_top[] =
     "  --interval TIME   between two looks (default 1s)\n"
     "  --iterations N    end after N frames; without a screen\n"
     "  --sort ORDER      live, rate, peak or blocks\n"
-    "  --classes         size classes instead of components\n"
+    "  --view VIEW       components, classes, ledger, leaks, advice or alerts\n"
+    "  --classes         --view classes\n"
     "  --plain           text, also on a terminal\n"
     "  --json            one document a line (schema tools/schemas/top.json)\n"
     "\n"
@@ -33,6 +35,14 @@ const char help_top[] =
     "  mpalloc top 4711 --plain --iterations 3 --sort rate\n";
 
 static const char *const sort_names[] = {"live", "rate", "peak", "blocks"};
+
+static const char *const table_names[] = {
+    "components", "classes", "ledger", "leaks", "advice", "alerts"};
+
+const char *top_table_name(enum top_table table)
+{
+    return table_names[table];
+}
 
 const char *top_sort_name(enum top_sort sort)
 {
@@ -151,7 +161,7 @@ void top_make_rows(struct top *top)
     top->row_count = 0;
     if (top->table == TOP_COMPONENTS) {
         add_components(top, seconds);
-    } else {
+    } else if (top->table == TOP_CLASSES) {
         add_classes(top, seconds);
     }
     qsort_r(top->rows, top->row_count, sizeof(top->rows[0]), compare, &top->sort);
@@ -246,15 +256,28 @@ static enum top_sort parse_sort(const char *text)
         "--sort takes live, rate, peak or blocks, not \"%s\"", text));
 }
 
+static enum top_table parse_view(const char *text)
+{
+    for (unsigned i = 0; i < TOP_TABLES; i++) {
+        if (strcmp(text, table_names[i]) == 0) {
+            return (enum top_table)i;
+        }
+    }
+    exit(cli_fail("top", EXIT_USAGE,
+        "--view takes components, classes, ledger, leaks, advice or alerts, not "
+        "\"%s\"",
+        text));
+}
+
 int verb_top(int argc, char **argv)
 {
-    enum { INTERVAL = 1, ITERATIONS, SORT, CLASSES, PLAIN };
+    enum { INTERVAL = 1, ITERATIONS, SORT, CLASSES, PLAIN, VIEW };
     static const struct option options[] = {COMMON_OPTIONS,
         {"interval", required_argument, NULL, INTERVAL},
         {"iterations", required_argument, NULL, ITERATIONS},
         {"sort", required_argument, NULL, SORT},
         {"classes", no_argument, NULL, CLASSES}, {"plain", no_argument, NULL, PLAIN},
-        {0}};
+        {"view", required_argument, NULL, VIEW}, {0}};
     static struct top top;
     struct common common = {0};
     struct mp_error error = {""};
@@ -277,14 +300,23 @@ int verb_top(int argc, char **argv)
             top.table = TOP_CLASSES;
         } else if (c == PLAIN) {
             plain = true;
+        } else if (c == VIEW) {
+            top.table = parse_view(optarg);
         }
     }
     cli_expect_words("top", argc, 1);
+    if (common.json && top_is_text(top.table)) {
+        return cli_fail("top", EXIT_USAGE,
+            "--json has components and classes; for %s: mpalloc report --json, mpalloc "
+            "leaks --json",
+            top_table_name(top.table));
+    }
     code = cli_find_target("top", &common, argv + optind, &target);
     if (code != EXIT_FINE) {
         return code;
     }
     top.path = target.path;
+    top.views = top_views_create();
     code = top_refresh(&top, &error);
     if (code != EXIT_FINE) {
         return cli_fail("top", (enum exit_code)code, "%s", error.text);
@@ -292,6 +324,7 @@ int verb_top(int argc, char **argv)
     code = common.json ? top_json(&top, interval_ms, iterations)
            : plain     ? top_plain(&top, interval_ms, iterations)
                        : top_screen(&top, interval_ms);
+    top_views_destroy(top.views);
     top_free(&top);
     return code;
 }

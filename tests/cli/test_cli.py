@@ -328,9 +328,45 @@ class Cli(CommandTest):
         p.communicate()
         self.assertEqual(top.wait(10), 0)
 
+    def alerting(self):
+        """A configuration with an alert that fires at once."""
+        path = self.dir / "alerting.yaml"
+        path.write_text("alerts:\n  - {name: TestSpread, when: live, above: 1k, for: 0s, "
+                        "severity: critical}\n")
+        return path
+
+    def test_top_views(self):
+        p = self.start("busy")
+        env = {"MPALLOC_CONFIG": str(self.alerting()), "XDG_STATE_HOME": str(self.dir / "s")}
+
+        def view(name):
+            return self.command("top", p.pid, "--plain", "--iterations", "1", "--view", name,
+                                env=env).stdout
+
+        self.assertEqual(view("components").splitlines()[2].split()[-1], "component")
+        self.assertEqual(view("classes").splitlines()[2].split()[-2:], ["block", "size"])
+        ledger = view("ledger")
+        parts = [float(n) * {"B": 1, "KiB": 2 ** 10, "MiB": 2 ** 20}[unit]
+                 for n, unit in re.findall(r"(?m)^ +(-?[\d.]+) (B|KiB|MiB) ", ledger)]
+        self.assertGreater(len(parts), 4, ledger)
+        self.assertAlmostEqual(sum(parts[1:]) / parts[0], 1, delta=0.02)
+        self.assertIn("0 lost, 0 growing", view("leaks"))
+        self.assertRegex(view("advice"), r"efficiency 0\.\d")
+        alerts = view("alerts").splitlines()[2:]
+        self.assertRegex(alerts[0], r"^  firing +critical +TestSpread +\S+ MiB since \d{4}-")
+        self.assertTrue(any("MpallocAllocFailures" in line for line in alerts), alerts)
+        self.fails(2, "top", p.pid, "--view", "pie", says="--view takes components, classes")
+        self.fails(2, "top", p.pid, "--view", "leaks", "--json", says="--json has components")
+        broken = self.dir / "broken.yaml"
+        broken.write_text("alerts: 3\n")
+        env["MPALLOC_CONFIG"] = str(broken)
+        self.assertRegex(view("alerts"), r"no rules: .*broken.yaml:1")
+
     @unittest.skipUnless(shutil.which("tmux"), "tmux is not installed")
     def test_top_on_a_terminal(self):
         p = self.start("busy")
+        self.env["MPALLOC_CONFIG"] = str(self.alerting())
+        self.env["XDG_STATE_HOME"] = str(self.dir / "state")
         socket = self.dir / "tmux"
 
         def tmux(*words):
@@ -357,6 +393,24 @@ class Cli(CommandTest):
         screen("1,008 B")
         tmux("send-keys", "b")
         screen(r"BLOCKS\*")
+        for key, wanted in (
+                ("Tab", r"(?s)WHERE RESIDENT MEMORY IS.*the kernel's figure.*%.*live blocks"),
+                ("4", r"LEAKS: WHAT IS LOST.*\n *target \d+, running: 0 lost"),
+                ("5", r"(?s)WHAT TO DO.*efficiency 0\.\d"),
+                ("6", r"(?s)ALERTS.*firing +critical +TestSpread .*since.*inactive"),
+                ("1", r"shop/cart"), ("BTab", r"ALERTS: STATE"), ("2", r"1,008 B")):
+            tmux("send-keys", key)
+            text = screen(wanted)
+            self.assertIn("1 components  2 classes  3 ledger  4 leaks  5 advice  6 alerts", text)
+            self.assertTrue(all(len(line) <= 80 for line in text.splitlines()), text)
+            self.assertIn("q quit", text)
+            self.assertNotIn("mpalloc leaks:", text, "of standard error")
+        tmux("send-keys", "6")
+        screen(r"ALERTS: STATE")
+        tmux("send-keys", "NPage")
+        screen(r"(?s)\A(?!.*TestSpread).*ALERTS: STATE.*not known")
+        tmux("send-keys", "PPage")
+        screen("TestSpread")
         tmux("send-keys", "?")
         screen("close this help")
         tmux("send-keys", "q")
