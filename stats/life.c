@@ -83,6 +83,22 @@ enum mp_life mp_image_life(const mp_image_t *image)
     return MP_LIFE_RUNNING;
 }
 
+enum mp_life mp_image_life_again(const mp_image_t *image)
+{
+    const struct mp_region_process *p = &image->process;
+    uint64_t ticks = 0;
+    char state = '?';
+
+    if (p->state == MP_STATE_EXITED) {
+        return MP_LIFE_EXITED;
+    }
+    if (proc_read_stat(p->pid, &state, &ticks) != 0 || ticks != p->start_ticks
+        || state == 'Z' || state == 'X') {
+        return MP_LIFE_DIED;
+    }
+    return runs_other_program(p) ? MP_LIFE_REPLACED : MP_LIFE_RUNNING;
+}
+
 const char *mp_life_name(enum mp_life life)
 {
     static const char *const names[] = {[MP_LIFE_RUNNING] = "running",

@@ -35,6 +35,7 @@ int limits_read(struct mp_image *image, const struct source *s, struct mp_error 
         l.refused_total = least(l.refused_total, COUNT_MAX);
         limits->all[limits->count++] = l;
     }
+    limits->all = records_shrink(limits->all, limits->count, sizeof(*limits->all));
     return code;
 }
 

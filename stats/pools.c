@@ -46,6 +46,7 @@ static int read_pools(
             all->pools[all->pool_count++] = all->pools[i];
         }
     }
+    all->pools = records_shrink(all->pools, all->pool_count, sizeof(*all->pools));
     return code;
 }
 
@@ -65,6 +66,8 @@ static int read_counters(
         END_STRING(image, all->counters[all->counter_count].name);
         all->counter_count++;
     }
+    all->counters =
+        records_shrink(all->counters, all->counter_count, sizeof(*all->counters));
     return code;
 }
 

@@ -249,10 +249,9 @@ static uint64_t cgroup_limit(uint64_t pid)
     return lowest;
 }
 
-int mp_proc_read(uint64_t pid, struct mp_proc *ret)
+static int read_status(uint64_t pid, struct mp_proc *ret)
 {
     char *status = NULL;
-    char *rollup = NULL;
     ssize_t n = proc_read_file(pid, "status", &status);
 
     memset(ret, 0xff, sizeof(*ret)); /* every field is MP_UNKNOWN */
@@ -272,12 +271,36 @@ int mp_proc_read(uint64_t pid, struct mp_proc *ret)
     ret->threads = field(status, "Threads");
     ret->uid = effective_uid(status);
     free(status);
+    read_usage(pid, ret);
+    return 0;
+}
+
+int mp_proc_read_again(uint64_t pid, const struct mp_proc *before, struct mp_proc *ret)
+{
+    int code = read_status(pid, ret);
+
+    if (code == 0) {
+        ret->proportional_bytes = before->proportional_bytes;
+        ret->huge_page_bytes = before->huge_page_bytes;
+        ret->limit_cgroup_bytes = before->limit_cgroup_bytes;
+        ret->mappings = before->mappings;
+    }
+    return code;
+}
+
+int mp_proc_read(uint64_t pid, struct mp_proc *ret)
+{
+    char *rollup = NULL;
+    int code = read_status(pid, ret);
+
+    if (code != 0) {
+        return code;
+    }
     if (proc_read_file(pid, "smaps_rollup", &rollup) > 0) {
         ret->proportional_bytes = field(rollup, "Pss");
         ret->huge_page_bytes = field(rollup, "AnonHugePages");
     }
     free(rollup);
-    read_usage(pid, ret);
     ret->limit_cgroup_bytes = cgroup_limit(pid);
     ret->mappings = count_mappings(pid);
     return 0;

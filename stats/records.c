@@ -46,6 +46,18 @@ void *records_copy(struct mp_image *image, const struct source *s,
     return all;
 }
 
+void *records_shrink(void *records, size_t count, size_t record_bytes)
+{
+    void *less;
+
+    if (count == 0) {
+        free(records);
+        return NULL;
+    }
+    less = realloc(records, count * record_bytes);
+    return less != NULL ? less : records;
+}
+
 int records_check_count(const struct source *s, const struct mp_region_section *c,
     const char *what, uint64_t count, struct mp_error *error)
 {

@@ -18,6 +18,9 @@ void *records_copy(struct mp_image *image, const struct source *s,
     const struct mp_region_section *c, size_t count, size_t record_bytes, int *code,
     struct mp_error *error);
 
+/* The same array with the first `count` of them only; NULL for none. */
+void *records_shrink(void *records, size_t count, size_t record_bytes);
+
 /* -EBADMSG when more are in use than there is room for. */
 int records_check_count(const struct source *s, const struct mp_region_section *c,
     const char *what, uint64_t count, struct mp_error *error);

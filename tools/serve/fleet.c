@@ -14,6 +14,7 @@
 enum {
     DEAD = 256,          /* that many of those that ended are shown, the youngest */
     TRY_AGAIN_MS = 2000, /* what could not be read, and did not change */
+    ASK_MS = 15000, /* to twice that: what costs the kernel much is asked so seldom */
     LOOK_AGAIN_MS = 250, /* for an id that is not known: it may have begun just now */
     IMAGES_MIB = 1024,   /* all images together; one has at most 104 */
 };
@@ -34,6 +35,8 @@ struct entry {
         is_hidden; /* ended too long ago: without an image, so as not to read it again */
     uint64_t end_ns;  /* CLOCK_REALTIME; of those that ended */
     uint64_t read_ms; /* CLOCK_MONOTONIC */
+    uint64_t
+        asked_ms; /* when the kernel was asked all, and not only what changes fast */
     uint64_t image_bytes;
     struct stamp stamp;
 };
@@ -136,9 +139,14 @@ static bool take_stamp(const char *path, struct stamp *ret)
     return true;
 }
 
+static bool is_same_file(const struct stamp *a, const struct stamp *b)
+{
+    return a->device == b->device && a->inode == b->inode;
+}
+
 static bool is_same(const struct stamp *a, const struct stamp *b)
 {
-    return a->device == b->device && a->inode == b->inode && a->bytes == b->bytes
+    return is_same_file(a, b) && a->bytes == b->bytes
            && a->modified.tv_sec == b->modified.tv_sec
            && a->modified.tv_nsec == b->modified.tv_nsec;
 }
@@ -171,44 +179,75 @@ static void set_unknown(struct mp_proc *k)
     memset(k, 0xff, sizeof(*k)); /* MP_UNKNOWN in each */
 }
 
-static void set_facts(struct entry *e)
+/* The same process and program as a moment ago, of which all was asked not long ago. */
+static bool is_again(const struct entry *before, const struct entry *e)
+{
+    return before != NULL && before->p.image != NULL
+           && before->p.life == MP_LIFE_RUNNING
+           && is_same_file(&before->stamp, &e->stamp)
+           && e->read_ms - before->asked_ms < ASK_MS + before->p.pid % ASK_MS
+           && memcmp(mp_image_process(before->p.image)->run_id,
+                  mp_image_process(e->p.image)->run_id,
+                  sizeof(mp_image_process(e->p.image)->run_id))
+                  == 0;
+}
+
+static void set_facts(struct entry *e, const struct entry *before)
 {
     const struct mp_region_process *r = mp_image_process(e->p.image);
-    const struct mp_region_totals *t = mp_image_totals(e->p.image);
+    bool again = is_again(before, e);
 
     e->p.pid = r->pid;
     e->p.uid = r->uid;
-    e->p.life = mp_image_life(e->p.image);
+    e->p.life = again ? mp_image_life_again(e->p.image) : mp_image_life(e->p.image);
+    e->asked_ms = again ? before->asked_ms : e->read_ms;
     mp_text_escape(e->p.name, sizeof(e->p.name), r->service, sizeof(r->service));
     e->image_bytes = mp_image_file_bytes(e->p.image);
-    if (e->p.life == MP_LIFE_RUNNING && mp_proc_read(r->pid, &e->p.kernel) != 0) {
+    if (e->p.life == MP_LIFE_RUNNING
+        && (again ? mp_proc_read_again(r->pid, &before->p.kernel, &e->p.kernel)
+                  : mp_proc_read(r->pid, &e->p.kernel))
+               != 0) {
         set_unknown(&e->p.kernel);
     }
-    if (has_ended(&e->p)) {
-        e->end_ns = r->ended_ns > t->published_ns ? r->ended_ns : t->published_ns;
-    }
 }
 
-/* One that ended while it was read is read again: that is all that there will ever be. */
-static int open_image(const char *path, mp_image_t **ret, struct mp_error *error)
+/* What it left; a copy that was made before its end might lack the last of it. */
+static int read_the_end(struct entry *e, struct mp_error *error)
 {
-    int code = mp_image_open(path, ret, error);
-    enum mp_life life;
+    const struct mp_region_totals *t;
+    int code;
 
-    if (code != 0) {
-        return code;
+    mp_image_free(e->p.image);
+    e->p.image = NULL;
+    code = mp_image_open(e->p.path, &e->p.image, error);
+    if (code == 0) {
+        t = mp_image_totals(e->p.image);
+        e->end_ns = mp_image_process(e->p.image)->ended_ns;
+        e->end_ns = t->published_ns > e->end_ns ? t->published_ns : e->end_ns;
     }
-    life = mp_image_life(*ret);
-    if (life == MP_LIFE_RUNNING || life == MP_LIFE_ELSEWHERE) {
-        return 0;
-    }
-    mp_image_free(*ret);
-    *ret = NULL;
-    return mp_image_open(path, ret, error);
+    return code;
 }
 
-/* NULL: it is there no more, and left in order. */
-static struct entry *read_entry(const char *path, uint64_t room)
+static int read_region(
+    struct entry *e, const struct entry *before, uint64_t room, struct mp_error *error)
+{
+    int code;
+
+    if (room == 0) {
+        snprintf(error->text, sizeof(error->text),
+            "not read: the regions before it take %d MiB already", IMAGES_MIB);
+        return -ENOBUFS;
+    }
+    code = mp_image_open(e->p.path, &e->p.image, error);
+    if (code == 0) {
+        set_facts(e, before);
+    }
+    return code == 0 && has_ended(&e->p) ? read_the_end(e, error) : code;
+}
+
+/* NULL: it is there no more, and left in order. before: what was known of it, or NULL. */
+static struct entry *read_entry(
+    const char *path, const struct entry *before, uint64_t room)
 {
     struct entry *e = must(calloc(1, sizeof(*e)));
     struct mp_error error = {""};
@@ -220,21 +259,12 @@ static struct entry *read_entry(const char *path, uint64_t room)
     e->p.life = MP_LIFE_DIED;
     e->p.read_ns = now_ns();
     e->read_ms = now_ms();
-    if (!take_stamp(path, &e->stamp)) {
-        free(e);
-        return NULL;
-    }
-    code = room > 0 ? open_image(path, &e->p.image, &error) : -ENOBUFS;
+    code = take_stamp(path, &e->stamp) ? read_region(e, before, room, &error) : -ENOENT;
     if (code == -ENOENT || (code != 0 && strncmp(path, "/proc/", 6) == 0)) {
         free(e);
         return NULL;
     }
-    if (code == 0) {
-        set_facts(e);
-    } else if (room == 0) {
-        snprintf(e->p.error, sizeof(e->p.error),
-            "not read: the regions before it take %d MiB already", IMAGES_MIB);
-    } else {
+    if (code != 0) {
         memcpy(e->p.error, error.text, sizeof(e->p.error));
     }
     name_entry(&e->p);
@@ -377,7 +407,7 @@ static void look_locked(struct fleet *f, unsigned most_age_ms)
         struct entry *e = find_path(f->now, paths[i]);
 
         e = e != NULL && is_good(e, begun, most_age_ms) ? hold_entry(e)
-                                                        : read_entry(paths[i], room);
+                                                        : read_entry(paths[i], e, room);
         if (e == NULL) {
             continue;
         }
@@ -473,7 +503,7 @@ static struct entry *hold_known(struct fleet *f, const char *id)
 /* Under `work`: the same list with this one read again. NULL: it is gone. */
 static struct entry *read_again_locked(struct fleet *f, struct entry *before)
 {
-    struct entry *now = read_entry(before->p.path, UINT64_MAX);
+    struct entry *now = read_entry(before->p.path, before, UINT64_MAX);
     struct entry **entries = must(calloc(f->now->count + 1, sizeof(struct entry *)));
     size_t count = 0;
 

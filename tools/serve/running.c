@@ -3,6 +3,7 @@
 #include "../cli.h"
 #include "notify.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
@@ -22,6 +23,10 @@ void running_prepare(void)
 {
     sigset_t signals;
 
+    /* Regions are read anew all the time, by many threads: what is free goes back. */
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_MMAP_THRESHOLD, 64 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 256 * 1024);
     get_signals(&signals);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
