@@ -205,6 +205,9 @@ int mp_alert_facts_make(const mp_image_t *image, const struct mp_proc *kernel,
     f->failures = (double)t->allocation_failures_total;
     f->profiler_seconds =
         ((double)t->publish_ns_total + (double)g->cost_ns_total) / 1e9;
+    if (kernel != NULL && kernel->cpu_ns_total != MP_UNKNOWN) {
+        f->cpu_seconds = (double)kernel->cpu_ns_total / 1e9;
+    }
     f->samples = (double)g->allocated_total;
     f->dropped = (double)g->samples_refused_total + (double)g->sites_refused_total;
     code = make_points(f, image, older, older_count);

@@ -270,6 +270,7 @@ static void describe(
     char value[64];
     char threshold[64];
     char detail[MP_ALERT_DETAIL_BYTES + 2];
+    bool is_held;
 
     if (isnan(v->value)) {
         snprintf(al->text, sizeof(al->text), "%s: %s", mp_measure_text(rule->measure),
@@ -277,16 +278,18 @@ static void describe(
         return;
     }
     mp_measure_format(rule->measure, v->value, value, sizeof(value));
-    mp_measure_format(rule->measure,
-        al->state == MP_ALERT_FIRING ? rule->clears : rule->threshold, threshold,
-        sizeof(threshold));
+    is_held =
+        al->state == MP_ALERT_FIRING
+        && !is_beyond(rule, v->value, rule->threshold); /* fires until it clears */
+    mp_measure_format(rule->measure, is_held ? rule->clears : rule->threshold,
+        threshold, sizeof(threshold));
     add_detail(al, f, detail, sizeof(detail));
-    snprintf(al->text, sizeof(al->text), "%s %s, %s %s%s%s%s",
+    snprintf(al->text, sizeof(al->text), "%s %s, %s%s %s%s%s%s",
         mp_measure_text(rule->measure), value,
-        is_bad(al, v)    ? rule->is_below ? "below" : "above"
-        : rule->is_below ? "not below"
-                         : "not above",
-        threshold,
+        is_held          ? "still "
+        : !is_bad(al, v) ? "not "
+                         : "",
+        rule->is_below ? "below" : "above", threshold,
         !v->counts && is_beyond(rule, v->value, rule->threshold)
             ? ", but too little, or not sure enough, to count"
             : "",

@@ -2,6 +2,7 @@
 
 #include "document.h"
 #include "document_advice.h"
+#include "document_alerts.h"
 #include "document_stacks.h"
 
 json_t *document_snapshot(const mp_image_t *image)
@@ -20,5 +21,6 @@ json_t *document_report(const mp_image_t *image, size_t stacks)
     document_add_history(d, image);
     document_add_stacks(d, image, stacks);
     document_add_advice(d, image);
+    document_add_alerts(d, image);
     return d;
 }

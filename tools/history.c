@@ -1,5 +1,6 @@
 #include "history.h"
 
+#include "alert_store.h"
 #include "cli.h"
 
 #include <errno.h>
@@ -53,7 +54,7 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS baselines (id INTEGER PRIMARY KEY, name TEXT NOT NULL, "
     "label TEXT NOT NULL, build_id TEXT NOT NULL, program TEXT NOT NULL, "
     "made_s INTEGER NOT NULL, live_bytes INTEGER NOT NULL, region BLOB NOT NULL, "
-    "names BLOB NOT NULL, UNIQUE (name, label, build_id)) STRICT;"
+    "names BLOB NOT NULL, UNIQUE (name, label, build_id)) STRICT;" ALERT_STORE_TABLE
     "PRAGMA user_version = 1;";
 
 /* ---- the file ---- */

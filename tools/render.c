@@ -2,6 +2,7 @@
 
 #include "format.h"
 #include "render_advice.h"
+#include "render_alerts.h"
 #include "render_stacks.h"
 #include "view.h"
 
@@ -427,6 +428,7 @@ void render_report(FILE *out, const mp_image_t *image, const struct render_optio
     put_user_counters(out, image);
     render_stacks(out, image, o->all);
     render_advice(out, image, o->all);
+    render_report_alerts(out, image);
     put_timeline(out, image);
     put_allocator(out, image);
 }

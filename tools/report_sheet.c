@@ -3,10 +3,12 @@
 #include "advice.h"
 #include "format.h"
 #include "leaks.h"
+#include "report_alerts.h"
 #include "stacks.h"
 #include "view.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { LEAKS_SHOWN = 10, ADVICE_SHOWN = 10, FRAMES_SHOWN = 8, TEXT_BYTES = 2048 };
@@ -182,6 +184,21 @@ static void add_ledger(struct making *m)
         sheet_part(m->sheet, l.part[i].label, (double)l.part[i].bytes,
             format_bytes((double)l.part[i].bytes).text);
     }
+}
+
+static void add_alerts(struct making *m)
+{
+    size_t count;
+    struct alert_notice *list = report_alerts_make(m->image, &count);
+
+    if (count > 0) {
+        sheet_heading(m->sheet, "Alerts");
+    }
+    for (size_t i = 0; i < count; i++) {
+        sheet_point(m->sheet, "%s: %s: %s", mp_severity_name(list[i].severity),
+            list[i].name, list[i].text);
+    }
+    free(list);
 }
 
 static void add_advice(struct making *m)
@@ -436,6 +453,7 @@ struct sheet *report_sheet_create(const mp_image_t *image, size_t rows)
     add_summary(&m);
     add_chart(&m);
     add_ledger(&m);
+    add_alerts(&m);
     add_advice(&m);
     add_leaks(&m);
     add_components(&m);
