@@ -361,10 +361,9 @@ void prometheus_rules_write(FILE *out, const struct mp_alert_rule *rules, size_t
           "change thresholds.\n"
           "groups:\n",
         out);
-    fprintf(
-        out, "- name: mpalloc.recorded\n  interval: %us\n  rules:\n", o->interval_s);
+    /* One group: its rules are evaluated in order, so that alerts see what was recorded just now. */
+    fprintf(out, "- name: mpalloc\n  interval: %us\n  rules:\n", o->interval_s);
     put_records(out, rules, count);
-    fprintf(out, "- name: mpalloc.alerts\n  interval: %us\n  rules:\n", o->interval_s);
     for (size_t i = 0; i < count; i++) {
         put_rule(out, &rules[i], o);
     }
