@@ -147,6 +147,8 @@ const struct metric_row metric_table[] = {
         "Call stacks that were found to leak since the exporter began to look."),
     OTHER("leak_growth_bytes_per_second", "", SUM, INSIGHT, METRIC_GROWTH,
         "Growth of all that leaks: the lower limit of its interval."),
+    OTHER("alerts", "", COUNTER, ALERTS, 0,
+        "Alerts of mpalloc serve itself that began to fire, since it runs."),
     OTHER("advice", "", SUM, INSIGHT, METRIC_ADVICE,
         "Findings of mpalloc report, by code."),
     OTHER("baseline_drift_bytes", "bytes", SUM, INSIGHT, METRIC_BASELINE_BYTES,

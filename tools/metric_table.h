@@ -10,6 +10,7 @@
 
 /* Where the samples of a row come from. */
 enum metric_from {
+    METRIC_FROM_ALERTS,
     METRIC_FROM_INFO,
     METRIC_FROM_TIMES,  /* at: 0 started, 1 published */
     METRIC_FROM_TOTALS, /* at: offset in the record; so in other records */

@@ -543,6 +543,20 @@ static void walk_insight(
     }
 }
 
+static void walk_alerts(const struct metric_source *s, const struct out *out, size_t at)
+{
+    (void)at;
+    for (size_t i = 0; s->alerts != NULL && i < s->alerts->count; i++) {
+        const struct metric_alert *a = &s->alerts->at[i];
+
+        put(out, &(struct metric_sample){.type = METRIC_WHOLE,
+                     .whole = a->total,
+                     .label_count = 2,
+                     .label = {{"rule", a->rule},
+                         {"severity", mp_severity_name(a->severity)}}});
+    }
+}
+
 /* ---- the kernel ---- */
 
 static void walk_kernel(const struct metric_source *s, const struct out *out, size_t at)
@@ -574,6 +588,7 @@ static void walk_cpu(const struct metric_source *s, const struct out *out, size_
 typedef void walk_fn(const struct metric_source *s, const struct out *out, size_t at);
 
 static walk_fn *const walks[] = {
+    [METRIC_FROM_ALERTS] = walk_alerts,
     [METRIC_FROM_INFO] = walk_info,
     [METRIC_FROM_TIMES] = walk_times,
     [METRIC_FROM_TOTALS] = walk_totals,

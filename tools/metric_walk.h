@@ -95,6 +95,18 @@ struct metric_insight {
     double age_s;               /* when it is written */
 };
 
+enum { METRIC_ALERTS_MAX = 64 };
+
+/* Alerts of a process that began to fire, by rule and severity. */
+struct metric_alerts {
+    size_t count;
+    struct metric_alert {
+        char rule[64]; /* fit to print */
+        enum mp_severity severity;
+        uint64_t total;
+    } at[METRIC_ALERTS_MAX];
+};
+
 /* ---- a process ---- */
 
 struct metric_options {
@@ -119,6 +131,7 @@ struct metric_source {
     const mp_image_t *image;
     const struct mp_proc *kernel;         /* NULL: not known */
     const struct metric_insight *insight; /* NULL: not made yet */
+    const struct metric_alerts *alerts; /* NULL: nobody looks for them; set it later */
     struct metric_options options;
     char id[64];      /* "PID-STARTTIME", for addresses; "": none */
     const char *name; /* labels of mpalloc_process: of what is about one process, and */

@@ -58,6 +58,7 @@ PROCESS = {
     "mpalloc_leak_suspects": ("gauge", {"severity"}, None),
     "mpalloc_leak_detections_total": ("counter", {"severity"}, None),
     "mpalloc_leak_growth_bytes_per_second": ("gauge", set(), None),
+    "mpalloc_alerts_total": ("counter", {"rule", "severity"}, None),
     "mpalloc_advice": ("gauge", {"code"}, None),
     "mpalloc_baseline_drift_bytes": ("gauge", {"baseline"}, None),
     "mpalloc_baseline_drift_ratio": ("gauge", {"baseline"}, None),

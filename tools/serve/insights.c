@@ -24,6 +24,7 @@ struct entry {
     uint64_t made_ns;               /* CLOCK_MONOTONIC; 0: never */
     struct metric_rows rows;
     struct insight_seen seen;
+    struct metric_alerts alerts;
 };
 
 struct insights {
@@ -161,6 +162,36 @@ const struct metric_insight *insights_find(
         e->insight->age_s = (double)(now_ns(CLOCK_MONOTONIC) - e->made_ns) / 1e9;
     }
     return e->insight;
+}
+
+const struct metric_alerts *insights_find_alerts(struct insights *i, const char *id)
+{
+    const struct entry *e = get_entry(i, id);
+
+    return e->alerts.count > 0 ? &e->alerts : NULL;
+}
+
+void insights_note_alert(
+    struct insights *i, const char *id, const char *rule, enum mp_severity severity)
+{
+    struct metric_alerts *a;
+    size_t at = 0;
+
+    pthread_mutex_lock(&i->lock);
+    a = &get_entry(i, id)->alerts;
+    while (at < a->count
+           && (a->at[at].severity != severity || strcmp(a->at[at].rule, rule) != 0)) {
+        at++;
+    }
+    if (at < METRIC_ALERTS_MAX) {
+        if (at == a->count) {
+            mp_text_escape(a->at[at].rule, sizeof(a->at[at].rule), rule, strlen(rule));
+            a->at[at].severity = severity;
+            a->count++;
+        }
+        a->at[at].total++;
+    }
+    pthread_mutex_unlock(&i->lock);
 }
 
 struct insights_ends insights_count_ends(const struct insights *i)

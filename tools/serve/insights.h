@@ -51,6 +51,13 @@ void insights_unlock(struct insights *i);
 const struct metric_insight *insights_find(
     struct insights *i, const char *id, struct metric_rows **ret_rows);
 
+/* Alerts of that process; NULL: none began to fire. */
+const struct metric_alerts *insights_find_alerts(struct insights *i, const char *id);
+
+/* One began to fire; any thread, not between lock and unlock. */
+void insights_note_alert(
+    struct insights *i, const char *id, const char *rule, enum mp_severity severity);
+
 struct insights_ends insights_count_ends(const struct insights *i);
 struct insights_cost insights_find_cost(const struct insights *i);
 

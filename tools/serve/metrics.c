@@ -50,6 +50,17 @@ static double now_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+void metrics_note_alerts(
+    struct metrics *m, const struct alert_notice *events, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (events[i].state == MP_ALERT_FIRING) {
+            insights_note_alert(
+                m->insights, events[i].process.id, events[i].name, events[i].severity);
+        }
+    }
+}
+
 /* ---- who is written ---- */
 
 struct shown {
@@ -105,6 +116,7 @@ static void add_source(
 
     metric_source_make(ret, p->image, &p->kernel, insight, &m->options.series, rows);
     memcpy(ret->id, p->id, sizeof(ret->id));
+    ret->alerts = insights_find_alerts(m->insights, p->id);
 }
 
 /* ---- the whole ---- */

@@ -11,6 +11,7 @@
 #ifndef METRICS_H
 #define METRICS_H
 
+#include "../alert_notice.h"
 #include "../metric_text.h"
 #include "http.h"
 #include "insights.h"
@@ -48,10 +49,14 @@ void metrics_write(struct metrics *m, const struct fleet_list *list,
     const struct fleet_process *only, const struct metrics_server *server,
     struct metric_text *text);
 
+/* What happened to alerts in a round: those that fire now are counted. Any thread. */
+void metrics_note_alerts(
+    struct metrics *m, const struct alert_notice *events, size_t count);
+
 /* Targets for HTTP and file discovery: one for each process, at "HOST:PORT". */
 json_t *metrics_targets(const struct fleet_list *list, const char *address);
 
-/* GET /metrics [?process=], GET /sd */
+/* GET /metrics [?process=], GET /sd, GET /runbook */
 extern const struct route metrics_routes[];
 
 #endif

@@ -1,9 +1,10 @@
 /*
- * metrics_routes - GET /metrics and GET /sd
+ * metrics_routes - GET /metrics, GET /sd, and GET /runbook, which alerts point to
  */
 #include "../document.h"
 #include "../must.h"
 #include "metrics.h"
+#include "runbook_page.h"
 #include "serve.h"
 
 #include <stdio.h>
@@ -145,8 +146,15 @@ static enum answered handle_sd(struct request *r)
     return reply_json(r, 200, targets);
 }
 
+static enum answered handle_runbook(struct request *r)
+{
+    return reply_static(
+        r, "text/html; charset=utf-8", runbook_page, sizeof(runbook_page) - 1);
+}
+
 const struct route metrics_routes[] = {
     {"GET", "/metrics", handle_metrics, ROUTE_QUICK},
+    {"GET", "/runbook", handle_runbook, ROUTE_QUICK | ROUTE_OPEN},
     {"GET", "/sd", handle_sd, ROUTE_QUICK},
     {NULL, NULL, NULL, 0},
 };
