@@ -84,6 +84,16 @@ class Process:
                            "pending": 0},
                 "leaks": self.leaks, "recent": [self.bytes_at(now - 60 + i) for i in range(60)]}
 
+    def bare_row(self):
+        """What a server says that has not looked at much yet, or could not."""
+        if self.pid == 42:
+            return {"id": self.id, "state": "damaged", "region": f"/dev/shm/x/{self.id}.mp",
+                    "error": f"section 3 is cut off {HOSTILE}"}
+        row = self.row()
+        for name in ("limit_bytes", "alerts", "recent"):
+            del row[name]
+        return {**row, "leaks": None}
+
     def components(self, live):
         def one(name, parent, own, tree):
             return {"name": name, "parent": parent, "live_bytes": own, "live_blocks": own // 200,
@@ -319,6 +329,7 @@ class Fleet:
         what = order["do"]
         if what == "reset":
             self.stream, self.down, self.token, self.actions = True, False, None, False
+            self.bare = False
             self.processes = [
                 Process(4711, "extraction-server", 180, growth=MIB / 8, limit=256),
                 Process(815, "redis-server", 64, limit=1024), Process(42, "python3", 12.5),
@@ -333,7 +344,7 @@ class Fleet:
             self.processes += [Process(10000 + i, f"worker-{i}", i + 1) for i in range(200)]
         elif what == "add":
             self.processes.append(Process(order["pid"], order["name"], 20))
-        elif what in ("stream", "down", "token", "actions"):
+        elif what in ("stream", "down", "token", "actions", "bare"):
             setattr(self, what, order["value"])
         else:
             p = self.find(order["id"])
@@ -351,7 +362,7 @@ class Fleet:
 
     def rows(self):
         return {"schema": "mpalloc.processes/1", "generated": stamp(time.time()),
-                "processes": [p.row() for p in self.processes]}
+                "processes": [p.bare_row() if self.bare else p.row() for p in self.processes]}
 
     def alerts(self):
         return {"schema": "mpalloc.alerts/1", "generated": stamp(time.time()),
@@ -448,7 +459,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return {"snapshot": p.snapshot, "advice": p.advice, "diff": p.diff,
                 "profile": p.profile_page,
                 "timeline": lambda: p.timeline(int(query.get("tier", 0))),
-                "leaks": lambda: p.leaks_document(query.get("all") == "1"),
+                "leaks": lambda: {"potential_leak_count": p.leaks["growing"]}
+                if query.get("summary") == "1" else p.leaks_document(query.get("all") == "1"),
                 "alerts": lambda: {"alerts": p.alerts},
                 "baselines": lambda: {"baselines": [
                     {"name": "monday", "label": "", "build_id": "ab", "program": p.name,

@@ -105,6 +105,21 @@ check("filters and search choose rows", "/", {}, async (page, tell) => {
     await until(() => names(page), (n) => n.join() === "python3", "by the address");
 });
 
+check("what the list does not say is asked for", "/", {}, async (page, tell) => {
+    await tell("bare", {value: true});
+    await page.reload();
+    await until(() => cell(page, "extraction", "Leaks").innerText(), (t) => t === "1", "leaks");
+    await until(() => cell(page, "extraction", "Alerts").innerText(), (t) => t === "1", "alerts");
+    await until(() => cell(page, "extraction", "Of limit").innerText(), (t) => t === "105.5 %",
+        "of the limit");
+    await until(() => cell(page, "redis", "Trend").locator("path").count(), (n) => n === 2, "trend");
+    const damaged = rowOf(page, "42-42000.mp");
+    assert.equal(await damaged.locator("[data-label=State]").innerText(), "Damaged");
+    assert.match(await damaged.innerText(), /section 3 is cut off <img/);
+    assert.equal(await page.locator("main img").count(), 0);
+    assert.match(await page.locator("#summary").innerText(), /^3 running, 1 ended/);
+});
+
 check("updates arrive, of processes old and new", "/", {}, async (page, tell) => {
     await live(page);
     const redis = cell(page, "redis", "Live");

@@ -42,7 +42,7 @@ export function overviewPage(main, {setState, setHost, speak}) {
         ? sum(row.leaks, "lost", "growing", "suspect") : detailOf(row).leaks ?? null;
     const sureLeaks = (row) => row.leaks ? sum(row.leaks, "lost", "growing") : leaksOf(row);
     const alertsOf = (row) => row.alerts ? sum(row.alerts, "firing")
-        : (alerts.get(row.id) ?? alerts.get(row.pid))?.firing ?? (alerts.known ? 0 : null);
+        : alerts.get(row.id)?.firing ?? (alerts.known ? 0 : null);
     const recentOf = (row) => row.recent?.length > 1 ? row.recent : detailOf(row).recent;
 
     const columns = [
@@ -55,8 +55,7 @@ export function overviewPage(main, {setState, setHost, speak}) {
                     link.setAttribute("href", address);
                 }
                 setText(link, r.name, r.command ?? r.name);
-                setText(small, `pid ${r.pid}${r.service && r.service !== r.name ? ` · ${
-                    r.service}` : ""}`);
+                setText(small, r.error ?? `pid ${r.pid}`, r.error ? r.region : "");
             }},
         {name: "state", label: "State", value: (r) => r.state,
             update(cell, r) {
@@ -153,7 +152,7 @@ export function overviewPage(main, {setState, setHost, speak}) {
         for (const tr of table.body.rows) {
             const row = tr.item;
             const d = row && detailOf(row);
-            const isWanted = row && (row.limit_bytes === undefined || !row.leaks
+            const isWanted = row && !row.error && (row.limit_bytes === undefined || !row.leaks
                 || row.recent === undefined);
             if (isWanted && tr.isInSight && Date.now() - d.at > DETAIL_MS && !queue.has(row.id)) {
                 queue.add(row.id);
@@ -208,7 +207,7 @@ export function overviewPage(main, {setState, setHost, speak}) {
     function isShown(row) {
         const low = wanted.trim().toLowerCase();
         const isFound = low === "" || row.name.toLowerCase().includes(low)
-            || String(row.pid).startsWith(low) || (row.command ?? "").toLowerCase().includes(low);
+            || String(row.pid ?? "").startsWith(low) || (row.command ?? "").toLowerCase().includes(low);
         return isFound && (filter === "" || (filter === "running" && row.state === "running")
             || (filter === "ended" && row.state !== "running")
             || (filter === "alerts" && alertsOf(row) > 0)
@@ -276,7 +275,7 @@ export function overviewPage(main, {setState, setHost, speak}) {
             rows = document_.processes ?? [];
             for (const row of rows) {
                 row.id ??= String(row.pid);
-                row.name ||= "(no name)";
+                row.name ||= row.region?.split("/").pop() ?? "(no name)";
                 const {recent} = detailOf(row);
                 if (row.recent === undefined && Number.isFinite(row.live_bytes)) {
                     recent.push(row.live_bytes);
@@ -298,7 +297,7 @@ export function overviewPage(main, {setState, setHost, speak}) {
         alerts = new Map();
         alerts.known = true;
         for (const a of document_.alerts ?? []) {
-            const key = a.process ?? a.id ?? a.pid;
+            const key = a.process.id;
             const one = alerts.get(key) ?? {firing: 0};
             one.firing += a.state === "firing" ? 1 : 0;
             alerts.set(key, one);

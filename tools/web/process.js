@@ -209,6 +209,11 @@ export function processPage(main, id, part, context) {
             }
         },
         snapshot: takeSnapshot,
+        problem(document_) { // it cannot be read: that may pass
+            if (shared.snapshot === null) {
+                when(banner, document_, (d) => notice("bad", d.detail ?? "It cannot be read."));
+            }
+        },
         alerts(document_) {
             const mine = (document_.alerts ?? []).filter((a) => a.process?.id === undefined
                 || a.process.id === id || a.process.pid === shared.snapshot?.process.pid);
