@@ -23,7 +23,7 @@ import bundle  # noqa: E402
 
 MIB = 1 << 20
 HOSTILE = '<img src=x onerror="document.title=`pwned`">'
-EVERY_S = 0.25
+EVERY_S = 0.4
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
           "img-src 'self' data:; frame-src 'self'; frame-ancestors 'self'; base-uri 'none'; "
           "form-action 'none'")
@@ -200,6 +200,21 @@ class Process:
                            "allocated_blocks_total": live, "threads": 4})
         return {"schema": "mpalloc.timeline/1", "generated": stamp(now),
                 "process": self.facts(), "tier": tier, "points": points}
+
+    def history(self):
+        now = int(time.time())
+        points = [{"time": stamp(when), "live_bytes": self.bytes_at(when), "pid": self.pid,
+                   "live_high_bytes": self.bytes_at(when), "heap_bytes": self.live * 13 // 10,
+                   "resident_bytes": self.live * 3 // 2}
+                  for when in range(now - 86400, now + 1, 600)]
+        return {"schema": "mpalloc.history/1", "generated": stamp(now),
+                "since": stamp(now - 86400),
+                "runs": [{"pid": self.pid, "name": self.name, "state": self.state,
+                          "started": stamp(self.began), "last": stamp(now)}],
+                "points": points, "components": [], "stacks": [], "verdicts": [],
+                "forecast": {"bytes_per_hour": estimate(12.0 * MIB, 0.2), "points": len(points),
+                             "limit_bytes": self.limit, "grows": True,
+                             "limit_seconds": estimate(22800.0, 0.2)}}
 
     def frames(self, module=False):
         frames = [{"function": f, "file": file, "line": line,
@@ -457,7 +472,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if p is None:
             return None
         return {"snapshot": p.snapshot, "advice": p.advice, "diff": p.diff,
-                "profile": p.profile_page,
+                "profile": p.profile_page, "history": p.history,
                 "timeline": lambda: p.timeline(int(query.get("tier", 0))),
                 "leaks": lambda: {"potential_leak_count": p.leaks["growing"]}
                 if query.get("summary") == "1" else p.leaks_document(query.get("all") == "1"),
@@ -522,7 +537,7 @@ def check():
     p.leaks["growing"] = 1
     schemas = ROOT / "tools" / "schemas"
     for name, document in (("snapshot", p.snapshot()), ("leaks", p.leaks_document(True)),
-                           ("diff", p.diff())):
+                           ("diff", p.diff()), ("history", p.history())):
         jsonschema.validate(document, json.loads((schemas / f"{name}.json").read_text()))
     report = json.loads((schemas / "report.json").read_text())["properties"]
     jsonschema.validate(p.advice()["advice"], report["advice"])

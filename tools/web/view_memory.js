@@ -3,14 +3,17 @@
  */
 import {getJson} from "./api.js";
 import {hasLibrary, timeChart} from "./chart.js";
-import {bytesText, countText, el, estimate, exact, keyed, plural, setBytes, setText, timeText,
-    when} from "./dom.js";
+import {bytesText, countText, el, estimate, exact, keyed, plural, secondsText, setBytes, setText,
+    timeText, when} from "./dom.js";
 import {badge, choice, notice, section, setMeter, SEVERITIES} from "./parts.js";
 import {choose, chosen} from "./routes.js";
 import {formatShare} from "./words.js";
 
-const TIERS = [["", "All"], ["0", "By second"], ["1", "By minute"], ["2", "By 10 minutes"]];
+/* What the process keeps itself, and what was recorded of it and of earlier runs. */
+const SPANS = [["", "All"], ["0", "By second"], ["1", "By minute"], ["2", "By 10 minutes"],
+    ["1h", "Last hour"], ["24h", "Last day"], ["7d", "Last week"]];
 const AGAIN_MS = {0: 5000, 1: 30000, 2: 60000};
+const isRecorded = (span) => /[hd]$/.test(span);
 
 /* Parts of the ledger that belong together, from the bottom of the chart to its top. */
 const LEDGER = [
@@ -28,6 +31,7 @@ const PAST = [
         title: "Resident, not live: free blocks, caches, the allocator's own"},
     {name: "dirty", label: "Not yet given back", color: "--h2",
         title: "Free pages that go back to the kernel after a while"},
+    {name: "rss", label: "RSS", color: "--text", isLine: true, title: "Of the kernel"},
 ];
 
 export function limitOf(s) {
@@ -66,11 +70,12 @@ export function memoryView(shared) {
     const meter = el("div");
     tiles.limit.value.append(meter);
 
-    let tier = chosen("step");
+    let span = chosen("span");
+    const forecast = el("p", {class: "forecast"});
     const past = timeChart("Live and resident memory of the heap over time", PAST);
-    const steps = choice("Steps of time", TIERS, tier, (name) => {
-        tier = name;
-        choose({step: name});
+    const spans = choice("Of which time", SPANS, span, (name) => {
+        span = name;
+        choose({span: name});
         askPast();
     });
     const pastProblem = el("div");
@@ -84,7 +89,8 @@ export function memoryView(shared) {
     const element = el("div", {class: "stack-of-cards"},
         el("dl", {class: "tiles"}, Object.values(tiles).map((t) => t.element)),
         section("Alerts", "alerts", alerts),
-        section("Over time", "past", el("div", {class: "tools"}, steps), pastProblem, past.element,
+        section("Over time", "past", el("div", {class: "tools"}, spans), pastProblem, past.element,
+            forecast,
             hasLibrary ? null : el("p", {class: "quiet plain-note", text: "Charts are plain: "
                 + "this build was made without uPlot (tools/install.sh fetches it)."})),
         section("What RSS is made of", "ledger", ledgerBar,
@@ -97,17 +103,19 @@ export function memoryView(shared) {
     let points = [];
     async function askPast() {
         clearTimeout(pastTimer);
-        const wanted = tier;
+        const wanted = span;
         let next = AGAIN_MS[0];
         try {
-            const found = await getJson(shared.path(`timeline${wanted ? `?tier=${wanted}` : ""}`));
-            if (isOver || wanted !== tier) {
+            const found = await getJson(shared.path(isRecorded(wanted) ? `history?since=${wanted}`
+                : `timeline${wanted ? `?tier=${wanted}` : ""}`));
+            if (isOver || wanted !== span) {
                 return;
             }
             points = found.points ?? [];
-            next = AGAIN_MS[found.tier ?? 0] ?? next;
+            next = isRecorded(wanted) ? AGAIN_MS[1] : AGAIN_MS[found.tier ?? 0] ?? next;
             pastProblem.replaceChildren();
             showPast();
+            when(forecast, found.forecast ?? null, forecastText);
         } catch (e) {
             if (isOver) {
                 return;
@@ -129,9 +137,24 @@ export function memoryView(shared) {
             last = isFit ? t : last;
             return isFit;
         });
-        const kept = (p) => Math.max(0, p.resident_bytes - p.live_bytes - p.dirty_bytes);
+        const recorded = isRecorded(span); // then resident_bytes is of the kernel
+        const kept = (p) => p.live_bytes === null ? null : Math.max(0, (recorded ? p.heap_bytes
+            : p.resident_bytes - p.dirty_bytes) - p.live_bytes);
         past.set(fit.map((p) => Date.parse(p.time) / 1000), [fit.map((p) => p.live_bytes),
-            fit.map(kept), fit.map((p) => p.dirty_bytes)]);
+            fit.map(kept), fit.map((p) => recorded ? 0 : p.dirty_bytes),
+            fit.map((p) => recorded ? p.resident_bytes : null)]);
+    }
+    function forecastText(f) {
+        if (f === null) {
+            return [];
+        }
+        if (!f.grows) {
+            return [el("span", {class: "quiet", text: "Forecast: no growth that is sure."})];
+        }
+        return ["Forecast: it grows by ", estimate(f.bytes_per_hour, bytesText,
+            "bytes in an hour", "/h"), ...Number.isFinite(f.limit_seconds?.value)
+            ? [`; ${bytesText(f.limit_bytes)} are reached in `, estimate(f.limit_seconds,
+                secondsText, "seconds"), "."] : ["."]];
     }
 
     function showTiles() {
