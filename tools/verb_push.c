@@ -548,7 +548,7 @@ static int make_list(const struct words *w, struct push_list *ret)
     if (code != EXIT_FINE) {
         return code;
     }
-    if (push_list_make(config, ret, &error) != 0) {
+    if (push_list_make(config, true, ret, &error) != 0) {
         code = cli_fail("push", EXIT_USAGE, "%s", error.text);
     } else if (ret->count == 0) {
         code = cli_fail("push", EXIT_USAGE,
@@ -571,6 +571,7 @@ int verb_push(int argc, char **argv)
     w.options.labels = w.label;
     w.options.headers = w.header;
     w.options.metrics = (struct metric_options){20, true, false};
+    w.options.makes_insight = true;
     read_words(&w, argc, argv, &common);
     look.directory = w.directory;
     w.options.timeout_ms = w.timeout_ms;

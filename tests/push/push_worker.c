@@ -24,6 +24,7 @@ int main(int argc, char **argv)
         .directory_count = 1, .directories = (const char *const[]){argv[2]}};
     struct pushing *p = NULL;
     struct config *config;
+    struct insights *insights;
     struct fleet *fleet;
     const char *to;
     const char *url;
@@ -36,6 +37,10 @@ int main(int argc, char **argv)
         return 1;
     }
     config_free(config);
+    if (insights_create(fleet, &(struct insights_options){0}, &insights) != 0) {
+        return 1;
+    }
+    pushing_show(p, insights);
     puts("ready");
     fflush(stdout);
     while (getchar() != EOF) {
@@ -45,6 +50,7 @@ int main(int argc, char **argv)
             (unsigned long long)n.delivered);
     }
     pushing_stop(p);
+    insights_destroy(insights);
     fleet_destroy(fleet);
     return 0;
 }

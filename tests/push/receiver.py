@@ -4,6 +4,7 @@ import collections
 import contextlib
 import gzip
 import http.server
+import sys
 import threading
 import time
 
@@ -35,6 +36,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], OSError):  # who asked may be gone
+            super().handle_error(request, client_address)
+
+
 class Receiver:
     """answers: of the next requests, (status, headers, body); then `usual`."""
 
@@ -43,8 +52,7 @@ class Receiver:
         self.answers = []
         self.usual = (200, {}, b"")
         self.changed = threading.Condition()
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", port), Handler)
         self.server.receiver = self
         self.port = self.server.server_port
         self.url = f"http://127.0.0.1:{self.port}"

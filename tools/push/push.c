@@ -3,6 +3,7 @@
 #include "must.h"
 #include "push_http.h"
 #include "push_make.h"
+#include "push_memory.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -28,6 +29,7 @@ struct push {
     char *url;          /* whole, of metrics or of the only signal */
     char *profiles_url; /* of OTLP */
     struct push_http *http;
+    struct push_memory *memory;
     struct push_queue queue; /* of the thread of the push; counts: under lock */
     pthread_mutex_t lock;
     struct push_counts counts; /* what others may see */
@@ -227,6 +229,7 @@ int push_create(
     http.timeout_ms = p->options.timeout_ms;
     http.stop = &p->stop;
     p->http = push_http_create(&http);
+    p->memory = push_memory_create();
     *ret = p;
     return 0;
 }
@@ -235,6 +238,7 @@ void push_destroy(struct push *p)
 {
     push_queue_clear(&p->queue);
     push_http_destroy(p->http);
+    push_memory_destroy(p->memory);
     pthread_mutex_destroy(&p->lock);
     close(p->stop_fd);
     for (size_t i = 0; i < p->kept_count; i++) {
@@ -292,12 +296,16 @@ static void add_metrics(struct gathering *g, const struct push_process *process)
     const struct push_options *o = &g->push->options;
     struct otlp_resource resource = {o->label_count, o->labels};
     struct metric_source *source = must(malloc(sizeof(*source)));
+    const struct metric_insight *insight = process->insight;
 
     if (g->metrics == NULL) {
         g->metrics = otlp_metrics_create();
     }
-    metric_source_make(
-        source, process->image, process->kernel, process->insight, &o->metrics, NULL);
+    if (insight == NULL && o->makes_insight) {
+        insight = push_memory_insight(g->push->memory, process);
+    }
+    metric_source_make(source, process->image, process->kernel, insight, &o->metrics,
+        push_memory_rows(g->push->memory, process->id));
     otlp_metrics_add(g->metrics, source, &resource);
     free(source);
     if (++g->in_batch == BATCH) {
@@ -335,7 +343,9 @@ size_t push_gather(struct push *p, const struct push_source *source)
     if (p->before_s == 0) {
         p->before_s = g.now_s - p->options.interval_ms / 1000;
     }
+    push_memory_begin(p->memory);
     source->each(source->source, add_process, &g);
+    push_memory_end(p->memory);
     end_batch(&g);
     p->before_s = g.now_s;
     publish(p);

@@ -34,6 +34,7 @@ struct push_options {
     bool is_json;               /* OTLP: JSON, not protocol buffers */
     bool is_plain;              /* OTLP: not compressed */
     bool has_profiles;          /* OTLP: profiles too, experimental */
+    bool makes_insight;         /* OTLP: verdicts, where the source has none */
     struct metric_options metrics;
 };
 

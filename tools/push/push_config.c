@@ -86,8 +86,8 @@ static struct metric_options metrics_of(const struct config *config)
         .size_classes = config->metrics.size_classes};
 }
 
-static int add_otlp(
-    struct push_list *list, const struct config *config, struct mp_error *error)
+static int add_otlp(struct push_list *list, const struct config *config,
+    bool makes_insight, struct mp_error *error)
 {
     const struct config_otlp *from = &config->otlp;
     struct otlp_attribute *labels = make_labels(&from->resource);
@@ -101,6 +101,7 @@ static int add_otlp(
         .headers = (const char *const *)headers,
         .is_json = from->format == OTLP_JSON,
         .has_profiles = from->profiles,
+        .makes_insight = makes_insight,
         .metrics = metrics_of(config)};
     int code = add(list, &o, config, from->line, error);
 
@@ -143,14 +144,14 @@ static int add_store(struct push_list *list, const struct config *config,
     return code;
 }
 
-int push_list_make(
-    const struct config *config, struct push_list *ret, struct mp_error *error)
+int push_list_make(const struct config *config, bool makes_insight,
+    struct push_list *ret, struct mp_error *error)
 {
     int code = 0;
 
     *ret = (struct push_list){0};
     if (config->otlp.endpoint != NULL) {
-        code = add_otlp(ret, config, error);
+        code = add_otlp(ret, config, makes_insight, error);
     }
     for (size_t i = 0; i < config->push_count && code == 0; i++) {
         code = add_store(ret, config, &config->pushes[i], error);

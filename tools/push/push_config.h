@@ -13,11 +13,11 @@ struct push_list {
 };
 
 /*
- * The sections otlp and push; none of them is no error. 0, or a negative errno after a line
+ * makes_insight: see push_options. The sections otlp and push; none of them is no error. 0, or a negative errno after a line
  * "FILE:LINE: …" in *error. Texts are copied.
  */
-int push_list_make(
-    const struct config *config, struct push_list *ret, struct mp_error *error);
+int push_list_make(const struct config *config, bool makes_insight,
+    struct push_list *ret, struct mp_error *error);
 void push_list_free(struct push_list *list);
 
 /* The first line of a file, to be freed. NULL after a line in *error. */

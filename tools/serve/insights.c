@@ -194,6 +194,26 @@ void insights_note_alert(
     pthread_mutex_unlock(&i->lock);
 }
 
+bool insights_copy(struct insights *i, const char *id, struct metric_insight *ret)
+{
+    struct metric_rows *rows;
+    const struct metric_insight *found;
+    bool is_there = false;
+
+    pthread_mutex_lock(&i->lock);
+    i->asked_ns = now_ns(CLOCK_MONOTONIC);
+    if (place_of(i, id) < i->count && strcmp(i->all[place_of(i, id)]->id, id) == 0) {
+        found = insights_find(i, id, &rows);
+        is_there = found != NULL;
+        if (is_there) {
+            *ret = *found;
+        }
+    }
+    pthread_cond_signal(&i->changed);
+    pthread_mutex_unlock(&i->lock);
+    return is_there;
+}
+
 struct insights_ends insights_count_ends(const struct insights *i)
 {
     return i->ends;

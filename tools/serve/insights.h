@@ -58,6 +58,14 @@ const struct metric_alerts *insights_find_alerts(struct insights *i, const char 
 void insights_note_alert(
     struct insights *i, const char *id, const char *rule, enum mp_severity severity);
 
+/* ---- from any thread, without the lock ---- */
+
+/*
+ * The same for who sends them elsewhere: a copy of what was made last of a process that was in a
+ * list. False: nothing yet. Asking keeps them being made.
+ */
+bool insights_copy(struct insights *i, const char *id, struct metric_insight *ret);
+
 struct insights_ends insights_count_ends(const struct insights *i);
 struct insights_cost insights_find_cost(const struct insights *i);
 

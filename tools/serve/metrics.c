@@ -42,6 +42,11 @@ void metrics_destroy(struct metrics *m)
     free(m);
 }
 
+struct insights *metrics_insights(struct metrics *m)
+{
+    return m->insights;
+}
+
 static double now_s(void)
 {
     struct timespec t;

@@ -31,6 +31,9 @@ int metrics_create(
     struct fleet *fleet, const struct metrics_options *options, struct metrics **ret);
 void metrics_destroy(struct metrics *m);
 
+/* What it says of processes besides their figures; as long as the metrics live. */
+struct insights *metrics_insights(struct metrics *m);
+
 /* Figures of the server, for mpalloc_exporter_…; all since its start. */
 struct metrics_server {
     uint64_t requests_total;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 
 enum { MOST_AGE_MS = 1000 };
@@ -18,6 +19,7 @@ struct pusher {
 
 struct pushing {
     struct fleet *fleet;
+    _Atomic(struct insights *) insights; /* NULL: none */
     struct push_list list;
     size_t started;
     struct pusher *pushers; /* one for each of list */
@@ -26,26 +28,39 @@ struct pushing {
 /* All that run; of those in another pid namespace that is not known. */
 static void each(void *source, push_process_fn *fn, void *arg)
 {
-    struct fleet *fleet = source;
+    struct pusher *me = source;
+    struct fleet *fleet = me->of->fleet;
+    struct insights *insights =
+        push_kind(me->push) == PUSH_TO_OTLP ? atomic_load(&me->of->insights) : NULL;
     const struct fleet_list *list = fleet_hold(fleet, MOST_AGE_MS);
+    struct metric_insight *copy = insights != NULL ? must(malloc(sizeof(*copy))) : NULL;
 
+    if (insights != NULL) { /* so that they know who is there */
+        insights_lock(insights, list);
+        insights_unlock(insights);
+    }
     for (size_t i = 0; i < list->count; i++) {
         const struct fleet_process *p = list->at[i];
-        struct push_process process = {p->image, &p->kernel, NULL, p->id};
+        struct push_process process = {p->image, NULL, NULL, p->id};
 
-        if (p->image != NULL
-            && (p->life == MP_LIFE_RUNNING || p->life == MP_LIFE_ELSEWHERE)) {
-            process.kernel = p->life == MP_LIFE_RUNNING ? &p->kernel : NULL;
-            fn(arg, &process);
+        if (p->image == NULL
+            || (p->life != MP_LIFE_RUNNING && p->life != MP_LIFE_ELSEWHERE)) {
+            continue;
         }
+        process.kernel = p->life == MP_LIFE_RUNNING ? &p->kernel : NULL;
+        if (insights != NULL && insights_copy(insights, p->id, copy)) {
+            process.insight = copy;
+        }
+        fn(arg, &process);
     }
+    free(copy);
     fleet_release(fleet, list);
 }
 
 static void *run(void *arg)
 {
     struct pusher *me = arg;
-    struct push_source source = {each, me->of->fleet};
+    struct push_source source = {each, me};
 
     push_run(me->push, &source);
     return NULL;
@@ -69,7 +84,7 @@ int pushing_start(const struct config *config, struct fleet *fleet,
     struct pushing **ret, struct mp_error *error)
 {
     struct pushing *p = must(calloc(1, sizeof(*p)));
-    int code = push_list_make(config, &p->list, error);
+    int code = push_list_make(config, false, &p->list, error);
 
     *ret = NULL;
     if (code != 0 || p->list.count == 0) {
@@ -109,6 +124,13 @@ void pushing_stop(struct pushing *p)
     push_list_free(&p->list);
     free(p->pushers);
     free(p);
+}
+
+void pushing_show(struct pushing *p, struct insights *insights)
+{
+    if (p != NULL) {
+        atomic_store(&p->insights, insights);
+    }
 }
 
 bool pushing_get(struct pushing *p, size_t number, const char **ret_to,

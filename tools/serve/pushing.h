@@ -9,6 +9,7 @@
 
 #include "configuration.h"
 #include "fleet.h"
+#include "insights.h"
 #include "push/push.h"
 
 struct pushing;
@@ -19,6 +20,12 @@ struct pushing;
  */
 int pushing_start(const struct config *config, struct fleet *fleet,
     struct pushing **ret, struct mp_error *error);
+
+/*
+ * Verdicts, efficiency and drift are sent, too, from the next look on; insights outlive p, which may
+ * be NULL.
+ */
+void pushing_show(struct pushing *p, struct insights *insights);
 
 /* Sends once more what waits, for 2 s at most. NULL: nothing. */
 void pushing_stop(struct pushing *p);
