@@ -153,13 +153,16 @@ unsigned cli_milliseconds(const char *verb, const char *option, const char *text
     double scale = strcmp(end, "ms") == 0                  ? 1
                    : *end == '\0' || strcmp(end, "s") == 0 ? 1000
                    : strcmp(end, "m") == 0                 ? 60000
+                   : strcmp(end, "h") == 0                 ? 3600000
+                   : strcmp(end, "d") == 0                 ? 86400000
                                                            : 0;
 
     if (end == text || !isdigit((unsigned char)text[0]) || !(value * scale >= least)
         || !(value * scale <= most)) {
         exit(cli_fail(verb, EXIT_USAGE,
-            "%s takes a time from %s to %s such as 2s or 500ms, not \"%s\"", option,
-            format_seconds(least / 1e3).text, format_seconds(most / 1e3).text, text));
+            "%s takes a time from %s to %s such as 500ms, 2s or 24h, not \"%s\"",
+            option, format_seconds(least / 1e3).text, format_seconds(most / 1e3).text,
+            text));
     }
     return (unsigned)(value * scale);
 }

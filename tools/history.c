@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 2000, VERSION = 1 };
+enum { WAIT_MS = 2000, VERSION = 1, APPLICATION = 0x6d70616c /* "mpal" */ };
 
 /* Times are seconds of 1970, bytes are bytes; *_total count since the start of the process. */
 static const char schema[] =
@@ -97,9 +97,21 @@ static void make_file(const char *path)
     }
 }
 
+/* EXIT_NOT_PERMITTED where the kernel said so. */
+static enum exit_code code_of(sqlite3 *db)
+{
+    int kind = db != NULL ? sqlite3_errcode(db) & 0xff : SQLITE_OK;
+    int system = db != NULL ? sqlite3_system_errno(db) : 0;
+
+    return kind == SQLITE_PERM || kind == SQLITE_READONLY
+                   || (kind == SQLITE_CANTOPEN && (system == EACCES || system == EPERM))
+               ? EXIT_NOT_PERMITTED
+               : EXIT_FAILED;
+}
+
 int history_fail(const char *verb, sqlite3 *db)
 {
-    return cli_fail(verb, EXIT_FAILED, "the history %s: %s",
+    return cli_fail(verb, code_of(db), "the history %s: %s",
         db != NULL ? sqlite3_db_filename(db, "main") : "",
         db != NULL ? sqlite3_errmsg(db) : "no memory");
 }
@@ -246,6 +258,9 @@ static int make_tables(sqlite3 *db)
                ? SQLITE_OK
                : sqlite3_exec(db, "PRAGMA auto_vacuum = 2; VACUUM;", NULL, NULL, NULL);
     if (code == SQLITE_OK) {
+        code = sqlite3_exec(db, "PRAGMA application_id = 1836081516", NULL, NULL, NULL);
+    }
+    if (code == SQLITE_OK) {
         code = sqlite3_exec(db,
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; "
             "PRAGMA journal_size_limit = 4194304; PRAGMA foreign_keys = OFF;",
@@ -254,17 +269,34 @@ static int make_tables(sqlite3 *db)
     return code == SQLITE_OK ? sqlite3_exec(db, schema, NULL, NULL, NULL) : code;
 }
 
-/* A region or a dump of one, named by mistake: somebody wants to keep it where it is. */
-static bool is_region(const char *path)
+static uint32_t big_endian(const unsigned char *p)
 {
-    uint64_t magic = 0;
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/*
+ * Whether a file that SQLite cannot use was a history: by its header, which says whose it is. One
+ * of before histories did has a version alone. All else was named by mistake, such as a region:
+ * somebody wants to keep it where it is.
+ */
+static bool was_history(const char *path)
+{
+    enum { HEADER = 100, VERSION_AT = 60, APPLICATION_AT = 68 };
+    static const char magic[] = "SQLite format 3";
+    unsigned char header[HEADER];
     FILE *f = fopen(path, "re");
-    bool is_read = f != NULL && fread(&magic, sizeof(magic), 1, f) == 1;
+    bool is_read = f != NULL && fread(header, sizeof(header), 1, f) == 1;
+    uint32_t application;
 
     if (f != NULL) {
         fclose(f);
     }
-    return is_read && magic == MP_REGION_MAGIC;
+    if (!is_read || memcmp(header, magic, sizeof(magic)) != 0) {
+        return false;
+    }
+    application = big_endian(header + APPLICATION_AT);
+    return application == APPLICATION
+           || (application == 0 && big_endian(header + VERSION_AT) != 0);
 }
 
 static int open_writer(const char *verb, const char *path, enum history_mode mode,
@@ -274,9 +306,9 @@ static int open_writer(const char *verb, const char *path, enum history_mode mod
 
     if (state == DAMAGED || state == NEWER) {
         sqlite3_close(db);
-        if (is_region(path)) {
+        if (!was_history(path)) {
             return cli_fail(verb, EXIT_FAILED,
-                "%s is a region, no history: name another file", path);
+                "%s is no history, and stays as it is: name another file", path);
         }
         code = move_aside(verb, path, state == NEWER ? "newer" : "damaged");
         if (code != EXIT_FINE) {
@@ -321,10 +353,11 @@ int history_open(
         make_file(path);
     }
     if (open_file(path, mode, &db) != SQLITE_OK) {
-        cli_fail(verb, EXIT_FAILED, "the history %s: %s", path,
+        int code = cli_fail(verb, code_of(db), "the history %s: %s", path,
             db != NULL ? sqlite3_errmsg(db) : "no memory");
+
         sqlite3_close(db);
-        return EXIT_FAILED;
+        return code;
     }
     state = look_at(db, mode);
     if (state == FOREIGN) {

@@ -3,7 +3,8 @@
  *
  * Owns: the file, $MPALLOC_HISTORY, else $XDG_STATE_HOME/mpalloc/history.db, else
  * ~/.local/state/mpalloc/history.db; its version and tables, and what becomes of one that cannot be
- * used: it is moved aside, never deleted. Does not own: what is in the tables (acks.h,
+ * used: a damaged or newer one is moved aside, never deleted; a file that was none is
+ * left alone. Does not own: what is in the tables (acks.h,
  * history_points.h, baselines.h).
  *
  * It is written ahead (WAL): a writer that is killed leaves all that it committed.

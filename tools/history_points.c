@@ -14,6 +14,7 @@
 enum {
     STACK_BYTES = 2048,                /* of one, as text: more is cut */
     RUN_STACK_BYTES = 8 * 1024 * 1024, /* of all of a run: later ones have no name */
+    UNUSED_S = 3600,                   /* between looks for rows that nothing needs */
 };
 
 /* Points of tier i become those of tier i + 1, one in so many seconds, when they are so old. */
@@ -517,8 +518,10 @@ static void thin(struct writer *w, unsigned tier, int64_t now_s)
     remove_points(w, "tier = ? AND time_s < ?", tier, until);
 }
 
+/* Takes a look at all of it: once an hour, and at the first time. */
 static void remove_unused(struct writer *w, int64_t now_s)
 {
+    static _Atomic int64_t last_s = INT64_MIN / 2;
     static const char *const unused[] = {
         "DELETE FROM runs WHERE id NOT IN (SELECT run FROM points)",
         "DELETE FROM stacks WHERE id NOT IN (SELECT stack FROM sites) AND id NOT IN "
@@ -529,8 +532,11 @@ static void remove_unused(struct writer *w, int64_t now_s)
         "component FROM stacks)",
     };
 
-    for (unsigned i = 0; now_s / 60 % 60 == 0 && i < sizeof(unused) / sizeof(*unused);
-         i++) {
+    if (now_s >= last_s && now_s - last_s < UNUSED_S) {
+        return;
+    }
+    last_s = now_s;
+    for (unsigned i = 0; i < sizeof(unused) / sizeof(*unused); i++) {
         finish(w, begin(w, unused[i]));
     }
 }

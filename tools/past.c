@@ -158,15 +158,16 @@ static struct past_row *load_rows(
     return rows;
 }
 
+/* The growth is the last one that was found. */
 static void load_verdicts(struct past *p, sqlite3 *db)
 {
     sqlite3_stmt *s = history_prepare(db,
-        "SELECT text, frames, verdict, min(time_s), max(time_s), bytes_per_hour FROM "
-        "verdicts JOIN points ON points.id = point JOIN stacks ON stacks.id = stack "
-        "JOIN "
-        "names ON names.id = component WHERE run = ?1 AND time_s BETWEEN ?2 AND ?3 "
-        "GROUP "
-        "BY stack, verdict ORDER BY verdict = 'suspect', bytes_per_hour DESC");
+        "SELECT text, frames, verdict, first_s, last_s, bytes_per_hour FROM (SELECT "
+        "stack, verdict, bytes_per_hour, time_s, min(time_s) OVER w AS first_s, "
+        "max(time_s) OVER w AS last_s FROM verdicts JOIN points ON points.id = point "
+        "WHERE run = ?1 AND time_s BETWEEN ?2 AND ?3 WINDOW w AS (PARTITION BY stack, "
+        "verdict)) JOIN stacks ON stacks.id = stack JOIN names ON names.id = component "
+        "WHERE time_s = last_s ORDER BY verdict = 'suspect', bytes_per_hour DESC");
 
     p->verdicts = must(calloc(PAST_ROWS, sizeof(*p->verdicts)));
     if (s != NULL) {

@@ -156,6 +156,11 @@ int verb_baseline(int argc, char **argv)
         return cli_fail(
             "baseline", EXIT_USAGE, "names and labels have at most 100 characters");
     }
+    if (strcmp(what, "save") == 0 && words[1] != NULL
+        && strchr(words[1], ':') != NULL) {
+        return cli_fail("baseline", EXIT_USAGE,
+            "names have no colon: behind one stands the build, baseline:NAME:BUILD");
+    }
     if (strcmp(what, "list") == 0) {
         cli_expect_words("baseline", argc, 2);
         return list(&common, words[1], label);

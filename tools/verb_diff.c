@@ -131,6 +131,11 @@ static int open_named(
     return code;
 }
 
+static bool is_baseline(const char *word)
+{
+    return word != NULL && strncmp(word, "baseline:", strlen("baseline:")) == 0;
+}
+
 static int open_side(struct comparison *c, unsigned side, const struct plan *plan,
     const struct common *common, char *word)
 {
@@ -139,7 +144,7 @@ static int open_side(struct comparison *c, unsigned side, const struct plan *pla
     struct target target;
     int code;
 
-    if (word != NULL && strncmp(word, "baseline:", strlen("baseline:")) == 0) {
+    if (is_baseline(word)) {
         return open_named(c, side, plan, word + strlen("baseline:"));
     }
     code = cli_open_target("diff", word != NULL ? &no_name : common, words, &target);
@@ -154,7 +159,8 @@ static int open_side(struct comparison *c, unsigned side, const struct plan *pla
 }
 
 /* That of the build; else the last one before it, and the build begins its own. */
-static int open_its_baseline(struct comparison *c, const struct plan *plan)
+static int open_its_baseline(
+    struct comparison *c, const struct plan *plan, bool is_kept)
 {
     const mp_image_t *after = c->side[1].image;
     const char *label = plan->label != NULL ? plan->label : "";
@@ -170,6 +176,7 @@ static int open_its_baseline(struct comparison *c, const struct plan *plan)
     if (code == EXIT_FINE) {
         code = comparison_open_baseline("diff", c, 0, db, &b);
     }
+    c->began_baseline &= !is_kept; /* what is kept is one already */
     if (code == EXIT_FINE && c->began_baseline) {
         code = baseline_save("diff", db, plan->baseline, label, mp_image_path(after));
     }
@@ -194,7 +201,7 @@ static int open_sides(struct comparison *c, const struct plan *plan,
     code = open_side(c, 1, plan, common, after);
     if (code == EXIT_FINE) {
         code = has_before ? open_side(c, 0, plan, common, words[0])
-                          : open_its_baseline(c, plan);
+                          : open_its_baseline(c, plan, is_baseline(after));
     }
     return code;
 }

@@ -220,7 +220,7 @@ int verb_record(int argc, char **argv)
 
     while ((o = cli_next_option("record", argc, argv, options, false, &common)) != -1) {
         if (o == EVERY) {
-            r.every_ms = cli_milliseconds("record", "--every", optarg, 1000, 3600000);
+            r.every_ms = cli_milliseconds("record", "--every", optarg, 1000, 86400000);
         } else if (o == FOR) {
             r.for_ms = cli_milliseconds("record", "--for", optarg, 1, 4000000000u);
         } else {

@@ -93,6 +93,18 @@ class Baseline(HolderTest):
         d = self.document("diff", "baseline:ci:" + old.pop()[:10], b.pid)
         self.assertGreater(d["drift"]["ratio"], 0.2)
 
+    def test_one_baseline_against_another(self):
+        a = self.hold("keep 20000")
+        b = self.hold("keep 20000", "list 100000", program="holder2")
+        self.command("baseline", "save", "x", a.pid)
+        self.command("baseline", "save", "y", b.pid)
+        d = self.document("diff", "--baseline", "x", "baseline:y", "--fail-on", "drift=20%",
+                          code=3)
+        self.assertIn("baseline x", d["before"]["label"])
+        self.assertIn("baseline y", d["after"]["label"])
+        self.assertNotIn("new_baseline", self.notes(d))
+        self.assertEqual(sorted(x["name"] for x in self.baselines("list")), ["x", "y"])
+
     def test_labels(self):
         a, b = self.hold("keep 1000"), self.hold("keep 40000")
         self.command("baseline", "save", "x", a.pid, "--label", "load=low")
@@ -112,6 +124,7 @@ class Baseline(HolderTest):
         self.fails(2, "baseline", "save", "x", says="needs a PID")
         self.fails(4, "baseline", "save", "x", "999999999", says="no process|does not exist")
         self.fails(2, "diff", "--baseline", "x", a.pid, a.pid, says="takes two")
+        self.fails(2, "baseline", "save", "x:y", a.pid, says="names have no colon")
         self.command("baseline", "save", "x", a.pid)
         with sqlite3.connect(self.dir / "history.db") as db:
             db.execute("UPDATE baselines SET region = x'0011223344556677889900'")

@@ -6,6 +6,8 @@ A month on a simulated clock, kill -9, a full disk, databases that are no use.
 """
 
 import os
+import pwd
+import re
 import resource
 import signal
 import sqlite3
@@ -122,24 +124,19 @@ class History(CommandTest):
     def test_databases_that_are_no_use_are_moved_aside(self):
         p = self.start("quiet")
         record = ("record", p.pid, "--for", "1ms", "--every", "1s")
-        for content, what in ((b"not a database at all" * 100, "damaged"), (None, "damaged"),
-                              ("newer", "newer")):
+        for start, what in ((200, "damaged"), (4096 * 2, "damaged"), (None, "newer")):
             for old in self.db.parent.glob("history.db*"):
                 old.unlink()
-            if isinstance(content, bytes):
-                self.db.parent.mkdir(exist_ok=True)
-                self.db.write_bytes(content)
-            else:
-                self.command(*record)
-                with sqlite3.connect(self.db) as db:
-                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                    if content == "newer":
-                        db.execute("PRAGMA user_version = 99")
-                db.close()
-                if content is None:    # from the inside, where opening does not look
-                    whole = bytearray(self.db.read_bytes())
-                    whole[4096 * 2:4096 * 6] = b"\x5a" * (4096 * 4)
-                    self.db.write_bytes(whole)
+            self.command(*record)
+            with sqlite3.connect(self.db) as db:
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                if what == "newer":
+                    db.execute("PRAGMA user_version = 99")
+            db.close()
+            if start is not None:    # behind its header; from the inside, too
+                whole = bytearray(self.db.read_bytes())
+                whole[start:4096 * 6] = b"\x5a" * (4096 * 6 - start)
+                self.db.write_bytes(whole)
             was = self.db.read_bytes()
             done = self.command(*record)
             self.assertRegex(done.stderr, rf"{what}|newer mpalloc")
@@ -148,6 +145,68 @@ class History(CommandTest):
             self.assertEqual(len(aside), 1)
             self.assertEqual(aside[0].read_bytes(), was)
             self.assertEqual(self.points(), 1)
+
+    def test_files_that_are_no_history_stay_as_they_are(self):
+        p = self.start("quiet")
+        self.db.parent.mkdir()
+        other = self.db.parent / "other.db"
+        with sqlite3.connect(other) as db:
+            db.execute("CREATE TABLE theirs (id INTEGER)")
+        db.close()
+        whole = bytearray(other.read_bytes())
+        whole[120:] = b"\x5a" * (len(whole) - 120)
+        region, = self.dir.glob("*.mp")
+        for content in (b"not a database at all" * 100, b"short", b"SQLite format 3\0" * 10,
+                        other.read_bytes(), bytes(whole), region.read_bytes()):
+            self.db.write_bytes(content)
+            for words in ((), ("--db", self.db)):
+                self.fails(1, "record", p.pid, "--for", "1ms", *words, says="history|file")
+                self.assertEqual(self.db.read_bytes(), content)
+                self.assertEqual({f.name for f in self.db.parent.iterdir()},
+                                 {"history.db", "other.db"})
+
+    def test_what_is_not_permitted_is_said_so(self):
+        nobody = pwd.getpwnam("nobody")
+        p = self.start("quiet")
+        self.command("record", p.pid, "--for", "1ms")
+        self.dir.chmod(0o711)
+        self.db.parent.chmod(0o700)
+        done = subprocess.run([COMMAND, "baseline", "reset", "x"], env=self.env, text=True,
+                              capture_output=True, user=nobody.pw_uid, group=nobody.pw_gid)
+        self.assertEqual(done.returncode, 5, done.stderr)
+        self.assertRegex(done.stderr, "mpalloc baseline: the history .*: unable to open")
+
+    def test_rows_that_nothing_needs_go_at_any_minute(self):
+        p = self.start("quiet")
+        self.command("record", p.pid, "--for", "1ms")
+        with sqlite3.connect(self.db) as db:
+            db.execute("INSERT INTO names (text) VALUES ('nobody needs it')")
+            db.execute("INSERT INTO runs (run_id, pid, name, exe, build_id, started_s, last_s, "
+                       "state) VALUES (x'00', 1, 'gone', '', '', 1, 1, 'exited')")
+        db.close()
+        self.command("record", p.pid, "--for", "1ms")
+        self.assertEqual(self.rows("SELECT text FROM names WHERE text LIKE 'nobody%'"), [])
+        self.assertEqual(self.rows("SELECT name FROM runs WHERE pid = 1"), [])
+
+    def test_growth_of_a_verdict_is_the_last_one_found(self):
+        p = self.start("quiet")
+        self.command("record", p.pid, "--for", "1ms")
+        with sqlite3.connect(self.db) as db:
+            run, last = db.execute("SELECT id, last_s FROM runs").fetchone()
+            name = db.execute("SELECT id FROM names").fetchone()[0]
+            db.execute("INSERT INTO stacks (id, key, component, frames) VALUES "
+                       "(77, 'key', ?, 'leaky\nmain')", (name,))
+            for age, rate in ((300, 1 << 20), (200, 9 << 20), (100, 3 << 20), (50, 5 << 20)):
+                at = db.execute("INSERT INTO points (run, time_s, tier, live_bytes, live_blocks, "
+                                "live_high_bytes, allocated_bytes_total, allocated_blocks_total, "
+                                "heap_bytes, threads) VALUES (?, ?, 0, 1, 1, 1, 1, 1, 1, 1)",
+                                (run, last - age)).lastrowid
+                db.execute("INSERT INTO verdicts VALUES (?, 77, 'growing', 'warning', ?, 0, 9e9)",
+                           (at, rate))
+        db.close()
+        text = self.command("report", p.pid, "--since", "1h").stdout
+        self.assertRegex(text, r"growing +5.0 MiB/h .* leaky")
+        self.assertEqual(len(re.findall("leaky", text)), 1)
 
     def test_acknowledgements_are_kept_in_the_same_database(self):
         # As they were before there was a history: a table without a version.
@@ -277,6 +336,9 @@ class History(CommandTest):
 
     def test_what_is_wrong_is_said(self):
         self.fails(2, "record", "--every", "10ms", says="--every takes a time from 1.0 s")
+        self.fails(2, "record", "--every", "25h", says="--every takes .* 24h, not .25h")
+        for words in (("--every", "24h"), ("--for", "0.0000005h"), ("--for", "1ms")):
+            self.command("record", self.start("quiet").pid, "--for", "1ms", *words)
         self.fails(2, "record", "--for", "x", says="--for takes a time")
         self.fails(4, "record", "999999999", says="no process|does not exist")
         self.fails(1, "record", "--db", "/proc/nothing/history.db", says="history /proc/nothing")
