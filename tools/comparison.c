@@ -184,6 +184,20 @@ void comparison_fini(struct comparison *c)
     }
 }
 
+bool comparison_parse_drift(const char *text, double *ret)
+{
+    char *end = NULL;
+    double value = strtod(text, &end);
+
+    if (end != text && *end == '%') {
+        value /= 100;
+        end++;
+    }
+    *ret = value;
+    return end != text && *end == '\0' && text[0] >= '0' && text[0] <= '9'
+           && isfinite(value);
+}
+
 bool comparison_fails(const struct comparison *c)
 {
     return !isnan(c->fail_drift) && c->drift > c->fail_drift;

@@ -50,6 +50,9 @@ void comparison_lend_side(
 void comparison_make(struct comparison *c, enum mp_diff_figure judged);
 void comparison_fini(struct comparison *c);
 
+/* "20%", "0.2": a part of what there was. False: it is none. */
+bool comparison_parse_drift(const char *text, double *ret);
+
 /* Whether --fail-on is met. */
 bool comparison_fails(const struct comparison *c);
 

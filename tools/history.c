@@ -299,6 +299,18 @@ static bool was_history(const char *path)
            || (application == 0 && big_endian(header + VERSION_AT) != 0);
 }
 
+static bool is_region(const char *path)
+{
+    uint64_t magic = 0;
+    FILE *f = fopen(path, "re");
+    bool is_read = f != NULL && fread(&magic, sizeof(magic), 1, f) == 1;
+
+    if (f != NULL) {
+        fclose(f);
+    }
+    return is_read && magic == MP_REGION_MAGIC;
+}
+
 static int open_writer(const char *verb, const char *path, enum history_mode mode,
     enum state state, sqlite3 *db, sqlite3 **ret)
 {
@@ -308,7 +320,8 @@ static int open_writer(const char *verb, const char *path, enum history_mode mod
         sqlite3_close(db);
         if (!was_history(path)) {
             return cli_fail(verb, EXIT_FAILED,
-                "%s is no history, and stays as it is: name another file", path);
+                "%s is %sno history, and stays as it is: name another file", path,
+                is_region(path) ? "a region, " : "");
         }
         code = move_aside(verb, path, state == NEWER ? "newer" : "damaged");
         if (code != EXIT_FINE) {

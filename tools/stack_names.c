@@ -14,12 +14,13 @@ size_t stack_names_find(const mp_image_t *image, struct symbols *symbols,
          frame = mp_image_frame(image, frame)->parent) {
         const struct mp_region_frame *f = mp_image_frame(image, frame);
         const struct symbol_line *lines;
+        const struct mp_region_module *m = mp_image_module(image, f->module);
         size_t count = symbols_find(symbols, f->module, f->offset, &lines);
 
         for (size_t i = 0; i < count; i++) {
             *ret = must_grow(*ret, depth, &room, sizeof(**ret));
-            (*ret)[depth++] =
-                (struct stack_name){lines[i].function, lines[i].file, lines[i].line};
+            (*ret)[depth++] = (struct stack_name){lines[i].function, lines[i].file,
+                lines[i].line, m != NULL ? m->path : NULL};
         }
     }
     return depth;

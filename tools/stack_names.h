@@ -16,8 +16,9 @@ enum { STACK_NAMES_MAX = 128 };
 struct stack_name {
     const char
         *function; /* fit to print, and so is the next; they live as long as symbols */
-    const char *file; /* NULL: not known */
-    uint32_t line;    /* 0: not known */
+    const char *file;   /* NULL: not known */
+    uint32_t line;      /* 0: not known */
+    const char *module; /* path, as the image has it; NULL: of none */
 };
 
 /*

@@ -91,20 +91,11 @@ static enum mp_diff_figure parse_value(const char *text)
 /* "drift=20%", "drift=0.2": a part of what there was. */
 static double parse_fail_on(const char *text)
 {
-    const char *number = text + strlen("drift=");
-    char *end = NULL;
     double value;
 
-    if (strncmp(text, "drift=", strlen("drift=")) == 0) {
-        value = strtod(number, &end);
-        if (end != number && *end == '%') {
-            value /= 100;
-            end++;
-        }
-        if (end != number && *end == '\0' && number[0] >= '0' && number[0] <= '9'
-            && isfinite(value)) {
-            return value;
-        }
+    if (strncmp(text, "drift=", strlen("drift=")) == 0
+        && comparison_parse_drift(text + strlen("drift="), &value)) {
+        return value;
     }
     exit(cli_fail("diff", EXIT_USAGE,
         "--fail-on takes a drift such as drift=20%%, not \"%s\"", text));

@@ -8,12 +8,11 @@
 #include "cli.h"
 #include "document.h"
 #include "document_stacks.h"
+#include "fail_on.h"
 #include "format.h"
-#include "leaks.h"
 #include "outfile.h"
 #include "preload.h"
 #include "render.h"
-#include "render_leaks.h"
 #include "serve/beside.h"
 
 #include <errno.h>
@@ -28,7 +27,7 @@ const char help_run[] =
     "program's own; 128 + N after signal N; 127 when it cannot be found; 0 when --for "
     "ended\n"
     "it; 1 when it succeeded, but its profile could not be written; 3 when it\n"
-    "succeeded, and leaks (--fail-on).\n"
+    "succeeded, and leaks or drifted (--fail-on).\n"
     "\n"
     "  --format F        when it ends, its profile: any format of `mpalloc export`, "
     "or\n"
@@ -52,7 +51,17 @@ const char help_run[] =
     "                    and where on standard error: for builds. Growth needs some "
     "100\n"
     "                    blocks that are sampled: see --sample; definite: blocks that\n"
-    "                    nothing points to when it ends in order\n"
+    "                    nothing points to when it ends in order. Not those that are\n"
+    "                    acknowledged, or in the file of MPALLOC_LEAK_SUPPRESSIONS\n"
+    "  --fail-on drift=P[:NAME]   exit 3, with the table, if the whole, a component or "
+    "a\n"
+    "                    stack surely grew by more than P of what the whole was in "
+    "the\n"
+    "                    baseline NAME (that of PROGRAM): at the peak, if both ran to\n"
+    "                    their ends. The first run becomes the baseline, and the "
+    "first\n"
+    "                    of each build that did not drift. Both: leak,drift=20%\n"
+    "  --label K=V       the baseline of that load\n"
     "  --serve ADDR:PORT show it there while it runs, as mpalloc serve does: for "
     "containers\n"
     "  --keep            keep the region after a clean exit, for mpalloc report PID\n"
@@ -68,15 +77,14 @@ const char help_run[] =
     "  mpalloc run -- redis-server --port 7777\n"
     "  mpalloc run --report -- python3 job.py\n"
     "  mpalloc run --format pprof -o job.pb.gz -- python3 job.py\n"
+    "  mpalloc run --fail-on leak,drift=20% -- ./tests      in CI\n"
     "  mpalloc run --for 30s --format dhat -- redis-server --port 7777\n"
     "  mpalloc run --report=/tmp/job.txt --set PURGE_DELAY=never -- make -j2\n";
-
-enum fail_on { FAIL_ON_NOTHING, FAIL_ON_LOST, FAIL_ON_GROWING, FAIL_ON_EITHER };
 
 struct plan {
     bool report;
     bool json;              /* the report */
-    enum fail_on fail_on;   /* exit 3 if that is found at its end */
+    struct fail_on fail_on; /* exit 3 if that is found at its end */
     bool keep_all;          /* every region, of children too */
     const char *path;       /* of the report, NULL: standard error */
     struct capture capture; /* its format is NULL: no profile is wanted */
@@ -200,59 +208,6 @@ static int write_profile(
     return code;
 }
 
-/* ---- leaks ---- */
-
-static enum fail_on parse_fail_on(const char *text)
-{
-    if (strcmp(text, "leak=definite") == 0) {
-        return FAIL_ON_LOST;
-    }
-    if (strcmp(text, "leak=growing") == 0) {
-        return FAIL_ON_GROWING;
-    }
-    if (strcmp(text, "leak") != 0) {
-        exit(cli_fail("run", EXIT_USAGE,
-            "--fail-on takes leak, leak=definite or leak=growing, not \"%s\"", text));
-    }
-    return FAIL_ON_EITHER;
-}
-
-/* Blocks that nothing pointed to at its end; a program that was killed does not know. */
-static uint64_t lost_blocks(const struct plan *plan, const mp_image_t *image)
-{
-    const struct mp_region_leaks *check = mp_image_leaks(image);
-
-    return plan->fail_on != FAIL_ON_GROWING && check != NULL && check->error == 0
-                   && mp_image_life(image) == MP_LIFE_EXITED
-               ? check->blocks[MP_LEAK_DEFINITE]
-               : 0;
-}
-
-/* It ended in order, and looked then which blocks nothing points to; or growth alone is known. */
-static int check_leaks(const struct plan *plan, const mp_image_t *image)
-{
-    static const struct render_leaks_options look = {.rows = 20};
-    struct leaks *l = leaks_create(image, NULL);
-    size_t count = leaks_failing(l, plan->fail_on != FAIL_ON_LOST);
-    uint64_t lost = lost_blocks(plan, image);
-
-    if (count == 0 && lost > 0 && l->of_kind[MP_VERDICT_LOST] == 0) {
-        leaks_destroy(l);
-        return cli_fail("run", EXIT_CONDITION,
-            "%llu blocks are lost, of stacks that were not sampled: --sample exact "
-            "names them (--fail-on)",
-            (unsigned long long)lost);
-    }
-    if (count > 0) {
-        fputc('\n', stderr);
-        render_leaks(stderr, l, &look);
-        cli_fail("run", EXIT_CONDITION, "%zu leak%s (--fail-on)", count,
-            count == 1 ? "" : "s");
-    }
-    leaks_destroy(l);
-    return count > 0 ? EXIT_CONDITION : EXIT_FINE;
-}
-
 /* ---- the program ---- */
 
 /* What is known of it by now: the documents that are wanted. */
@@ -267,8 +222,8 @@ static int look(const struct plan *plan, const mp_image_t *image, const char *pr
     if (plan->report && print_report(plan, image) != EXIT_FINE) {
         code = EXIT_FAILED;
     }
-    if (plan->fail_on != FAIL_ON_NOTHING && code == EXIT_FINE) {
-        code = check_leaks(plan, image);
+    if (fail_on_any(&plan->fail_on) && code == EXIT_FINE) {
+        code = fail_on_check(&plan->fail_on, image);
     }
     return code;
 }
@@ -338,8 +293,9 @@ static int run_and_look(const struct plan *plan, const char *program, char **wor
         return code;
     }
     end = child_end_as(&child);
-    return end == 0 && (plan->capture.format != NULL || code == EXIT_CONDITION) ? code
-                                                                                : end;
+    return end == 0 && (plan->capture.format != NULL || fail_on_any(&plan->fail_on))
+               ? code
+               : end;
 }
 
 /* ---- the command line ---- */
@@ -359,7 +315,7 @@ static int check_plan(const struct plan *plan, const char *program)
             plan->for_format);
     }
     if (plan->limit_ms != 0 && !has_profile && !plan->report && plan->serve == NULL
-        && plan->fail_on == FAIL_ON_NOTHING) {
+        && !fail_on_any(&plan->fail_on)) {
         return cli_fail("run", EXIT_USAGE,
             "--for is for a profile or a report: give --format or --report, too");
     }
@@ -369,6 +325,10 @@ static int check_plan(const struct plan *plan, const char *program)
     }
     if (plan->serve != NULL && (code = beside_check(plan->serve)) != EXIT_FINE) {
         return code;
+    }
+    if (plan->fail_on.label != NULL && !plan->fail_on.has_drift) {
+        return cli_fail("run", EXIT_USAGE,
+            "--label is of a baseline: give --fail-on drift=20%%, too");
     }
     if (has_profile) {
         name_profile(plan, program, (int)getpid(), path, sizeof(path));
@@ -413,6 +373,7 @@ enum {
     FORMAT,
     FOR,
     FAIL_ON,
+    LABEL,
     VALUE,
     OUTPUT,
     BY_COMPONENT,
@@ -439,7 +400,9 @@ static void take_option(struct plan *plan, int c)
     } else if (c == FOR) {
         plan->limit_ms = cli_milliseconds("run", "--for", optarg, 1, LIMIT_MOST_MS);
     } else if (c == FAIL_ON) {
-        plan->fail_on = parse_fail_on(optarg);
+        fail_on_add(&plan->fail_on, optarg);
+    } else if (c == LABEL) {
+        plan->fail_on.label = optarg;
     } else if (c == VALUE) {
         capture_set_value(&plan->capture, optarg);
         plan->for_format = "--value";
@@ -464,6 +427,7 @@ int verb_run(int argc, char **argv)
         {"format", required_argument, NULL, FORMAT},
         {"for", required_argument, NULL, FOR},
         {"fail-on", required_argument, NULL, FAIL_ON},
+        {"label", required_argument, NULL, LABEL},
         {"value", required_argument, NULL, VALUE},
         {"output", required_argument, NULL, OUTPUT},
         {"by-component", no_argument, NULL, BY_COMPONENT},
@@ -488,6 +452,9 @@ int verb_run(int argc, char **argv)
     if (c == EXIT_FINE) {
         c = check_plan(&plan, argv[optind]);
     }
+    if (c == EXIT_FINE && fail_on_any(&plan.fail_on)) {
+        c = fail_on_prepare(&plan.fail_on, argv[optind]);
+    }
     if (c != EXIT_FINE) {
         return c;
     }
@@ -498,13 +465,13 @@ int verb_run(int argc, char **argv)
     if (plan.capture.format != NULL && plan.capture.format->is_exact) {
         setenv("MPALLOC_SAMPLE", "exact", 0); /* unless it was said otherwise */
     }
-    if (plan.fail_on == FAIL_ON_LOST || plan.fail_on == FAIL_ON_EITHER) {
+    if (plan.fail_on.lost) {
         setenv("MPALLOC_LEAK_CHECK", "quiet", 0); /* we say what it finds, with lines */
         setenv("MPALLOC_LEAK_EXIT", "0", 1);
     }
     set_preload(library);
     return plan.report || plan.serve != NULL || plan.capture.format != NULL
-                   || plan.fail_on != FAIL_ON_NOTHING
+                   || fail_on_any(&plan.fail_on)
                ? run_and_look(&plan, program, argv + optind)
                : child_exec(program, argv + optind);
 }

@@ -105,6 +105,53 @@ class Baseline(HolderTest):
         self.assertNotIn("new_baseline", self.notes(d))
         self.assertEqual(sorted(x["name"] for x in self.baselines("list")), ["x", "y"])
 
+    def run_held(self, *orders, program="holder", code=0, drift="drift=20%", words=(), sample="8k"):
+        done = self.command("run", "--sample", sample, "--fail-on", drift, *words, "--",
+                            self.build / program, code=code,
+                            input="".join(f"{o}\n" for o in orders))
+        self.assertEqual(list(self.dir.glob("*.mp")), [])
+        return done.stderr
+
+    def test_run_fails_on_drift(self):
+        text = self.run_held("keep 20000")    # the first one begins it
+        self.assertIn("this run is baseline holder now", text)
+        kept = self.baselines("list")
+        self.assertEqual([b["name"] for b in kept], ["holder"])
+        self.assertEqual(self.run_held("keep 20000"), "")
+        self.assertEqual(self.run_held("keep 21000"), "")
+        text = self.run_held("keep 20000", "list 100000", code=3)
+        self.assertIn("By call stack", text)
+        self.assertRegex(text, r"mpalloc run: 1\d\d\.?\d* ?% more than baseline holder, by peak")
+        self.assertIn("list", text)
+        self.assertEqual(self.run_held("keep 20000", "list 100000", drift="drift=3000%"), "")
+        self.assertEqual(self.baselines("list"), kept)
+
+    def test_run_begins_a_baseline_of_each_build_that_did_not_drift(self):
+        self.run_held("keep 20000", drift="drift=20%:ci", words=("--label", "load=high"))
+        for _ in range(2):    # one that did is no measure
+            self.run_held("keep 20000", "list 100000", program="holder2", code=3,
+                          drift="leak=definite,drift=20%:ci", words=("--label", "load=high"))
+        self.assertEqual(len(self.baselines("list", "ci")), 1)
+        self.assertIn("this run is baseline ci load=high now",
+                      self.run_held("keep 20000", program="holder2", drift="drift=0.2:ci",
+                                    words=("--label", "load=high")))
+        self.assertEqual({b["label"] for b in self.baselines("list", "ci")}, {"load=high"})
+        self.assertEqual(len(self.baselines("list", "ci")), 2)
+
+    def test_run_says_what_is_wrong_before_it_runs(self):
+        for wrong in ("drift", "drift=", "drift=x", "drift=20%:", "drift=-1", "leak,", ",leak",
+                      "drift=20%:a:b", "leak,moon"):
+            self.fails(2, "run", "--fail-on", wrong, "--", "touch", self.dir / "ran",
+                       says="--fail-on takes leak")
+        self.fails(2, "run", "--label", "x", "--", "touch", self.dir / "ran", says="--label is of")
+        (self.dir / "history.db").write_text("no database" * 100)
+        self.fails(1, "run", "--fail-on", "drift=1", "--", "touch", self.dir / "ran",
+                   says="is no history")
+        self.fails(2, "run", "--fail-on", "leak", "--", "touch", self.dir / "ran",
+                   says="LEAK_SUPPRESSIONS: /nonexistent: No such file",
+                   env={"MPALLOC_LEAK_SUPPRESSIONS": "/nonexistent"})
+        self.assertFalse((self.dir / "ran").exists())
+
     def test_labels(self):
         a, b = self.hold("keep 1000"), self.hold("keep 40000")
         self.command("baseline", "save", "x", a.pid, "--label", "load=low")

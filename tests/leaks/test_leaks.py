@@ -91,6 +91,15 @@ def check_command(folder):
     run = ("run", "--sample", "128k", "--set", "SAMPLE_GOVERNOR=0", "--fail-on")
     done = command(env, *run, "leak", "--", CORPUS, "cache", "4000", code=3)
     expect("grow_cache" in done.stderr, "--fail-on shows no stack")
+    rules = os.path.join(folder, "rules")
+    for text, code in (("leak:grow_cache\n", 0), ("leak:grow_cach$\n", 3), ("leak:^grow_c*e$\n", 0),
+                       ("# of valgrind\n{\n  known\n  Memcheck:Leak\n  ...\n  fun:grow_cache\n}\n", 0),
+                       ("{\n  known\n  Memcheck:Leak\n  obj:*/libnone.so\n  ...\n}\n", 3),
+                       ("{\n  known\n  Memcheck:Leak\n  ...\n", 2), ("grow_cache\n", 2)):
+        with open(rules, "w", encoding="utf-8") as f:
+            f.write(text)
+        command(env | {"MPALLOC_LEAK_SUPPRESSIONS": rules}, *run, "leak=growing", "--", CORPUS,
+                "cache", "4000", code=code)
     command(env, *run, "leak=growing", "--", CORPUS, "tables", "2000")
     command(env, *run, "leak", "--", "false", code=1)
     command(env, "leaks", "--ack", leak["id"], "--until", "2999-01-31", "--note", "known")
