@@ -179,17 +179,20 @@ static json_t *components_of(const struct leaks *l)
     return list;
 }
 
-/* null: no earlier image was given. */
-static json_t *since_of(const mp_image_t *earlier)
+/* null: there is nothing to compare with. */
+static json_t *since_of(const struct leaks *l)
 {
+    const mp_image_t *from = l->earlier != NULL ? l->earlier : l->image;
     json_t *o;
 
-    if (earlier == NULL) {
+    if (l->earlier == NULL && l->since_s == 0) {
         return json_null();
     }
     o = must(json_object());
-    document_set_bytes(o, "pid", mp_image_process(earlier)->pid);
-    document_set_time(o, "published", mp_image_totals(earlier)->published_ns);
+    document_set_bytes(o, "pid", mp_image_process(from)->pid);
+    document_set_time(o, "published",
+        l->earlier != NULL ? mp_image_totals(from)->published_ns
+                           : (uint64_t)l->since_s * 1000000000u);
     return o;
 }
 
@@ -209,7 +212,7 @@ json_t *document_leaks(const struct leaks *l, size_t rows, bool all)
     document_set_bytes(d, "epochs", mp_image_epochs(l->image)->current);
     document_set(d, "has_past", json_boolean(mp_verdicts_has_past(l->verdicts)));
     document_set(d, "leak_check", check_of(l->image));
-    document_set(d, "since", since_of(l->earlier));
+    document_set(d, "since", since_of(l));
     document_set(d, "components", components_of(l));
     for (size_t i = 0; i < l->count && rows > 0; i++) {
         if (all || l->all[i].verdict->kind <= MP_VERDICT_SUSPECT) {

@@ -39,6 +39,7 @@ struct leaks {
     size_t of_kind[MP_VERDICTS];
     size_t acknowledged;       /* of lost and growing ones */
     const mp_image_t *earlier; /* NULL: none was given */
+    int64_t since_s; /* the point of the history that `since` is of; 0: none */
     struct acks *acks;
 };
 

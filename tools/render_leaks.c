@@ -210,6 +210,10 @@ static void put_summary(FILE *out, const struct leaks *l)
                 ? ", which is another one"
                 : "");
     }
+    if (l->since_s != 0) {
+        fprintf(out, "since is %s, as recorded\n",
+            format_time((uint64_t)l->since_s * 1000000000u).text);
+    }
     if (l->acknowledged > 0) {
         fprintf(out, "%zu of them acknowledged\n", l->acknowledged);
     }

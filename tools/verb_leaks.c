@@ -5,7 +5,9 @@
 #include "cli.h"
 #include "document.h"
 #include "document_leaks.h"
+#include "leaks_past.h"
 #include "render_leaks.h"
+#include "report_past.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,8 +32,10 @@ const char help_leaks[] =
     "  --by WHAT       site (a call stack in a component, the default), or component\n"
     "  --all           also what is cache-like or fine\n"
     "  --rows N        the N worst (20)\n"
-    "  --since FILE    an earlier dump of the process: what each holds more since "
-    "then\n"
+    "  --since WHEN    what each holds more since then: an earlier dump of the "
+    "process, "
+    "or a\n"
+    "                  time such as 24h, if it is recorded (mpalloc record)\n"
     "  --json          schema tools/schemas/leaks.json\n"
     "  --sarif         SARIF 2.1.0, for code hosts\n"
     "  --junit         JUnit's XML, for builds\n"
@@ -50,6 +54,7 @@ const char help_leaks[] =
     "  mpalloc leaks 4711\n"
     "  mpalloc leaks core\n"
     "  mpalloc leaks --scan 4711\n"
+    "  mpalloc leaks --since 24h 4711\n"
     "  mpalloc leaks --name shop --json | jq '.leaks[] | {verdict, component, rules}'\n"
     "  mpalloc leaks --ack 0f3a52b1c09d7e44 --until 2027-01-31 --note 'ticket 1203'\n";
 
@@ -59,6 +64,7 @@ struct plan {
     enum form form;
     struct render_leaks_options look;
     const char *since;
+    int64_t since_s; /* not 0: so long, and no file */
     bool scan;
     const char *ack;
     const char *note;
@@ -166,14 +172,19 @@ static int judge(const struct plan *plan, const mp_image_t *image)
     struct leaks *l;
     int code = EXIT_FINE;
 
-    if (plan->since != NULL) {
+    if (plan->since != NULL && plan->since_s == 0) {
         code = cli_open_file("leaks", plan->since, &earlier);
     }
     if (code != EXIT_FINE) {
         return code;
     }
     l = leaks_create(image, earlier);
-    code = print(plan, l);
+    if (plan->since_s != 0) {
+        code = leaks_add_past(l, plan->since_s);
+    }
+    if (code == EXIT_FINE) {
+        code = print(plan, l);
+    }
     leaks_destroy(l);
     mp_image_free(earlier);
     return code;
@@ -261,6 +272,9 @@ int verb_leaks(int argc, char **argv)
             break;
         case SINCE:
             plan.since = optarg;
+            if (access(optarg, F_OK) != 0) {
+                report_try_since(optarg, &plan.since_s);
+            }
             break;
         case SCAN:
             plan.scan = true;

@@ -208,6 +208,28 @@ class History(CommandTest):
         self.assertRegex(text, r"growing +5.0 MiB/h .* leaky")
         self.assertEqual(len(re.findall("leaky", text)), 1)
 
+    def test_leaks_since_a_time_that_was_recorded(self):
+        p = self.start("quiet", MPALLOC_SAMPLE="4k")
+        self.fails(4, "leaks", p.pid, "--since", "1h", says="there is no history")
+        self.command("record", p.pid, "--for", "1ms")
+        stack, = self.rows("SELECT stack FROM sites ORDER BY live_bytes DESC LIMIT 1")[0]
+        with sqlite3.connect(self.db) as db:
+            db.execute("UPDATE points SET time_s = time_s - 7200")
+            db.execute("UPDATE sites SET live_bytes = live_bytes - 1000 WHERE stack = ?", (stack,))
+            db.execute("DELETE FROM sites WHERE stack != ?", (stack,))
+        db.close()
+        for when in ("1h", "119m", "30d"):    # the last one before, or the first
+            d = self.document("leaks", p.pid, "--all", "--since", when)
+            self.assertEqual(d["since"]["pid"], p.pid)
+            by = sorted((k["since_bytes"], k["live_bytes"]["value"]) for k in d["leaks"])
+            grown = [x for x in by if 998 < x[0] < 1002]
+            self.assertEqual(len(grown), 1)
+            self.assertGreater(grown[0][1], 1e6)
+            self.assertEqual([x for x in by if x not in grown and abs(x[0] - x[1]) > 1], [])
+        self.assertIn("as recorded", self.command("leaks", p.pid, "--since", "1h").stdout)
+        other = self.start("quiet")
+        self.fails(4, "leaks", other.pid, "--since", "1h", says="nothing was recorded of this run")
+
     def test_acknowledgements_are_kept_in_the_same_database(self):
         # As they were before there was a history: a table without a version.
         self.db.parent.mkdir()
