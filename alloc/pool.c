@@ -76,7 +76,7 @@ static unsigned capacity(unsigned bin)
 
 /*
  * ---- spans of a bin: s->cls is the bin, s->left_base how many blocks are live, s->row the
- * first free one's number and 1 ----
+ * first free one's number and 1, s->state the parts that blocks of several may have touched ----
  */
 
 static void open_span(struct span *s)
@@ -152,6 +152,7 @@ static struct span *make_span(unsigned bin)
     s->touched_before = (uint8_t)bits_min(s->touched, SLAB_TOUCHED);
     s->left_base = 0;
     s->carved = 0;
+    store_relaxed(&s->state, 0);
     s->cls = (uint8_t)bin;
     s->tags = tags;
     store_release(&s->kind, (uint8_t)SPAN_SAMPLED); /* pairs with the sweep */
@@ -161,8 +162,10 @@ static struct span *make_span(unsigned bin)
 
 size_t pool_touched_bytes(const struct span *s)
 {
-    size_t carved = (size_t)load_relaxed(&s->carved)
-                    << (load_relaxed(&s->cls) + SMALLEST);
+    unsigned shift = load_relaxed(&s->cls) + SMALLEST;
+    size_t carved = shift > SPAN_PART_SHIFT
+                        ? (size_t)load_relaxed(&s->state) << SPAN_PART_SHIFT
+                        : (size_t)load_relaxed(&s->carved) << shift;
 
     return bits_min(
         bits_max(carved, slab_touched_before(s) << SPAN_PART_SHIFT), SPAN_BYTES);
@@ -206,7 +209,8 @@ struct pool_counts *pool_next_counts(const struct pool_counts *n)
     return load_acquire(&n->next); /* pairs with pool_counts_for_locked */
 }
 
-static size_t take_block(struct span *s)
+/* bytes: of the class; what a block has beyond them stays untouched. */
+static size_t take_block(struct span *s, size_t bytes)
 {
     size_t index = s->carved;
 
@@ -215,6 +219,7 @@ static size_t take_block(struct span *s)
         s->row = read_tag(&s->tags[index]).cls;
     } else {
         store_relaxed(&s->carved, (uint16_t)(s->carved + 1));
+        store_relaxed(&s->state, (uint8_t)(s->state + span_parts_of(bytes)));
     }
     if (++s->left_base == capacity(s->cls)) {
         close_span(s);
@@ -248,7 +253,7 @@ void *pool_alloc_locked(struct mp_component *c, unsigned cls, uint32_t record)
     if (s == NULL) {
         return NULL;
     }
-    index = take_block(s);
+    index = take_block(s, sizeclass_bytes(cls));
     write_tag(&s->tags[index],
         (struct tag){.record = record, .row = c->row, .cls = (uint16_t)cls});
     /* release: a sweep that sees it freed sees it allocated. */
@@ -321,7 +326,7 @@ bool pool_take_locked(unsigned bin, uint32_t record, struct pool_block *ret)
     if (s == NULL) {
         return false;
     }
-    index = take_block(s);
+    index = take_block(s, block_bytes(bin));
     write_tag(&s->tags[index], (struct tag){.record = record, .cls = IDLE});
     *ret = (struct pool_block){.p = span_address(s) + index * block_bytes(bin),
         .span = s,

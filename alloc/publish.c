@@ -32,6 +32,7 @@ enum {
     CHILD_MS = 100,           /* a forked child gets a region when it lives longer, */
     CHILD_SPANS = 64,         /* or grows by more than 4 MiB */
     PURGE_AT_ONCE = 64 << 20, /* bytes given back in one tick */
+    PURGE_NEWS = 1 << 20,     /* so much is worth figures of its own */
     FLUSH_MIN_MS = 500,
     MOMENT_MS = 1000,
     COST_SHARE = 200,       /* looks for a peak take a 200th of the time at most, */
@@ -411,6 +412,28 @@ static void serve(struct request r)
     lock_unlock(&counters_lock);
 }
 
+/*
+ * What has been free for so long goes back to the kernel. The process may sleep then: what went
+ * is not to be told as there until it wakes.
+ */
+static void purge(uint32_t now_ms, uint32_t age_ms)
+{
+    uint64_t before = span_totals().purged_bytes + huge_totals().purged_bytes;
+
+    span_purge(now_ms, age_ms, PURGE_AT_ONCE);
+    huge_purge(now_ms, age_ms, PURGE_AT_ONCE);
+    if (CONFIG_PROFILE
+        && span_totals().purged_bytes + huge_totals().purged_bytes - before
+               >= PURGE_NEWS
+        && lock_try(&counters_lock)) {
+        if (publish.is_started) {
+            publish.published_ms = now_ms - PUBLISH_MS;
+            publish_step(now_ms);
+        }
+        lock_unlock(&counters_lock);
+    }
+}
+
 COLD NOINLINE void probe_tick_slow(uint32_t now_ms)
 {
     uint32_t idle_ms = (uint32_t)bits_max(options.purge_delay_ms, FLUSH_MIN_MS);
@@ -439,8 +462,7 @@ COLD NOINLINE void probe_tick_slow(uint32_t now_ms)
     }
     lock_unlock(&counters_lock);
     if (options.purge_delay_ms != PURGE_NEVER) {
-        span_purge(now_ms, age_ms, PURGE_AT_ONCE);
-        huge_purge(now_ms, age_ms, PURGE_AT_ONCE);
+        purge(now_ms, age_ms);
     }
     if (request.number != 0) {
         serve(request);

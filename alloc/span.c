@@ -292,20 +292,32 @@ static void pocket_put(struct span *s, size_t run, size_t touched, uint32_t now_
 
 /* ---- acquire, release ---- */
 
-/* Cut [s + skip, count) out of a free run that was removed, and give back the rest. */
+/* Of the parts of a run, those of a piece of it. Where they are in it is not known. */
+static size_t parts_of_piece(size_t touched, size_t piece, size_t run)
+{
+    return (touched * piece + run - 1) / run;
+}
+
+/*
+ * Cut [s + skip, count) out of a free run that was removed, and give back the rest. Each piece
+ * has its share of what was touched: together they have no more than the run had.
+ */
 static struct span *run_cut(struct span *s, size_t run, size_t skip, size_t count,
     enum span_kind kind, uint32_t stamp_ms)
 {
     size_t touched = s->touched;
+    size_t rest = run - skip - count;
+    size_t before = parts_of_piece(touched, skip, run);
+    size_t after = bits_min(parts_of_piece(touched, rest, run), touched - before);
 
-    /* Where in the run they are is not known: each piece may have them all. */
     if (skip > 0) {
-        run_insert(s, skip, kind, stamp_ms, touched);
+        run_insert(s, skip, kind, stamp_ms, before);
     }
-    if (run > skip + count) {
-        run_insert(s + skip + count, run - skip - count, kind, stamp_ms, touched);
+    if (rest > 0) {
+        run_insert(s + skip + count, rest, kind, stamp_ms, after);
     }
-    store_relaxed(&s[skip].touched, (uint32_t)parts_within(touched, count));
+    store_relaxed(
+        &s[skip].touched, (uint32_t)parts_within(touched - before - after, count));
     return s + skip;
 }
 

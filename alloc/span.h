@@ -75,7 +75,7 @@ struct span {
             uint16_t base; /* slab, owner: used == base + left */
         };
         uint32_t left_base; /* both at once, for writers and sweeps */
-        uint32_t touched;   /* free run, large: parts that may hold pages, at most */
+        uint32_t touched;   /* free run, large: about how many parts hold pages */
     };
     uint16_t carved;        /* slab, owner: blocks that were ever handed out */
     uint8_t kind;           /* enum span_kind */

@@ -45,6 +45,26 @@ Test(span, what_is_touched_is_whole_pages)
     cr_assert_eq(span_parts_of(SPAN_BYTES + 1) << SPAN_PART_SHIFT, SPAN_BYTES + page);
 }
 
+Test(span, pieces_of_a_run_have_together_what_it_had)
+{
+    enum { SPANS = 40, PARTS = 60 };
+    struct span *a = acquire(SPANS);
+    size_t sum = 0;
+
+    acquire(1); /* keeps the frontier away */
+    span_release(a, SPANS, PARTS);
+    cr_assert_eq(acquire(1), a); /* out of the pocket, into the free runs, and cut */
+    sum = a->touched;
+    cr_assert_eq(sum + (span_totals().dirty_bytes >> SPAN_PART_SHIFT), PARTS);
+    for (size_t i = 1; i < SPANS; i++) {
+        cr_assert_eq(acquire(1), a + i);
+        cr_assert_leq(a[i].touched, 3, "%u", a[i].touched);
+        sum += a[i].touched;
+        cr_assert_eq(sum + (span_totals().dirty_bytes >> SPAN_PART_SHIFT), PARTS);
+    }
+    cr_assert_eq(sum, PARTS);
+}
+
 Test(span, foreign_addresses_have_no_entry)
 {
     int on_stack;
