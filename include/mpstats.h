@@ -107,7 +107,14 @@ enum mp_image_flag {
 MPS_EXPORT int mp_image_open(
     const char *path, mp_image_t **ret, struct mp_error *error);
 
-/* The same from an open descriptor, which stays open; `name` is for messages. */
+/*
+ * The same without call stacks, their past, and leak checks: counters, components, classes,
+ * timeline, pools. Of samples only mp_image_sampling. Its time does not grow with stacks.
+ */
+MPS_EXPORT int mp_image_open_counters(
+    const char *path, mp_image_t **ret, struct mp_error *error);
+
+/* All of it from an open descriptor, which stays open; `name` is for messages. */
 MPS_EXPORT int mp_image_read(
     int fd, const char *name, mp_image_t **ret, struct mp_error *error);
 MPS_EXPORT void mp_image_free(mp_image_t *image);
@@ -414,21 +421,29 @@ MPS_EXPORT int mp_proc_read(uint64_t pid, struct mp_proc *ret);
 MPS_EXPORT int mp_proc_read_again(
     uint64_t pid, const struct mp_proc *before, struct mp_proc *ret);
 
+/*
+ * Only resident_bytes; MP_UNKNOWN without such a process. The kernel knows it at once: for the rest
+ * it looks at every page, 40 ms for each GiB, and meanwhile the process cannot map any.
+ */
+MPS_EXPORT uint64_t mp_proc_resident(uint64_t pid);
+
 /* ---- why resident memory is what it is ---- */
 
-enum { MP_LEDGER_PARTS = 16 };
+enum { MP_LEDGER_PARTS = 24 };
 
 struct mp_ledger_part {
-    const char *name;   /* a key: "live", "cached", … */
+    const char *name;   /* a key: "requested", "cached", … */
     const char *label;  /* for people */
     int64_t bytes;      /* below zero: counted above, but not resident */
-    const char *source; /* "allocator", "kernel", or "difference" of the two */
+    const char *source; /* "allocator", its "samples", "kernel", "difference" */
 };
 
 /*
  * The parts add up to total_bytes exactly. For a running process that we may look into,
  * total_bytes is resident_bytes, the kernel's figure; what mpalloc counted but never was
  * touched is a part below zero, and what nobody explains is the part "unexplained".
+ * "requested" and "slack" are together the exact live bytes; without live samples they are one
+ * part, "live".
  * Otherwise total_bytes is what mpalloc had in memory at most, and resident_bytes is
  * MP_UNKNOWN.
  */

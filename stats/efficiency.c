@@ -3,59 +3,53 @@
  */
 #include <mpstats.h>
 
+#include "requested.h"
+
 #include <math.h>
-#include <stdlib.h>
 
 /*
- * Of live bytes, what was asked for: stacks know it of their share, and the rest is taken to waste
- * as much. Its interval is that of the stacks' live bytes, which it is a part of.
+ * Of live bytes, what was asked for. What samples do not know of it is as much as of the waste of
+ * each site.
  */
-static struct mp_estimate find_requested(
-    const mp_image_t *image, const mp_estimates_t *estimates, size_t groups)
+static struct mp_estimate find_requested(const mp_image_t *image)
 {
     double live = (double)mp_image_totals(image)->live_bytes;
+    double asked = requested_bytes(image);
     double sampled = 0;
-    double asked = 0;
-    double down = 0;
-    double up = 0;
-    double share;
+    double variance = 0;
+    double half;
 
-    for (size_t i = 0; i < groups; i++) {
-        const struct mp_figures *f = mp_estimates_group(estimates, i);
-        double value = (double)f->value[MP_LIVE_BYTES];
-
-        if (value > 0 && f->live_requested > 0) {
-            double waste = fmax(1 - (double)f->live_requested / value, 0);
-
-            sampled += value;
-            asked += fmin((double)f->live_requested, value);
-            down = hypot(down, waste * ((double)f->high[MP_LIVE_BYTES] - value));
-            up = hypot(up, waste * (value - (double)f->low[MP_LIVE_BYTES]));
-        }
-    }
-    if (sampled <= 0) {
+    if (asked < 0) {
         return (struct mp_estimate){live, 0, live};
     }
-    share = live / sampled;
-    return (struct mp_estimate){fmin(asked * share, live),
-        fmax((asked - down) * share, 0), fmin((asked + up) * share, live)};
+    for (size_t i = 0; i < mp_image_site_count(image); i++) {
+        const struct mp_region_site *t = mp_image_site(image, i);
+        double bytes = t->allocated_bytes - t->freed_bytes;
+
+        if (t->allocated_samples > t->freed_samples && bytes > 0) {
+            double waste =
+                fmax(1 - (t->allocated_requested - t->freed_requested) / bytes, 0);
+
+            sampled += bytes;
+            variance +=
+                waste * waste
+                * fmax(t->allocated_bytes_variance - t->freed_bytes_variance, 0);
+        }
+    }
+    half = 1.96 * sqrt(variance) * (live / sampled);
+    return (struct mp_estimate){asked, fmax(asked - half, 0), fmin(asked + half, live)};
 }
 
 int mp_efficiency_make(const mp_image_t *image, struct mp_efficiency *ret)
 {
     const struct mp_region_totals *t = mp_image_totals(image);
-    mp_estimates_t *estimates;
-    int error = mp_estimates_make(image, NULL, 0, &estimates);
     double live = (double)t->live_bytes;
     uint64_t metadata =
         t->metadata_span_bytes + t->metadata_heap_bytes + t->metadata_region_bytes;
     uint64_t used = t->live_bytes + metadata;
 
     *ret = (struct mp_efficiency){0};
-    if (error != 0) {
-        return error;
-    }
-    ret->requested = find_requested(image, estimates, mp_image_site_count(image));
+    ret->requested = find_requested(image);
     ret->slack = (struct mp_estimate){live - ret->requested.value,
         live - ret->requested.high, live - ret->requested.low};
     ret->metadata_bytes = metadata;
@@ -63,6 +57,5 @@ int mp_efficiency_make(const mp_image_t *image, struct mp_efficiency *ret)
     ret->free_bytes = ret->heap_bytes - used;
     ret->ratio =
         ret->heap_bytes > 0 ? ret->requested.value / (double)ret->heap_bytes : 0;
-    mp_estimates_free(estimates);
     return 0;
 }

@@ -60,24 +60,21 @@ static void narrow(struct mp_estimate *e, const struct mp_estimate *all)
 
 /*
  * No more than its component has, less what others surely have of that; counters may be a moment
- * old.
+ * old: so many bytes were allocated since.
  */
-static void bound(const mp_image_t *image, uint32_t component, const struct tally *mine,
-    const struct tally *whole, struct mp_estimate *e)
+static void bound(const mp_image_t *image, uint32_t component, double since,
+    const struct tally *mine, const struct tally *whole, struct mp_estimate *e)
 {
     const struct mp_region_component *c = mp_image_component(image, component);
     struct tally others = {.samples = whole->samples - mine->samples,
         .bytes = {fmax(whole->bytes.value - mine->bytes.value, 0),
             fmax(whole->bytes.variance - mine->bytes.variance, 0), 0}};
-    struct mp_since since;
     double most;
 
     if (c == NULL || mp_image_totals(image)->published_total == 0) {
         return;
     }
-    mp_image_since(image, &since);
-    most = (double)c->allocated_bytes_total - (double)c->freed_bytes_total
-           + (double)since.allocated_bytes;
+    most = (double)c->allocated_bytes_total - (double)c->freed_bytes_total + since;
     most -= others.samples > 0 ? estimate_bytes(&others, 0).low : 0;
     e->high = fmax(fmin(e->high, most), e->value);
 }
@@ -139,6 +136,9 @@ struct held {
 
 static void fill(const mp_image_t *image, const struct series *s, struct held *h)
 {
+    struct mp_since since;
+
+    mp_image_since(image, &since);
     for (size_t g = 0; g < s->group_count; g++) {
         const struct series_group *group = &s->groups[g];
 
@@ -168,7 +168,7 @@ static void fill(const mp_image_t *image, const struct series *s, struct held *h
         }
         narrow(e, &all);
         if (group->component < mp_image_component_count(image)) {
-            bound(image, group->component, &h->plain[g],
+            bound(image, group->component, (double)since.allocated_bytes, &h->plain[g],
                 &h->of_component[group->component], e);
         }
     }

@@ -282,8 +282,8 @@ static int read_figures(
     return code;
 }
 
-static int read_all(
-    struct mp_image *image, const struct source *s, struct mp_error *error)
+static int read_all(struct mp_image *image, const struct source *s, bool with_stacks,
+    struct mp_error *error)
 {
     int code = layout_read(s, &image->layout, error);
 
@@ -306,14 +306,19 @@ static int read_all(
             break; /* nobody is writing: another look shows the same */
         }
     }
-    code = code != 0 ? code : samples_read(image, s, error);
-    code = code != 0 ? code : history_read(image, s, error);
-    code = code != 0 ? code : leaks_read(image, s, error);
+    if (with_stacks) {
+        code = code != 0 ? code : samples_read(image, s, error);
+        code = code != 0 ? code : history_read(image, s, error);
+        code = code != 0 ? code : leaks_read(image, s, error);
+    } else {
+        code = code != 0 ? code : samples_read_none(image, s, error);
+    }
     code = code != 0 ? code : pools_read(image, s, error);
     return code != 0 ? code : limits_read(image, s, error);
 }
 
-int mp_image_read(int fd, const char *name, mp_image_t **ret, struct mp_error *error)
+static int read_image(int fd, const char *name, bool with_stacks, mp_image_t **ret,
+    struct mp_error *error)
 {
     struct mp_image *image;
     struct source s;
@@ -335,7 +340,7 @@ int mp_image_read(int fd, const char *name, mp_image_t **ret, struct mp_error *e
     image->file_bytes = s.backed_bytes;
     image->device = s.device;
     image->inode = s.inode;
-    code = read_all(image, &s, error);
+    code = read_all(image, &s, with_stacks, error);
     if (code != 0) {
         mp_image_free(image);
         return code;
@@ -344,7 +349,13 @@ int mp_image_read(int fd, const char *name, mp_image_t **ret, struct mp_error *e
     return 0;
 }
 
-int mp_image_open(const char *path, mp_image_t **ret, struct mp_error *error)
+int mp_image_read(int fd, const char *name, mp_image_t **ret, struct mp_error *error)
+{
+    return read_image(fd, name, true, ret, error);
+}
+
+static int open_image(
+    const char *path, bool with_stacks, mp_image_t **ret, struct mp_error *error)
 {
     int fd = -1;
     int code;
@@ -352,10 +363,20 @@ int mp_image_open(const char *path, mp_image_t **ret, struct mp_error *error)
     *ret = NULL;
     code = source_open(path, false, &fd, error);
     if (code == 0) {
-        code = mp_image_read(fd, path, ret, error);
+        code = read_image(fd, path, with_stacks, ret, error);
         close(fd);
     }
     return code;
+}
+
+int mp_image_open(const char *path, mp_image_t **ret, struct mp_error *error)
+{
+    return open_image(path, true, ret, error);
+}
+
+int mp_image_open_counters(const char *path, mp_image_t **ret, struct mp_error *error)
+{
+    return open_image(path, false, ret, error);
 }
 
 void mp_image_free(mp_image_t *image)

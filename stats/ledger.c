@@ -4,10 +4,12 @@
  * What the allocator counted (live, cached, dirty, tables) is measured there; what the
  * kernel has in memory is measured by it, mapping by mapping. Both meet in the private
  * memory that is mpalloc's: where more was counted than is resident, memory was handed
- * out and never touched; where less was, the rest is shown as unexplained.
+ * out and never touched; where less was, the rest is shown as unexplained. Samples say how
+ * much of the live blocks was asked for.
  */
 #include "image.h"
 #include "proc.h"
+#include "requested.h"
 
 #include <string.h>
 
@@ -29,11 +31,11 @@ static void add(struct mp_ledger *l, const char *name, const char *label, int64_
     l->total_bytes += bytes;
 }
 
-/* Free blocks that were never cut or touched: counted as cached, not as resident. */
+/* What of the sum of parts is more than the allocator ever touched: of free blocks. */
 static int64_t cached_untouched(const struct mp_region_totals *t)
 {
-    int64_t counted = to_signed(t->active_bytes) + to_signed(t->dirty_bytes)
-                      + to_signed(t->metadata_span_bytes)
+    int64_t counted = to_signed(t->live_bytes) + to_signed(t->cached_bytes)
+                      + to_signed(t->dirty_bytes) + to_signed(t->metadata_span_bytes)
                       + to_signed(t->metadata_heap_bytes)
                       + to_signed(t->metadata_region_bytes);
     int64_t untouched = counted - to_signed(t->resident_bytes);
@@ -43,10 +45,28 @@ static int64_t cached_untouched(const struct mp_region_totals *t)
                                                     : untouched;
 }
 
-/* What the allocator says it has touched at most, without the region. */
-static void add_allocator(struct mp_ledger *l, const struct mp_region_totals *t)
+/* Together exactly the live bytes of the allocator. */
+static void add_live(struct mp_ledger *l, const mp_image_t *image)
 {
-    add(l, "live", "live blocks", to_signed(t->live_bytes), "allocator");
+    int64_t live = to_signed(image->totals.live_bytes);
+    double asked = requested_bytes(image);
+    int64_t requested = asked < (double)live ? (int64_t)asked : live;
+
+    if (asked < 0) {
+        add(l, "live", "live blocks", live, "allocator");
+    } else {
+        add(l, "requested", "live blocks: what was asked for", requested, "samples");
+        add(l, "slack", "live blocks: what was added to it", live - requested,
+            "samples");
+    }
+}
+
+/* What the allocator says it has touched at most, without the region. */
+static void add_allocator(struct mp_ledger *l, const mp_image_t *image)
+{
+    const struct mp_region_totals *t = &image->totals;
+
+    add_live(l, image);
     add(l, "cached", "free blocks in spans that hold live ones",
         to_signed(t->cached_bytes) - cached_untouched(t), "allocator");
     add(l, "dirty", "free spans, not yet given back (at most)",
@@ -95,12 +115,13 @@ static void meet(struct mp_ledger *l, const struct mp_region_totals *t,
         to_signed(anon_bytes - in_anon), "kernel");
 }
 
-static void make_measured(struct mp_ledger *l, const struct mp_region_totals *t,
-    const struct proc_mappings *m)
+static void make_measured(
+    struct mp_ledger *l, const mp_image_t *image, const struct proc_mappings *m)
 {
+    const struct mp_region_totals *t = &image->totals;
     uint64_t counted;
 
-    add_allocator(l, t);
+    add_allocator(l, image);
     counted = l->total_bytes > 0 ? (uint64_t)l->total_bytes : 0;
     add(l, "region", "the profiler's region", to_signed(m->region_bytes), "kernel");
     meet(l, t, counted, m->spans_bytes, m->anon_bytes, m->are_spans_named);
@@ -111,12 +132,13 @@ static void make_measured(struct mp_ledger *l, const struct mp_region_totals *t,
 
 /* Only /proc/PID/status may be read: three sums instead of every mapping. */
 static void make_coarse(
-    struct mp_ledger *l, const struct mp_region_totals *t, const struct mp_proc *p)
+    struct mp_ledger *l, const mp_image_t *image, const struct mp_proc *p)
 {
+    const struct mp_region_totals *t = &image->totals;
     uint64_t region = less(t->metadata_region_bytes, p->resident_shmem_bytes);
     uint64_t counted;
 
-    add_allocator(l, t);
+    add_allocator(l, image);
     counted = l->total_bytes > 0 ? (uint64_t)l->total_bytes : 0;
     add(l, "region", "the profiler's region", to_signed(region), "allocator");
     meet(l, t, counted, 0, p->resident_anon_bytes, false);
@@ -144,15 +166,15 @@ void mp_ledger_make(const mp_image_t *image, struct mp_ledger *ret)
     if (mp_image_life(image) == MP_LIFE_RUNNING) {
         if (proc_read_mappings(image->process.pid, image->device, image->inode, &m)
             == 0) {
-            make_measured(ret, t, &m);
+            make_measured(ret, image, &m);
             return;
         }
         if (mp_proc_read(image->process.pid, &p) == 0 && has_split(&p)) {
-            make_coarse(ret, t, &p);
+            make_coarse(ret, image, &p);
             return;
         }
     }
-    add_allocator(ret, t);
+    add_allocator(ret, image);
     add(ret, "region", "the profiler's region", to_signed(t->metadata_region_bytes),
         "allocator");
 }

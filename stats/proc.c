@@ -305,3 +305,15 @@ int mp_proc_read(uint64_t pid, struct mp_proc *ret)
     ret->mappings = count_mappings(pid);
     return 0;
 }
+
+uint64_t mp_proc_resident(uint64_t pid)
+{
+    char *status = NULL;
+    uint64_t bytes = MP_UNKNOWN;
+
+    if (proc_read_file(pid, "status", &status) > 0) {
+        bytes = field(status, "VmRSS");
+    }
+    free(status);
+    return bytes;
+}

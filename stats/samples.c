@@ -291,6 +291,12 @@ int samples_read(struct mp_image *image, const struct source *s, struct mp_error
     return code;
 }
 
+int samples_read_none(
+    struct mp_image *image, const struct source *s, struct mp_error *error)
+{
+    return read_sampling(image, s, error);
+}
+
 void samples_free(struct samples *samples)
 {
     free(samples->frames);

@@ -31,6 +31,10 @@ struct samples {
 /* After all else of the image was read: classes, components and modules are looked up. */
 int samples_read(
     struct mp_image *image, const struct source *s, struct mp_error *error);
+
+/* Only how sampling goes: as if no stack had been sampled. */
+int samples_read_none(
+    struct mp_image *image, const struct source *s, struct mp_error *error);
 void samples_free(struct samples *samples);
 
 #endif

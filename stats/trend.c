@@ -51,7 +51,7 @@ static int compare(const void *a, const void *b)
 
 enum { PAIRS_MOST = TREND_MOST * (TREND_MOST - 1) / 2 };
 
-/* Of all pairs, the least first; returns how many. */
+/* Of all pairs, in no order; returns how many. */
 static size_t list_slopes(const double *y, size_t n, double slopes[PAIRS_MOST])
 {
     size_t count = 0;
@@ -61,16 +61,72 @@ static size_t list_slopes(const double *y, size_t n, double slopes[PAIRS_MOST])
             slopes[count++] = (y[k] - y[i]) / (double)(k - i);
         }
     }
-    qsort(slopes, count, sizeof(*slopes), compare);
     return count;
+}
+
+static void swap(double *a, double *b)
+{
+    double kept = *a;
+
+    *a = *b;
+    *b = kept;
+}
+
+/*
+ * The value that number `rank` would have if they were sorted; those before it are not greater
+ * then, those behind it not less. Hoare's selection: to sort all takes several times as long.
+ */
+static double select_rank(double *x, size_t count, size_t rank)
+{
+    size_t low = 0;
+    size_t high = count - 1;
+
+    while (low < high) {
+        double pivot = x[low + (high - low) / 2];
+        size_t i = low;
+        size_t k = high;
+
+        for (;;) {
+            while (x[i] < pivot) {
+                i++;
+            }
+            while (x[k] > pivot) {
+                k--;
+            }
+            if (i >= k) {
+                break;
+            }
+            swap(&x[i++], &x[k--]);
+        }
+        /* All up to k are at most the pivot, all behind it at least. */
+        if (rank <= k) {
+            high = k;
+        } else {
+            low = k + 1;
+        }
+    }
+    return x[rank];
 }
 
 double trend_slope(const double *y, size_t n)
 {
     double slopes[PAIRS_MOST];
     size_t count = list_slopes(y, n, slopes);
+    double upper;
+    double lower;
 
-    return count == 0 ? 0 : (slopes[(count - 1) / 2] + slopes[count / 2]) / 2;
+    if (count == 0) {
+        return 0;
+    }
+    upper = select_rank(slopes, count, count / 2);
+    lower = slopes[count / 2];
+    if (count % 2 == 0) { /* the greatest of those before it */
+        lower = slopes[0];
+        for (size_t i = 1; i < count / 2; i++) {
+            lower = slopes[i] > lower ? slopes[i] : lower;
+        }
+    }
+    return (lower + upper) / 2;
 }
 
 /* ---- Mann and Kendall ---- */
@@ -148,9 +204,10 @@ void trend_slope_interval(const double *y, size_t n, double *ret_low, double *re
     }
     half = 1.96 * sqrt(fmax(kendall_variance(y, n), 0) * hamed_rao(y, n));
     if (half < (double)count) {
-        *ret_low = slopes[(size_t)fmax(floor(((double)count - half) / 2) - 1, 0)];
-        *ret_high =
-            slopes[(size_t)fmin(ceil(((double)count + half) / 2), (double)count - 1)];
+        *ret_low = select_rank(
+            slopes, count, (size_t)fmax(floor(((double)count - half) / 2) - 1, 0));
+        *ret_high = select_rank(slopes, count,
+            (size_t)fmin(ceil(((double)count + half) / 2), (double)count - 1));
     }
 }
 

@@ -24,19 +24,21 @@ static void add_item(struct advice *a, const struct mp_finding *f)
     }
 }
 
-struct advice *advice_create(const mp_image_t *image)
+struct advice *advice_create(const mp_image_t *image, const mp_verdicts_t *verdicts)
 {
     struct advice *a = must(calloc(1, sizeof(*a)));
-    mp_verdicts_t *verdicts;
+    mp_verdicts_t *made = NULL;
 
     a->image = image;
     a->symbols = symbols_create(image);
-    if (mp_verdicts_make(image, NULL, &verdicts) != 0
-        || mp_findings_make(image, verdicts, NULL, &a->findings) != 0
+    if ((verdicts == NULL && mp_verdicts_make(image, NULL, &made) != 0)
+        || mp_findings_make(
+               image, verdicts != NULL ? verdicts : made, NULL, &a->findings)
+               != 0
         || mp_efficiency_make(image, &a->efficiency) != 0) {
         must(NULL);
     }
-    mp_verdicts_free(verdicts); /* findings keep none of it */
+    mp_verdicts_free(made); /* findings keep none of it */
     a->all = must(calloc(mp_findings_count(a->findings) + 1, sizeof(*a->all)));
     for (size_t i = 0; i < mp_findings_count(a->findings); i++) {
         add_item(a, mp_findings_at(a->findings, i));

@@ -27,8 +27,8 @@ struct advice {
     struct advice_item *all; /* the largest gain first */
 };
 
-/* With leaks among it. Ends the process without memory. */
-struct advice *advice_create(const mp_image_t *image);
+/* With leaks among it: verdicts of the image, NULL: they are made. Ends the process without memory. */
+struct advice *advice_create(const mp_image_t *image, const mp_verdicts_t *verdicts);
 void advice_destroy(struct advice *a);
 
 /* "1.2 MiB (0.8 MiB to 1.5 MiB) of the peak"; "" of what has no gain of its own. */

@@ -386,3 +386,16 @@ int cli_open_target(
 
     return code != EXIT_FINE ? code : cli_open_file(verb, ret->path, &ret->image);
 }
+
+int cli_open_counters(
+    const char *verb, const struct common *common, char **words, struct target *ret)
+{
+    struct mp_error error = {""};
+    int code = find_target(verb, common, words, ret);
+
+    if (code != EXIT_FINE || corefile_is_one(ret->path)) {
+        return code != EXIT_FINE ? code : cli_open_file(verb, ret->path, &ret->image);
+    }
+    code = mp_image_open_counters(ret->path, &ret->image, &error);
+    return code != 0 ? cli_fail_as(verb, code, &error) : EXIT_FINE;
+}

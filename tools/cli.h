@@ -105,7 +105,11 @@ struct target {
 int cli_open_target(
     const char *verb, const struct common *common, char **words, struct target *ret);
 
-/* The same of a path: a region, a dump, or a core file. */
+/* Only counters, without call stacks (mp_image_open_counters); all of a core file. */
+int cli_open_counters(
+    const char *verb, const struct common *common, char **words, struct target *ret);
+
+/* As cli_open_target, of a path: a region, a dump, or a core file. */
 int cli_open_file(const char *verb, const char *path, mp_image_t **ret);
 
 /* Only where it is, for what asks a process that runs: no core file. */

@@ -41,7 +41,7 @@ static json_t *efficiency(const struct mp_efficiency *e)
 
 void document_add_advice(json_t *document, const mp_image_t *image)
 {
-    struct advice *a = advice_create(image);
+    struct advice *a = advice_create(image, NULL);
     json_t *all = must(json_array());
 
     for (size_t i = 0; i < a->count; i++) {

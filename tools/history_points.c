@@ -156,16 +156,13 @@ static void take_verdicts(struct point *p, const mp_image_t *image)
 
 void point_take(struct point *p, const mp_image_t *image, bool with_verdicts)
 {
-    const struct mp_region_process *process = mp_image_process(image);
-    struct mp_proc k;
     const char *source;
 
     *p = (struct point){.image = image,
         .resident_bytes = MP_UNKNOWN,
         .limit_bytes = view_limit(image, &source)};
-    if (mp_image_life(image) == MP_LIFE_RUNNING
-        && mp_proc_read(process->pid, &k) == 0) {
-        p->resident_bytes = k.resident_bytes;
+    if (mp_image_life(image) == MP_LIFE_RUNNING) {
+        p->resident_bytes = mp_proc_resident(mp_image_process(image)->pid);
     }
     take_components(p, image);
     take_sites(p, image);

@@ -252,7 +252,6 @@ void past_from_image(
     const struct mp_region_process *r = mp_image_process(image);
     struct past_run *run = &p->runs[0];
     const char *source;
-    struct mp_proc k;
     size_t room = 0;
     unsigned tier = 0;
 
@@ -280,9 +279,8 @@ void past_from_image(
                 m->live_high_bytes, m->resident_bytes, MP_UNKNOWN, 0};
         }
     }
-    if (p->point_count > 0 && mp_image_life(image) == MP_LIFE_RUNNING
-        && mp_proc_read(r->pid, &k) == 0) {
-        p->points[p->point_count - 1].resident_bytes = k.resident_bytes;
+    if (p->point_count > 0 && mp_image_life(image) == MP_LIFE_RUNNING) {
+        p->points[p->point_count - 1].resident_bytes = mp_proc_resident(r->pid);
     }
     make_forecast(p);
 }

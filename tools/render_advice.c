@@ -91,7 +91,7 @@ static void put_efficiency(FILE *out, const struct mp_efficiency *e)
 
 void render_advice(FILE *out, const mp_image_t *image, bool all)
 {
-    struct advice *a = advice_create(image);
+    struct advice *a = advice_create(image, NULL);
     size_t shown = all || a->count < SHOWN ? a->count : SHOWN;
 
     fprintf(out, "\n%sWhat to do%s\n", format_begin(STYLE_BOLD), format_end());

@@ -17,6 +17,7 @@ struct making {
     struct sheet *sheet;
     const mp_image_t *image;
     size_t rows;
+    struct leaks *leaks; /* their verdicts are part of the advice, too */
 };
 
 /* ---- texts ---- */
@@ -203,7 +204,7 @@ static void add_alerts(struct making *m)
 
 static void add_advice(struct making *m)
 {
-    struct advice *a = advice_create(m->image);
+    struct advice *a = advice_create(m->image, m->leaks->verdicts);
     const struct mp_efficiency *e = &a->efficiency;
     char gain[128];
 
@@ -240,7 +241,7 @@ static void add_advice(struct making *m)
 
 static void add_leaks(struct making *m)
 {
-    struct leaks *l = leaks_create(m->image, NULL);
+    const struct leaks *l = m->leaks;
     size_t shown = 0;
 
     sheet_heading(m->sheet, "Leaks");
@@ -276,7 +277,6 @@ static void add_leaks(struct making *m)
             sheet_code(m->sheet, "%s", k->frames[n].function);
         }
     }
-    leaks_destroy(l);
 }
 
 static void add_components(struct making *m)
@@ -443,7 +443,8 @@ static void add_cost(struct making *m)
 
 struct sheet *report_sheet_create(const mp_image_t *image, size_t rows)
 {
-    struct making m = {.image = image, .rows = rows};
+    struct making m = {
+        .image = image, .rows = rows, .leaks = leaks_create(image, NULL)};
     char title[512];
     char name[256];
 
@@ -461,5 +462,6 @@ struct sheet *report_sheet_create(const mp_image_t *image, size_t rows)
     add_stacks(&m);
     add_roll_up(&m);
     add_cost(&m);
+    leaks_destroy(m.leaks);
     return m.sheet;
 }

@@ -71,11 +71,11 @@ static void list_damaged(
 static void list_one(struct listing *l, const char *path)
 {
     struct mp_error error = {""};
-    struct mp_proc k = {.resident_bytes = MP_UNKNOWN};
+    uint64_t resident = MP_UNKNOWN;
     mp_image_t *image;
     enum mp_life life;
 
-    if (mp_image_open(path, &image, &error) != 0) {
+    if (mp_image_open_counters(path, &image, &error) != 0) {
         if (access(path, F_OK) == 0) { /* else it ended cleanly meanwhile */
             list_damaged(l, path, &error);
         }
@@ -87,17 +87,17 @@ static void list_one(struct listing *l, const char *path)
         l->hidden++;
     } else if (!l->running || life == MP_LIFE_RUNNING) {
         if (life == MP_LIFE_RUNNING) {
-            mp_proc_read(mp_image_process(image)->pid, &k);
+            resident = mp_proc_resident(mp_image_process(image)->pid);
         }
         if (l->rows != NULL) {
-            document_append(l->rows, document_ps_row(image, k.resident_bytes));
+            document_append(l->rows, document_ps_row(image, resident));
         } else {
             if (l->shown == 0) {
                 printf("%s%8s  %-9s  %11s  %11s  %11s  %8s  %12s  %s%s\n",
                     format_begin(STYLE_BOLD), "PID", "STATE", "LIVE", "PEAK", "RSS",
                     "AGE", "RAN", "NAME", format_end());
             }
-            list_text(image, k.resident_bytes);
+            list_text(image, resident);
         }
         l->shown++;
     }

@@ -215,7 +215,6 @@ static void print_line(const mp_image_t *image)
 {
     const struct mp_region_process *p = mp_image_process(image);
     const struct mp_region_totals *t = mp_image_totals(image);
-    struct mp_proc k;
     char name[256];
 
     printf("%s %llu %s  live %s in %s blocks  peak %s",
@@ -223,8 +222,8 @@ static void print_line(const mp_image_t *image)
         mp_life_name(mp_image_life(image)), format_bytes((double)t->live_bytes).text,
         format_count((double)t->live_blocks).text,
         format_bytes((double)t->live_peak_bytes).text);
-    if (mp_image_life(image) == MP_LIFE_RUNNING && mp_proc_read(p->pid, &k) == 0) {
-        printf("  RSS %s", format_known(k.resident_bytes).text);
+    if (mp_image_life(image) == MP_LIFE_RUNNING) {
+        printf("  RSS %s", format_known(mp_proc_resident(p->pid)).text);
     }
     printf("  cached %s  dirty %s  age %s\n",
         format_bytes((double)t->cached_bytes).text,
@@ -242,7 +241,8 @@ int verb_snapshot(int argc, char **argv)
     while (cli_next_option("snapshot", argc, argv, options, false, &common) != -1) {
     }
     cli_expect_words("snapshot", argc, 1);
-    code = cli_open_target("snapshot", &common, argv + optind, &target);
+    code = (common.json ? cli_open_target : cli_open_counters)(
+        "snapshot", &common, argv + optind, &target);
     if (code != EXIT_FINE) {
         return code;
     }

@@ -204,7 +204,6 @@ static void set_rates(struct top *top)
 int top_refresh(struct top *top, struct mp_error *error)
 {
     mp_image_t *image;
-    struct mp_proc k;
     int code = mp_image_open(top->path, &image, error);
 
     if (code != 0 && top->now != NULL && access(top->path, F_OK) != 0) {
@@ -231,10 +230,8 @@ int top_refresh(struct top *top, struct mp_error *error)
     set_rates(top);
     top->ended = mp_image_life(image) != MP_LIFE_RUNNING
                  && mp_image_life(image) != MP_LIFE_ELSEWHERE;
-    top->rss_bytes = MP_UNKNOWN;
-    if (!top->ended && mp_proc_read(mp_image_process(image)->pid, &k) == 0) {
-        top->rss_bytes = k.resident_bytes;
-    }
+    top->rss_bytes =
+        top->ended ? MP_UNKNOWN : mp_proc_resident(mp_image_process(image)->pid);
     top_make_rows(top);
     return EXIT_FINE;
 }

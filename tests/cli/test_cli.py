@@ -59,7 +59,9 @@ class Cli(CommandTest):
         rss = int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024
         self.assertLess(abs(ledger["rss_bytes"] - rss), 0.02 * rss)
         part = {x["name"]: x["bytes"] for x in ledger["parts"]}
-        self.assertGreater(part["live"] + part["cached"] + part["dirty"], 0.3 * rss)
+        self.assertGreater(part["requested"] + part["slack"] + part["cached"] + part["dirty"],
+                           0.3 * rss)
+        self.assertEqual(part["requested"] + part["slack"], d["live_bytes"])
 
     def test_report_in_every_form(self):
         p = self.start()

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { INNOCENTS = SHAPES - LEAKS };
 
@@ -33,6 +34,42 @@ Test(stats_growth, slopes_and_ranks_of_known_series)
         trend_slope(rising, 8), 2.1, 0.4); /* the outlier does not count */
     cr_assert_eq(trend_kendall(tied, 8).z, 0);
     cr_assert_eq(trend_drift(tied, 3, 8), 1);
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* The median of all slopes, as sorting finds it; with many that are the same, too. */
+Test(stats_growth, a_slope_is_the_median_of_all_slopes)
+{
+    static double slopes[TREND_MOST * TREND_MOST];
+    double y[TREND_MOST];
+    unsigned state = 1;
+
+    for (unsigned round = 0; round < 2000; round++) {
+        size_t n = 2 + round % (TREND_MOST - 1);
+        size_t count = 0;
+        unsigned range = round % 3 == 0 ? 3 : round % 3 == 1 ? 50 : 1 << 30;
+
+        for (size_t i = 0; i < n; i++) {
+            state = state * 1103515245 + 12345;
+            y[i] = (double)((state >> 8) % range);
+        }
+        for (size_t i = 0; i < n; i++) {
+            for (size_t k = i + 1; k < n; k++) {
+                slopes[count++] = (y[k] - y[i]) / (double)(k - i);
+            }
+        }
+        qsort(slopes, count, sizeof(*slopes), compare_doubles);
+        cr_assert_eq(
+            trend_slope(y, n), (slopes[(count - 1) / 2] + slopes[count / 2]) / 2);
+    }
+    cr_assert_eq(trend_slope(y, 1), 0);
 }
 
 Test(stats_growth, exponents_are_found_again)

@@ -28,6 +28,14 @@ static int64_t part_bytes(const struct mp_ledger *l, const char *name)
     return part->bytes;
 }
 
+/* All of them; what of it was asked for is known from samples. */
+static int64_t live_bytes(const struct mp_ledger *l)
+{
+    cr_assert_null(find_part(l, "live"));
+    cr_assert_gt(part_bytes(l, "requested"), 0);
+    return part_bytes(l, "requested") + part_bytes(l, "slack");
+}
+
 /* What always holds. */
 static void expect_sound(const struct mp_ledger *l)
 {
@@ -42,6 +50,7 @@ static void expect_sound(const struct mp_ledger *l)
             "%s is there twice", part->name);
         cr_assert_not_null(part->label);
         cr_assert(strcmp(part->source, "allocator") == 0
+                  || strcmp(part->source, "samples") == 0
                   || strcmp(part->source, "kernel") == 0
                   || strcmp(part->source, "difference") == 0);
         cr_assert(part->bytes >= 0 || strcmp(part->name, "untouched") == 0, "%s %ld",
@@ -78,12 +87,70 @@ Test(stats_ledger, of_a_dead_process_is_what_the_allocator_had_touched)
     cr_assert_eq(l.resident_bytes, MP_UNKNOWN);
     cr_assert_not(l.is_measured);
     cr_assert_eq((uint64_t)l.total_bytes, t->resident_bytes);
-    cr_assert_eq((uint64_t)part_bytes(&l, "live"), t->live_bytes);
+    cr_assert_eq((uint64_t)live_bytes(&l), t->live_bytes);
     cr_assert_eq((uint64_t)part_bytes(&l, "cached"), t->cached_bytes - 4096);
     cr_assert_eq((uint64_t)part_bytes(&l, "dirty"), t->dirty_bytes);
     cr_assert_eq((uint64_t)part_bytes(&l, "metadata_span"), t->metadata_span_bytes);
     cr_assert_eq((uint64_t)part_bytes(&l, "metadata_heap"), t->metadata_heap_bytes);
     cr_assert_eq((uint64_t)part_bytes(&l, "region"), t->metadata_region_bytes);
+    close(fd);
+    make_region_free(&m);
+}
+
+/* Waste of each size class as its samples have it, of its exact live bytes. */
+Test(stats_ledger, what_was_asked_for_is_known_from_samples)
+{
+    enum { OTHER = 3 };
+    struct made_samples lean = {1008, 1000, 4096, 8, 0, 0};
+    struct made_samples wasteful = {208, 130, 4096, 3, 1, 5};
+    struct mp_region_cell sum;
+    struct mp_region_totals *t;
+    struct mp_region_site *site;
+    mp_image_t *image = NULL;
+    struct mp_ledger l;
+    struct made m;
+    double waste = 0;
+    double live;
+    int fd;
+
+    make_region(&m, &make_small);
+    t = made_record(&m, MP_SECTION_TOTALS, 0);
+    for (size_t i = 0; i < MAKE_SITES; i++) { /* only these two have anything */
+        site = made_record(&m, MP_SECTION_SITES, i);
+        site->allocated_samples = site->freed_samples = 0;
+        site->allocated_bytes = site->freed_bytes = 0;
+        site->allocated_requested = site->freed_requested = 0;
+    }
+    site = made_record(&m, MP_SECTION_SITES, 1);
+    made_add_samples(site, &lean);
+    live = site->allocated_bytes - site->freed_bytes;
+    site = made_record(&m, MP_SECTION_SITES, OTHER);
+    made_add_samples(site, &wasteful);
+    fd = made_memfd(&m);
+    cr_assert_eq(mp_image_read(fd, "made", &image, NULL), 0);
+    cr_assert_neq(mp_image_site(image, 1)->class_number,
+        mp_image_site(image, OTHER)->class_number);
+    cr_assert_gt(live, 0);
+    live += site->allocated_bytes - site->freed_bytes;
+    for (size_t i = 0; i < mp_image_class_count(image); i++) {
+        double share = i == mp_image_site(image, 1)->class_number       ? 8.0 / 1008
+                       : i == mp_image_site(image, OTHER)->class_number ? 78.0 / 208
+                                                                        : 0;
+
+        mp_image_class_sum(image, i, &sum);
+        if (share == 0) { /* of a class without samples: as of all */
+            double asked = mp_image_site(image, 1)->allocated_requested
+                           + mp_image_site(image, OTHER)->allocated_requested
+                           - mp_image_site(image, OTHER)->freed_requested;
+
+            share = 1 - asked / live;
+        }
+        waste += share * (double)(sum.allocated_bytes_total - sum.freed_bytes_total);
+    }
+    mp_ledger_make(image, &l);
+    cr_assert_float_eq((double)part_bytes(&l, "slack"), waste, 2);
+    cr_assert_eq((uint64_t)live_bytes(&l), t->live_bytes);
+    mp_image_free(image);
     close(fd);
     make_region_free(&m);
 }
@@ -141,7 +208,7 @@ Test(stats_ledger, figures_far_above_the_truth_are_untouched_memory)
     adopt(&a);
     a.totals->live_bytes = 1ull << 40;
     make_ledger(a.fd, &l);
-    cr_assert_eq(part_bytes(&l, "live"), 1ll << 40);
+    cr_assert_eq(live_bytes(&l), 1ll << 40);
     cr_assert_lt(part_bytes(&l, "untouched"), -(1ll << 39));
     cr_assert_eq(part_bytes(&l, "unexplained"), 0);
     disown(&a);

@@ -17,7 +17,8 @@ const isRecorded = (span) => /[hd]$/.test(span);
 
 /* Parts of the ledger that belong together, from the bottom of the chart to its top. */
 const LEDGER = [
-    ["live", "Live blocks", "--h0", ["live"]],
+    ["live", "Live blocks", "--h0", ["live", "requested"]],
+    ["slack", "Beyond what was asked for", "--h4", ["slack"]],
     ["cached", "Free blocks among live ones", "--h1", ["cached"]],
     ["unexplained", "Spans, newer than the figures", "--h8", ["unexplained"]],
     ["dirty", "Free, not yet given back", "--h2", ["dirty"]],
