@@ -12,7 +12,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 2000, VERSION = 1, APPLICATION = 0x6d70616c /* "mpal" */ };
+/* BEGIN_LOOKS: of a reader, 10 ms apart, at one that is being made. */
+enum {
+    WAIT_MS = 2000,
+    BEGIN_LOOKS = 20,
+    VERSION = 1,
+    APPLICATION = 0x6d70616c /* "mpal" */
+};
 
 /* Times are seconds of 1970, bytes are bytes; *_total count since the start of the process. */
 static const char schema[] =
@@ -187,7 +193,8 @@ int history_put_aside(const char *verb, const char *path, sqlite3 *db)
     return move_aside(verb, path, "damaged");
 }
 
-enum state { USABLE, DAMAGED, NEWER, FOREIGN, UNREADABLE };
+/* EMPTY: nobody made tables in it yet. */
+enum state { USABLE, DAMAGED, NEWER, FOREIGN, EMPTY, UNREADABLE };
 
 static bool is_whole(sqlite3 *db)
 {
@@ -204,6 +211,7 @@ static bool is_whole(sqlite3 *db)
 
 static enum state look_at(sqlite3 *db, enum history_mode mode)
 {
+    uint64_t tables = 0;
     sqlite3_stmt *s = history_prepare(db, "PRAGMA user_version");
     int step = s != NULL ? sqlite3_step(s) : sqlite3_errcode(db);
     int version = step == SQLITE_ROW ? sqlite3_column_int(s, 0) : -1;
@@ -214,8 +222,8 @@ static enum state look_at(sqlite3 *db, enum history_mode mode)
         s = history_prepare(db, "SELECT count(*), total(name IN ('acks', 'runs')) "
                                 "FROM sqlite_master WHERE type = 'table'");
         step = s != NULL ? sqlite3_step(s) : sqlite3_errcode(db);
-        is_foreign = step == SQLITE_ROW && sqlite3_column_int(s, 0) > 0
-                     && sqlite3_column_int(s, 1) == 0;
+        tables = step == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(s, 0) : 0;
+        is_foreign = tables > 0 && sqlite3_column_int(s, 1) == 0;
         sqlite3_finalize(s);
     }
     if (step != SQLITE_ROW) {
@@ -223,6 +231,9 @@ static enum state look_at(sqlite3 *db, enum history_mode mode)
     }
     if (is_foreign) {
         return FOREIGN;
+    }
+    if (mode == HISTORY_READ && tables == 0) {
+        return EMPTY;
     }
     return version > VERSION                        ? NEWER
            : mode == HISTORY_CHECK && !is_whole(db) ? DAMAGED
@@ -241,6 +252,22 @@ static int open_file(const char *path, enum history_mode mode, sqlite3 **ret)
     if (code == SQLITE_OK) {
         sqlite3_extended_result_codes(*ret, 1);
         sqlite3_busy_timeout(*ret, WAIT_MS);
+    }
+    return code;
+}
+
+/* A reader beside sees all tables, or none. */
+static int make_in_one(sqlite3 *db)
+{
+    int code = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+
+    if (code == SQLITE_OK) {
+        code = sqlite3_exec(db, schema, NULL, NULL, NULL);
+        if (code == SQLITE_OK) {
+            code = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+        } else {
+            sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+        }
     }
     return code;
 }
@@ -266,7 +293,7 @@ static int make_tables(sqlite3 *db)
             "PRAGMA journal_size_limit = 4194304; PRAGMA foreign_keys = OFF;",
             NULL, NULL, NULL);
     }
-    return code == SQLITE_OK ? sqlite3_exec(db, schema, NULL, NULL, NULL) : code;
+    return code == SQLITE_OK ? make_in_one(db) : code;
 }
 
 static uint32_t big_endian(const unsigned char *p)
@@ -373,6 +400,15 @@ int history_open(
         return code;
     }
     state = look_at(db, mode);
+    for (unsigned i = 0; i < BEGIN_LOOKS && state == EMPTY; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        state = look_at(db, mode);
+    }
+    if (state == EMPTY) {
+        sqlite3_close(db);
+        return cli_fail(verb, EXIT_NO_PROCESS,
+            "there is no history in %s yet (mpalloc record begins one)", path);
+    }
     if (state == FOREIGN) {
         sqlite3_close(db);
         return cli_fail(verb, EXIT_FAILED,

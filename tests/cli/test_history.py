@@ -146,6 +146,13 @@ class History(CommandTest):
             self.assertEqual(aside[0].read_bytes(), was)
             self.assertEqual(self.points(), 1)
 
+    def test_one_that_is_being_made_is_none_yet(self):
+        self.db.parent.mkdir(exist_ok=True)
+        self.db.touch()
+        p = self.start("quiet")
+        self.fails(4, "report", p.pid, "--since", "1h", says="there is no history in .* yet")
+        self.assertEqual(list(self.db.parent.glob(self.db.name + ".*")), [])
+
     def test_files_that_are_no_history_stay_as_they_are(self):
         p = self.start("quiet")
         self.db.parent.mkdir()
