@@ -11,7 +11,7 @@
 
 enum {
     HISTORY_MS = 10000,
-    SHARE = 100, /* a part that took T is done again after SHARE * T at the earliest */
+    SHARE = 200, /* a part that took T is done again after SHARE * T at the earliest */
 };
 
 /* One thing that is done in rounds. */

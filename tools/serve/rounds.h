@@ -3,7 +3,7 @@
  *
  * Owns: one thread that looks at all processes once in an interval, evaluates alerts, and adds a
  * point of each to the history; and that this stays cheap: a part that takes long is done less often,
- * so that it needs at most about 1 % of a processor. Does not own: alerts and the history
+ * so that it needs at most about 0.5 % of a processor. Does not own: alerts and the history
  * themselves.
  */
 #ifndef ROUNDS_H
