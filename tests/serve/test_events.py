@@ -34,13 +34,13 @@ class Stream:
             self.headers[name] = value
         return status
 
-    def event(self):
+    def event(self, without="alerts"):
         """(name, data) of the next one; None at the end."""
         name = None
         while line := self.file.readline():
             if line.startswith(b"event: "):
                 name = line[7:].strip().decode()
-            elif line.startswith(b"data: "):
+            elif line.startswith(b"data: ") and name != without:
                 return name, json.loads(line[6:])
         return None
 

@@ -3,7 +3,9 @@
     test_settings.py COMMAND TARGET LIBRARY
 """
 
+import contextlib
 import http.server
+import json
 import re
 import signal
 import sqlite3
@@ -79,11 +81,41 @@ class Settings(ServeTest):
         self.addCleanup(receiver.server_close)
         self.addCleanup(receiver.shutdown)
         self.start()
+        wanted = f"otlp: {{endpoint: 'http://127.0.0.1:{receiver.server_port}', interval: 1s}}\n"
+        server = self.serve("--config", self.write(wanted))
+        self.assertTrue(got.wait(30))
+        self.assertEqual(server.stop(), 0)
         path = self.write("serve: {history: false}\n")
         server = self.serve("--config", path)
-        path.write_text(f"otlp: {{endpoint: 'http://127.0.0.1:{receiver.server_port}', interval: 1s}}\n")
+        got.clear()
+        path.write_text(wanted)
         self.hup(server, "reloaded")
         self.assertTrue(got.wait(30))
+        self.assertEqual(server.stop(), 0)
+
+    def test_alerts(self):
+        p = self.start("quiet")
+        log = self.dir / "alerts.log"
+        path = self.write(
+            "alerts: [{name: TooLarge, when: live, above: 100k, clears: 90k, for: 0s, severity: critical}]\n"
+            f"sinks: [{{log: {log}}}]\nserve: {{interval: 200ms}}\n")
+        server = self.serve("--config", path)
+
+        with contextlib.closing(server.connection()) as c:
+            c.request("GET", "/api/v1/events?every=500ms")
+            lines = iter(c.getresponse().readline, b"")
+            for line in lines:
+                if line == b"event: alerts\n":
+                    alerts = [a for a in json.loads(next(lines)[6:])["alerts"]
+                              if a["state"] == "firing"]
+                    if alerts:
+                        break
+        self.assertEqual([(a["name"], a["process"]["pid"]) for a in alerts], [("TooLarge", p.pid)])
+        self.wait_for(lambda: log.exists() and "TooLarge" in log.read_text(), "it is told")
+        path.write_text("alerts: [{name: TooLarge, when: live, above: 1G, clears: 1G, for: 0s}]\n"
+                        f"sinks: [{{log: {log}}}]\nserve: {{interval: 200ms}}\n")
+        self.hup(server, "reloaded")
+        self.wait_for(lambda: "resolved" in log.read_text(), "it is resolved")
         self.assertEqual(server.stop(), 0)
 
 

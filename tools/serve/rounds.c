@@ -1,9 +1,13 @@
 #include "rounds.h"
 
+#include "../alerting.h"
 #include "../cli.h"
+#include "../document_alerts.h"
+#include "../history.h"
 #include "../must.h"
 #include "../recording.h"
 #include "../view.h"
+#include "metrics.h"
 #include "serve.h"
 
 #include <pthread.h>
@@ -11,6 +15,8 @@
 
 enum {
     HISTORY_MS = 10000,
+    SLOW_MS = 60000, /* so often alerts look for what takes long: leaks */
+    SINKS_MS = 2000, /* so long they may take at the end */
     SHARE = 200, /* a part that took T is done again after SHARE * T at the earliest */
 };
 
@@ -27,6 +33,13 @@ struct rounds {
     bool has_history;
     struct part history;
     _Atomic uint64_t points_total;
+    struct alerting *alerting; /* of the thread */
+    sqlite3 *alerts_db;
+    struct part alerts;
+    _Atomic(const struct config *) reloaded; /* NULL: nothing to take over */
+    pthread_mutex_t lock;                    /* of these two */
+    struct alert_notice *notices;
+    size_t notice_count;
 };
 
 static uint64_t now_ms(void)
@@ -66,6 +79,56 @@ static void record(struct rounds *r)
     atomic_store(&r->points_total, r->recording.points);
 }
 
+static void take_over(struct rounds *r)
+{
+    const struct config *config = atomic_exchange(&r->reloaded, NULL);
+
+    if (config != NULL) {
+        alerting_reload(r->alerting, config);
+    }
+}
+
+static void publish_alerts(struct rounds *r)
+{
+    size_t count;
+    struct alert_notice *now = alerting_list(r->alerting, false, &count);
+    struct alert_notice *before;
+
+    pthread_mutex_lock(&r->lock);
+    before = r->notices;
+    r->notices = now;
+    r->notice_count = count;
+    pthread_mutex_unlock(&r->lock);
+    free(before);
+}
+
+static void evaluate(struct rounds *r)
+{
+    const struct fleet_list *list =
+        fleet_hold(r->serve->fleet, r->serve->options.interval_ms / 2);
+    const struct alert_notice *events;
+    size_t count;
+
+    take_over(r);
+    alerting_begin(r->alerting);
+    for (size_t i = 0; i < list->count && !r->serve->is_ending; i++) {
+        const struct fleet_process *p = list->at[i];
+
+        if (p->image != NULL
+            && (p->life == MP_LIFE_RUNNING || p->life == MP_LIFE_ELSEWHERE)) {
+            alerting_look(r->alerting, p->image, &p->kernel, view_now_ns());
+        }
+    }
+    fleet_release(r->serve->fleet, list);
+    if (r->serve->is_ending) {
+        return; /* those that were not looked at have not ended */
+    }
+    alerting_end(r->alerting, view_now_ns());
+    events = alerting_events(r->alerting, &count);
+    metrics_note_alerts(r->serve->metrics, events, count);
+    publish_alerts(r);
+}
+
 static void do_part(struct rounds *r, struct part *part, void (*run)(struct rounds *r))
 {
     uint64_t begun = now_ms();
@@ -84,7 +147,7 @@ static void do_part(struct rounds *r, struct part *part, void (*run)(struct roun
 static uint64_t next_due(const struct rounds *r)
 {
     uint64_t now = now_ms();
-    uint64_t due = now + 60000;
+    uint64_t due = r->alerts.due_ms;
 
     if (r->has_history && r->history.due_ms < due) {
         due = r->history.due_ms;
@@ -97,6 +160,7 @@ static void *go_round(void *arg)
     struct rounds *r = arg;
 
     do {
+        do_part(r, &r->alerts, evaluate);
         if (r->has_history) {
             do_part(r, &r->history, record);
         }
@@ -104,29 +168,76 @@ static void *go_round(void *arg)
     return NULL;
 }
 
-struct rounds *rounds_start(struct serve *s)
+static void start_alerts(struct rounds *r)
+{
+    const struct serve_options *o = &r->serve->options;
+
+    if (r->has_history) { /* a handle of its own: recording may replace its one */
+        history_open("serve", o->history_path, HISTORY_WRITE, &r->alerts_db);
+    }
+    r->alerts.every_ms = o->interval_ms;
+    r->alerting = alerting_create(&(struct alerting_options){.config = o->config,
+        .db = r->alerts_db,
+        .keeps = r->alerts_db != NULL,
+        .tells = true,
+        .slow_ms = o->interval_ms < SLOW_MS ? SLOW_MS : 0});
+}
+
+void rounds_reload(struct rounds *r, const struct config *config)
+{
+    atomic_store(&r->reloaded, config);
+}
+
+json_t *rounds_alerts(struct serve *s)
+{
+    struct rounds *r = s->rounds;
+    json_t *document;
+
+    pthread_mutex_lock(&r->lock);
+    document = document_alerts(r->notices, r->notice_count);
+    pthread_mutex_unlock(&r->lock);
+    return document;
+}
+
+struct rounds *rounds_create(struct serve *s)
 {
     struct rounds *r = must(calloc(1, sizeof(*r)));
 
     r->serve = s;
-    r->history.every_ms = HISTORY_MS;
-    r->has_history =
-        s->options.history
-        && recording_open(&r->recording, "serve", s->options.history_path) == EXIT_FINE;
-    if (s->options.history && !r->has_history) {
-        fprintf(stderr, "mpalloc serve: goes on without the history\n");
-    }
-    must(pthread_create(&r->thread, NULL, go_round, r) == 0 ? r : NULL);
-    pthread_setname_np(r->thread, "serve-rounds");
+    pthread_mutex_init(&r->lock, NULL);
     return r;
 }
 
-void rounds_stop(struct rounds *r)
+void rounds_start(struct rounds *r)
+{
+    const struct serve_options *o = &r->serve->options;
+
+    r->history.every_ms = HISTORY_MS;
+    r->has_history =
+        o->history
+        && recording_open(&r->recording, "serve", o->history_path) == EXIT_FINE;
+    if (o->history && !r->has_history) {
+        fprintf(stderr, "mpalloc serve: goes on without the history\n");
+    }
+    start_alerts(r);
+    must(pthread_create(&r->thread, NULL, go_round, r) == 0 ? r : NULL);
+    pthread_setname_np(r->thread, "serve-rounds");
+}
+
+void rounds_end(struct rounds *r)
 {
     pthread_join(r->thread, NULL);
+    alerting_destroy(r->alerting, SINKS_MS);
+    history_close(r->alerts_db);
     if (r->recording.db != NULL) {
         recording_close(&r->recording);
     }
+}
+
+void rounds_destroy(struct rounds *r)
+{
+    pthread_mutex_destroy(&r->lock);
+    free(r->notices);
     free(r);
 }
 

@@ -9,16 +9,28 @@
 #ifndef ROUNDS_H
 #define ROUNDS_H
 
+#include <jansson.h>
 #include <stdint.h>
 
+struct config;
 struct rounds;
 struct serve;
 
-/* A history that cannot be opened is told, and done without. Ends the process without memory. */
-struct rounds *rounds_start(struct serve *s);
+/* Nothing begins yet. Ends the process without memory. */
+struct rounds *rounds_create(struct serve *s);
 
-/* Ends after the part that it is in. */
-void rounds_stop(struct rounds *r);
+/* A history that cannot be opened is told, and done without. */
+void rounds_start(struct rounds *r);
+
+/* After the part that it is in; what was found may be asked for until rounds_destroy. */
+void rounds_end(struct rounds *r);
+void rounds_destroy(struct rounds *r);
+
+/* Another configuration, which lives as long as the server: of alerts, from the next round on. */
+void rounds_reload(struct rounds *r, const struct config *config);
+
+/* The document of GET /api/v1/alerts: as of the last round. Any thread. */
+json_t *rounds_alerts(struct serve *s);
 
 /* Of the history: points that were added. Any thread. */
 uint64_t rounds_points_total(const struct rounds *r);

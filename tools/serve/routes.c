@@ -6,6 +6,7 @@
 #include "events.h"
 #include "metrics.h"
 #include "page.h"
+#include "rounds.h"
 
 const struct route *const routes[] = {
     api_actions_routes,
@@ -24,5 +25,5 @@ const struct route *const routes[] = {
 const struct documents documents = {
     .processes = api_processes,
     .snapshot = api_snapshot,
-    .alerts = NULL,
+    .alerts = rounds_alerts,
 };

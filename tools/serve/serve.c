@@ -272,6 +272,7 @@ static void destroy_whole(struct whole *w)
 {
     httpd_destroy(w->s.httpd);
     events_destroy(w->s.events);
+    rounds_destroy(w->s.rounds);
     api_destroy(w->s.api);
     if (w->s.metrics != NULL) {
         metrics_destroy(w->s.metrics);
@@ -283,6 +284,19 @@ static void destroy_whole(struct whole *w)
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->ending);
     free(w);
+}
+
+static bool start_pushing(
+    struct serve *s, const struct config *config, struct pushing **ret)
+{
+    struct mp_error error = {""};
+
+    *ret = NULL;
+    if (config != NULL && pushing_start(config, s->fleet, ret, &error) != 0) {
+        cli_fail("serve", EXIT_FAILED, "%s", error.text);
+        return false;
+    }
+    return true;
 }
 
 int serve_start(const struct serve_options *options, struct serve **ret)
@@ -308,6 +322,7 @@ int serve_start(const struct serve_options *options, struct serve **ret)
     w->s.api = api_create(&w->s);
     w->s.httpd = httpd_create(&w->s, &guard);
     w->s.events = events_create(&w->s);
+    w->s.rounds = rounds_create(&w->s);
     code = fleet_create(&options->fleet, &w->s.fleet, &error) != 0
                ? cli_fail("serve", EXIT_FAILED, "%s", error.text)
                : create_metrics(w);
@@ -327,22 +342,10 @@ int serve_start(const struct serve_options *options, struct serve **ret)
         destroy_whole(w);
         return code;
     }
-    w->s.rounds = rounds_start(&w->s);
+    rounds_start(w->s.rounds);
+    start_pushing(&w->s, options->config, &w->s.pushing); /* a line says it if not */
     *ret = &w->s;
     return EXIT_FINE;
-}
-
-static bool start_pushing(
-    struct serve *s, const struct config *config, struct pushing **ret)
-{
-    struct mp_error error = {""};
-
-    *ret = NULL;
-    if (config != NULL && pushing_start(config, s->fleet, ret, &error) != 0) {
-        cli_fail("serve", EXIT_FAILED, "%s", error.text);
-        return false;
-    }
-    return true;
 }
 
 /* All is read before anything of it is used. */
@@ -373,6 +376,7 @@ static bool take_over(struct serve *s, const struct serve_options *o)
     s->options.key = o->key;
     httpd_set_guard(s->httpd, &guard);
     atomic_store(&s->allow_actions, o->allow_actions);
+    rounds_reload(s->rounds, o->config);
     if (start_pushing(s, o->config, &pushing)) {
         pushing_stop(s->pushing);
         s->pushing = pushing;
@@ -423,7 +427,7 @@ bool serve_stop(struct serve *s, unsigned patience_ms)
     pthread_cond_broadcast(&w->ending);
     pthread_mutex_unlock(&w->lock);
     events_end(s->events);
-    rounds_stop(s->rounds);
+    rounds_end(s->rounds);
     pushing_stop(s->pushing);
     if (!httpd_drain(s->httpd, patience_ms)) {
         fprintf(stderr, "mpalloc serve: some requests were not answered within %u s\n",
