@@ -1,7 +1,7 @@
 #!/bin/sh
 # run.sh [SECONDS [NAME [BUILD]]] - fuzz for that long, with what was found before
 #
-# NAME is region, options, unwind or api; BUILD the build directory, ./build when not given. Inputs
+# NAME is region, options, unwind, api or request; BUILD the build directory, ./build when not given. Inputs
 # that find something new are kept in BUILD/tests/fuzz/corpus-NAME, crashes next to it.
 # A crash belongs into tests/fuzz/regressions/NAME when it is mended.
 set -eu

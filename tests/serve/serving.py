@@ -17,7 +17,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
 
-from command import COMMAND, CommandTest, main  # noqa: E402,F401
+from command import COMMAND, LIBRARY, CommandTest, main  # noqa: E402,F401
 
 PROBLEM = "application/problem+json"
 

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -134,6 +135,29 @@ class Answered(ServeTest):
                     while s.recv(65536):
                         pass
             self.assertEqual(server.ask("/healthz").status, 200)
+
+    def test_random_requests(self):
+        server = self.serve()
+        self.start("quiet")
+        chance = random.Random(7)
+        seeds = (b"GET /api/v1/processes?x=%41&y HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                 b"POST /healthz HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 3\r\n\r\nabc",
+                 b"GET /api/v1/events?every=1s&process=1 HTTP/1.0\r\nAuthorization: Basic YTpi\r\n\r\n",
+                 b"PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+        for _ in range(400):
+            data = bytearray(chance.choice(seeds) * chance.choice((1, 1, 3)))
+            for _ in range(chance.randrange(8)):
+                at = chance.randrange(len(data))
+                data[at:at + chance.randrange(3)] = chance.choice(
+                    (b"", b"\0", b"\r\n", b"%", b":", b"\xff", bytes([chance.randrange(256)]),
+                     b"9" * 30, b"A" * 3000))
+            with socket.create_connection(server.address, timeout=20) as s:
+                with contextlib.suppress(OSError):
+                    s.sendall(data)
+                    s.settimeout(0.003)
+                    s.recv(4096)
+        self.assertEqual(server.ask("/healthz").status, 200)
+        self.assertIsNone(server.process.poll())
 
     def test_one_host(self):
         server = self.serve()
