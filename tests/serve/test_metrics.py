@@ -270,6 +270,23 @@ class Metrics(ScrapeTest):
         self.problem(server.ask("/metrics?process=1234-5678"), 502, "1234-5678.mp")
         self.problem(server.ask("/metrics?process=nobody"), 404, "no process \"nobody\"")
 
+    def test_names_that_are_there_twice_make_no_series_twice(self):
+        """A region is written by somebody else: here over its names while the process lives."""
+        p = self.start("pools", MPALLOC_SAMPLE="off")
+        honest = self.scrape(self.serve())
+        path = self.region_of(p)
+        data = path.read_bytes()
+        self.assertEqual(data.count(b"shop/cart\0"), 1)
+        with open(path, "r+b") as f:
+            f.seek(data.index(b"shop/cart\0"))
+            f.write(b"shop/pool\0")
+        families = self.scrape(self.serve())
+        self.check_families_are_together(self.text)
+        names = [s.labels["component"] for s in families["mpalloc_component_live_bytes"].samples]
+        self.assertEqual((names.count("shop/pool"), names.count("other")), (1, 1))
+        self.assertEqual(sum(s.value for s in families["mpalloc_component_live_bytes"].samples),
+                         sum(s.value for s in honest["mpalloc_component_live_bytes"].samples))
+
     def test_exemplars_lead_to_profiles(self):
         p = self.start("quiet")
         server = self.serve()
