@@ -273,6 +273,7 @@ class Metrics(ScrapeTest):
     def test_names_that_are_there_twice_make_no_series_twice(self):
         """A region is written by somebody else: here over its names while the process lives."""
         p = self.start("pools", MPALLOC_SAMPLE="off")
+        p.send_signal(signal.SIGSTOP)
         honest = self.scrape(self.serve())
         path = self.region_of(p)
         data = path.read_bytes()
@@ -321,6 +322,17 @@ class Metrics(ScrapeTest):
         found = json.loads(self.promtool("check", "service-discovery", "--timeout=2s", config,
                                          "m"))
         self.assertEqual(found[0]["labels"]["process"], "shop")
+
+    def test_alerts_of_the_server_are_counted(self):
+        config = self.dir / "mpalloc.yaml"
+        config.write_text("alerts:\n- {name: ShopLarge, when: live, above: 1M, clears: 900k, "
+                          "for: 0s, severity: warning}\nserve: {interval: 1s}\n")
+        p = self.start("quiet")
+        server = self.serve("--config", config)
+        of = {"rule": "ShopLarge", "severity": "warning", "pid": str(p.pid)}
+        families = self.scrape_when(
+            server, lambda f: f["mpalloc_alerts"].samples, "the alert is counted")
+        self.assertEqual(self.value(families, "mpalloc_alerts_total", **of), 1)
 
     def test_the_runbook_has_all_that_alerts_point_to(self):
         answer = self.serve().ask("/runbook")
