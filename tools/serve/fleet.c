@@ -529,13 +529,12 @@ const struct fleet_process *fleet_hold_one(
         return &e->p;
     }
     pthread_mutex_lock(&f->work);
-    if (e == NULL && !is_young(f->now, LOOK_AGAIN_MS)) {
-        look_locked(f, LOOK_AGAIN_MS);
-        e = hold_known(f, id);
-    } else if (e != NULL) {
+    if (e != NULL) {
         release_entry(e);
-        e = hold_known(f, id);
+    } else if (!is_young(f->now, LOOK_AGAIN_MS)) {
+        look_locked(f, LOOK_AGAIN_MS);
     }
+    e = hold_known(f, id); /* also where another thread looked while this one waited */
     if (e != NULL && !is_good(e, now_ms(), most_age_ms)) {
         struct entry *now = read_again_locked(f, e);
 
