@@ -534,7 +534,7 @@ check("charts without a library", SERVER, {isPlain: true}, async (page) => {
     await live(page);
     await page.getByText("Charts are plain").waitFor();
     const areas = page.locator("#past .plain .area");
-    await until(() => areas.count(), (n) => n === 3, "areas");
+    await until(() => areas.count(), (n) => n === 4, "areas");
     const box = await areas.last().boundingBox();
     assert.ok(box.width > 800 && box.height > 80, JSON.stringify(box));
     await page.locator("#past .plain").hover({position: {x: 200, y: 50}});

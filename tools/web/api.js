@@ -99,7 +99,6 @@ export async function* events(path, signal) {
     const reply = await ask(path, {signal, headers: {Accept: "text/event-stream"}});
     const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
-    yield {event: "open"};
     for (;;) {
         let step;
         try {

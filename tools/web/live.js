@@ -59,12 +59,12 @@ export function watch(process, handlers) {
                 if (signal.aborted) {
                     return;
                 }
-                setState("live");
                 if (event === "gone") {
                     throw new Problem(404, "the process is gone");
                 }
                 if (data && handlers[event]) {
                     handlers[event](JSON.parse(data));
+                    setState("live");
                 }
             }
         } finally {

@@ -17,8 +17,8 @@ const isRecorded = (span) => /[hd]$/.test(span);
 
 /* Parts of the ledger that belong together, from the bottom of the chart to its top. */
 const LEDGER = [
-    ["live", "Live blocks", "--h0", ["live", "requested"]],
-    ["slack", "Beyond what was asked for", "--h4", ["slack"]],
+    ["live", "Live: asked for", "--h0", ["live", "requested"]], // live: where none were sampled
+    ["slack", "Live: beyond that", "--h10", ["slack"]],
     ["cached", "Free blocks among live ones", "--h1", ["cached"]],
     ["unexplained", "Spans, newer than the figures", "--h8", ["unexplained"]],
     ["dirty", "Free, not yet given back", "--h2", ["dirty"]],
@@ -29,9 +29,10 @@ const LEDGER = [
 const PAST = [
     {name: "live", label: "Live", color: "--h0", title: "What the program holds: exact"},
     {name: "kept", label: "Free in the heap", color: "--h1",
-        title: "Resident, not live: free blocks, caches, the allocator's own"},
+        title: "Resident, not live: free blocks and caches"},
     {name: "dirty", label: "Not yet given back", color: "--h2",
         title: "Free pages that go back to the kernel after a while"},
+    {name: "own", label: "Allocator and profiler", color: "--h3", title: "Tables, heaps, the region"},
     {name: "rss", label: "RSS", color: "--text", isLine: true, title: "Of the kernel"},
 ];
 
@@ -139,10 +140,11 @@ export function memoryView(shared) {
             return isFit;
         });
         const recorded = isRecorded(span); // then resident_bytes is of the kernel
-        const kept = (p) => p.live_bytes === null ? null : Math.max(0, (recorded ? p.heap_bytes
-            : p.resident_bytes - p.dirty_bytes) - p.live_bytes);
+        const own = (p) => (p.metadata_bytes ?? 0) + (p.profiler_bytes ?? 0);
+        const kept = (p) => p.live_bytes === null ? null : p.cached_bytes ?? Math.max(0, (recorded
+            ? p.heap_bytes : p.resident_bytes - p.dirty_bytes) - p.live_bytes);
         past.set(fit.map((p) => Date.parse(p.time) / 1000), [fit.map((p) => p.live_bytes),
-            fit.map(kept), fit.map((p) => recorded ? 0 : p.dirty_bytes),
+            fit.map(kept), fit.map((p) => recorded ? 0 : p.dirty_bytes), fit.map(own),
             fit.map((p) => recorded ? p.resident_bytes : null)]);
     }
     function forecastText(f) {
