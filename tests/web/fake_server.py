@@ -331,7 +331,7 @@ def alert(process, name, state="firing"):
     return {"process": {"id": process.id, "pid": process.pid, "name": process.name},
             "name": name, "severity": "warning", "state": state, "since": stamp(time.time() - 90),
             "value": 0.91, "threshold": 0.8, "text": "91 % of the limit is live",
-            "runbook": "https://example.org/runbook#memory"}
+            "runbook": "/usr/share/mpalloc/runbook.md#mpallocmemoryhigh"}
 
 
 class Fleet:

@@ -14,7 +14,7 @@ export const HERE = dirname(fileURLToPath(import.meta.url));
 export const UPLOT = join(HERE, "../../tools/web/node_modules/uplot");
 export const CHROMIUM = "/usr/bin/chromium";
 const SHOTS = process.env.MPALLOC_TEST_SHOTS;
-const WAIT_MS = 10000;
+const WAIT_MS = 20000; // of a loaded machine
 
 /* The module of playwright-core, or null after a line that says what is missing. */
 export async function findPlaywright() {

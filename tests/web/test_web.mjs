@@ -202,11 +202,14 @@ check("memory: figures, charts, what RSS is made of", SERVER, {}, async (page) =
         .test(t.join("|")), "growth has its interval");
     assert.match((await texts(page, ".tile")).join("|"), /Efficiency\n74\.0 %\nslack .* ± 4[01] %/);
     await page.getByText("MpallocMemoryHigh").waitFor();
-    assert.equal(await page.getByRole("link", {name: "What to do"}).getAttribute("rel"),
-        "noopener noreferrer");
+    assert.equal(await page.getByRole("link", {name: "What to do"}).getAttribute("href"),
+        "/runbook#mpallocmemoryhigh");
     // Something is painted in the colour of what is live.
     const painted = () => page.evaluate(() => [...document.querySelectorAll("canvas")].map((c) => {
-        const {data} = c.getContext("2d").getImageData(0, 0, c.width, c.height);
+        const copy = new OffscreenCanvas(c.width, c.height).getContext("2d",
+            {willReadFrequently: true}); // what is read often by itself is warned of
+        copy.drawImage(c, 0, 0);
+        const {data} = copy.getImageData(0, 0, c.width, c.height);
         let n = 0;
         for (let i = 0; i < data.length; i += 4) {
             n += data[i] === 0xc2 && data[i + 1] === 0x57 && data[i + 2] === 0x1a ? 1 : 0;
@@ -224,7 +227,7 @@ check("memory: figures, charts, what RSS is made of", SERVER, {}, async (page) =
         .waitFor();
     assert.match(await page.locator("#past .legend").innerText(), /RSS 270\.0 MiB/);
     await page.locator("#past summary").click();
-    assert.ok(await page.locator("#past tbody tr").count() > 40);
+    await until(() => page.locator("#past tbody tr").count(), (n) => n > 40, "rows");
     const parts = await page.locator("#ledger .ledger td:nth-child(2)").evaluateAll((cells) =>
         cells.filter((c) => !c.parentNode.hidden).map((c) => c.title));
     const sum = parts.reduce((n, t) => n + numberOf(t.replaceAll(",", "")), 0);
@@ -344,7 +347,10 @@ check("flame graph of a difference", `${SERVER}/flame`, {}, async (page) => {
     assert.match(page.url(), /compare=baseline%3Amonday/);
     const colours = () => page.frames()[1].evaluate(() => {
         const c = document.querySelector("#canvas");
-        const {data} = c.getContext("2d").getImageData(0, 0, c.width, c.height);
+        const copy = new OffscreenCanvas(c.width, c.height).getContext("2d",
+            {willReadFrequently: true});
+        copy.drawImage(c, 0, 0);
+        const {data} = copy.getImageData(0, 0, c.width, c.height);
         const sum = {red: 0, blue: 0};
         for (let i = 0; i < data.length; i += 4) {
             sum.red += data[i] > data[i + 2] + 40 ? 1 : 0;
@@ -543,5 +549,5 @@ check("charts without a library", SERVER, {isPlain: true}, async (page) => {
 });
 
 describe("pages", {concurrency: 4}, () => {
-    checks.forEach(([name, body]) => test(name, {timeout: 60000}, body));
+    checks.forEach(([name, body]) => test(name, {timeout: 90000}, body));
 });

@@ -43,6 +43,17 @@ export function limitOf(s) {
     return all.reduce((least, one) => least === null || one[1] < least[1] ? one : least, null);
 }
 
+/* The server shows its runbook as a page; rules that people made have addresses of their own. */
+function runbookLink(place) {
+    if (!place) {
+        return null;
+    }
+    const own = /(?:^|\/)runbook\.md(#[\w-]*)?$/.exec(place);
+    const href = /^https?:\/\//.test(place) ? place : own ? `/runbook${own[1] ?? ""}` : null;
+    return href === null ? el("code", {text: place}) : el("a", {href, target: "_blank",
+        rel: "noopener noreferrer", text: "What to do"});
+}
+
 function tile(label, title) {
     const value = el("dd");
     const more = el("dd", {class: "more"});
@@ -250,9 +261,7 @@ export function memoryView(shared) {
                 el("span", {class: "alert-name", text: a.name}),
                 el("span", {class: "quiet", text: a.since ? `since ${timeText(a.since)}` : ""}),
                 a.text ? el("p", {text: a.text}) : null,
-                /^https?:\/\//.test(a.runbook ?? "") ? el("a", {href: a.runbook, target: "_blank",
-                    rel: "noopener noreferrer", text: "What to do"})
-                    : a.runbook ? el("code", {text: a.runbook}) : null]);
+                runbookLink(a.runbook)]);
         });
     }
 
