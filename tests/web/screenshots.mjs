@@ -22,7 +22,7 @@ const dir = mkdtempSync(join(tmpdir(), "mpalloc-shots-"));
 const command = join(build, "tools/mpalloc");
 const env = {...process.env, MPALLOC_DIR: join(dir, "regions"),
     MPALLOC_HISTORY: join(dir, "history.db"), LD_PRELOAD: join(build, "alloc/libmpalloc.so"),
-    MPALLOC_SAMPLE: "64k"};
+    MPALLOC_SAMPLE: "128k"};
 const PORT = "17780";
 const JOB = `
 import json, time
