@@ -1,5 +1,7 @@
 #include "beta.h"
 
+#include "log_gamma.h"
+
 #include <math.h>
 
 /* The continued fraction of the incomplete beta function (Lentz), for x < (a + 1) / (a + b + 2). */
@@ -38,7 +40,8 @@ double beta_cdf(double a, double b, double x)
     if (b <= 0 || x <= 0) {
         return 0;
     }
-    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x));
+    front = exp(
+        log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * log(x) + b * log1p(-x));
     return x < (a + 1) / (a + b + 2) ? front * beta_fraction(a, b, x) / a
                                      : 1 - front * beta_fraction(b, a, 1 - x) / b;
 }

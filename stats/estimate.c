@@ -1,6 +1,7 @@
 #include "estimate.h"
 
 #include "beta.h"
+#include "log_gamma.h"
 
 #include <math.h>
 
@@ -56,7 +57,7 @@ static double gamma_cdf_series(double a, double x)
         term *= x / n;
         sum += term;
     }
-    return sum * exp(a * log(x) - x - lgamma(a));
+    return sum * exp(a * log(x) - x - log_gamma(a));
 }
 
 /* 1 - P(a, x) by its continued fraction (Lentz), for x > a + 1. */
@@ -80,7 +81,7 @@ static double gamma_tail_fraction(double a, double x)
             break;
         }
     }
-    return h * exp(a * log(x) - x - lgamma(a));
+    return h * exp(a * log(x) - x - log_gamma(a));
 }
 
 static double gamma_cdf(double a, double x)

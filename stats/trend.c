@@ -1,6 +1,7 @@
 #include "trend.h"
 
 #include "beta.h"
+#include "log_gamma.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@ double trend_poisson_at_most(double count, double mean)
         return trend_normal_tail((cbrt(mean / (count + 1)) - c) * 3 * sqrt(count + 1));
     }
     for (double i = 0; i <= count; i++) {
-        term = i * log(mean) - mean - lgamma(i + 1);
+        term = i * log(mean) - mean - log_gamma(i + 1);
         sum += exp(term);
     }
     return fmin(sum, 1);
