@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(sys.argv[1])
 WARNINGS = ["-Wall", "-Wextra", "-Wundef", "-Werror"]
 PUBLIC = sorted((ROOT / "include").rglob("*.h"))
-INTERNAL = [path for folder in ("alloc", "stats", "tools", "tools/demo", "tools/serve", "bench", "tests/stats", "tests/api", "tests/faults") for path in sorted((ROOT / folder).glob("*.h"))]
+INTERNAL = [path for folder in ("alloc", "stats", "tools", "tools/demo", "tools/push", "tools/serve", "bench", "tests/stats", "tests/api", "tests/faults") for path in sorted((ROOT / folder).glob("*.h"))]
 
 
 def jobs():

@@ -13,8 +13,8 @@
 #ifndef OTLP_H
 #define OTLP_H
 
-#include "metric_walk.h"
-#include "profile.h"
+#include "../metric_walk.h"
+#include "../profile.h"
 
 #include <jansson.h>
 #include <mpstats.h>

@@ -6,8 +6,8 @@
 
 #include "otlp.h"
 
-#include "must.h"
-#include "otlp.pb-c.h"
+#include "../must.h"
+#include "tools/push/otlp.pb-c.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #ifndef PUSH_CONFIG_H
 #define PUSH_CONFIG_H
 
-#include "configuration.h"
+#include "../configuration.h"
 #include "push.h"
 
 struct push_list {

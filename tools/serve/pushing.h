@@ -7,10 +7,10 @@
 #ifndef PUSHING_H
 #define PUSHING_H
 
-#include "configuration.h"
+#include "../configuration.h"
+#include "../push/push.h"
 #include "fleet.h"
 #include "insights.h"
-#include "push/push.h"
 
 struct pushing;
 
