@@ -6,6 +6,7 @@
 import json
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import urllib.parse
@@ -13,7 +14,7 @@ import urllib.parse
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "cli"), str(HERE)]
 
-from command import main  # noqa: E402
+from command import COMMAND, main  # noqa: E402
 from test_push import PushTest, attributes_of  # noqa: E402
 
 WORKER = sys.argv[4]
@@ -74,17 +75,13 @@ push:
         self.check_all(self.receiver.requests, p.pid)
         self.assertEqual(len(done.stdout.splitlines()), 3)
         push = subprocess.Popen(
-            [self.command_path(), "push", "--config", path, "--dir", self.dir], env=self.env,
+            [COMMAND, "push", "--config", path, "--dir", self.dir], env=self.env,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(self.end_push, push)
         self.check_all(self.receiver.wait_for(12)[4:], p.pid)
         push.terminate()
         self.assertEqual(push.communicate(timeout=20), ("", ""))
         self.assertEqual(push.returncode, 0)
-
-    @staticmethod
-    def command_path():
-        return sys.argv[1]
 
     def worker(self, path):
         worker = subprocess.Popen([WORKER, path, self.dir], env=self.env, text=True,
@@ -120,6 +117,30 @@ push:
         self.assertTrue(all(int(line.split()[3]) >= 1 for line in lines), lines)
         last = [r for r in self.receiver.requests if r.path == "/v1/metrics"][-1]
         self.assertEqual(len(json.loads(last.body)["resourceMetrics"]), 2)
+
+    def test_the_server_itself(self):
+        """mpalloc serve --config sends, and reads what it sends to again at SIGHUP."""
+        p = self.start("quiet")
+        path = self.whole()
+        log = open(self.dir / "serve.log", "w+")
+        self.addCleanup(log.close)
+        serve = subprocess.Popen(
+            [COMMAND, "serve", "--config", path, "--dir", self.dir, "--listen", "127.0.0.1:0"],
+            env={**self.env, "XDG_STATE_HOME": str(self.dir / "state")}, stdout=log, stderr=log,
+            stdin=subprocess.DEVNULL)
+        self.addCleanup(serve.wait)
+        self.addCleanup(serve.kill)
+        self.check_all(self.receiver.wait_for(4), p.pid)
+        self.wait_for_leaks()
+        self.write('otlp: {endpoint: "URL/other", format: json, interval: 1s}\n')
+        serve.send_signal(signal.SIGHUP)
+        seen, last = 0, []
+        while last != 4 * ["/other/v1/metrics"]:
+            requests = self.receiver.wait_for(seen + 1)
+            seen, last = len(requests), [r.path for r in requests[-4:]]
+            self.assertLess(seen, 400)
+        serve.terminate()
+        self.assertEqual(serve.wait(30), 0)
 
     def test_ends_at_once_while_a_server_is_away(self):
         self.start("quiet")

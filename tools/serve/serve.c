@@ -296,6 +296,9 @@ static bool start_pushing(
         cli_fail("serve", EXIT_FAILED, "%s", error.text);
         return false;
     }
+    if (s->metrics != NULL) {
+        pushing_show(*ret, metrics_insights(s->metrics));
+    }
     return true;
 }
 
