@@ -10,8 +10,9 @@
 
 #include "http.h"
 
-extern const struct route api_actions_routes[], api_documents_routes[],
-    api_files_routes[], api_insight_routes[], api_past_routes[], api_profile_routes[];
+extern const struct route api_actions_routes[], api_alerts_routes[],
+    api_documents_routes[], api_files_routes[], api_insight_routes[], api_past_routes[],
+    api_profile_routes[];
 
 /* Before other threads are there: ends the process without memory. */
 struct api *api_create(const struct serve *s);

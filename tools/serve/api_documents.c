@@ -8,6 +8,7 @@
 #include "../view.h"
 #include "api.h"
 #include "api_parts.h"
+#include "documents.h"
 
 #include <elf.h>
 #include <link.h>
@@ -99,7 +100,8 @@ static json_t *recent(const mp_image_t *image)
     return all;
 }
 
-static json_t *row_of(struct serve *s, const struct fleet_process *p)
+static json_t *row_of(
+    struct serve *s, const struct fleet_process *p, const json_t *alerts)
 {
     const char *source;
     json_t *row;
@@ -112,6 +114,7 @@ static json_t *row_of(struct serve *s, const struct fleet_process *p)
     row = document_ps_row(p->image, p->kernel.resident_bytes);
     document_set_text(row, "id", p->id);
     document_set_bytes(row, "limit_bytes", view_limit(p->image, &source));
+    document_set(row, "alerts", api_count_alerts(alerts, p->id));
     document_set(row, "leaks", api_known_leaks(s, p));
     document_set(row, "recent", recent(p->image));
     return row;
@@ -122,10 +125,12 @@ json_t *api_processes(struct serve *s)
     json_t *d = document_new("processes");
     json_t *rows = must(json_array());
     const struct fleet_list *list = fleet_hold(s->fleet, serve_age_ms(s));
+    json_t *alerts = documents.alerts != NULL ? documents.alerts(s) : NULL;
 
     for (size_t i = 0; i < list->count; i++) {
-        document_append(rows, row_of(s, list->at[i]));
+        document_append(rows, row_of(s, list->at[i], alerts));
     }
+    json_decref(alerts);
     fleet_release(s->fleet, list);
     document_set(d, "processes", rows);
     return d;

@@ -42,6 +42,7 @@ enum answered api_leaks(
 /* How many call stacks leak, as far as anybody looked: for rows of processes. */
 void api_note_leaks(
     struct serve *s, const struct fleet_process *p, const size_t of_kind[MP_VERDICTS]);
+json_t *api_count_alerts(const json_t *alerts, const char *id);
 json_t *api_known_leaks(struct serve *s, const struct fleet_process *p);
 
 /* Takes the document; status 200. */

@@ -10,6 +10,7 @@
 
 const struct route *const routes[] = {
     api_actions_routes,
+    api_alerts_routes,
     api_documents_routes,
     api_files_routes,
     api_insight_routes,
