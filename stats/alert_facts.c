@@ -177,6 +177,35 @@ static int make_slow(struct mp_alert_facts *f, const mp_image_t *image,
     return code;
 }
 
+/* Of the component that is nearest to its soft limit, or furthest beyond. */
+static void make_component(struct mp_alert_facts *f, const mp_image_t *image)
+{
+    for (size_t i = 0; i < mp_image_limit_count(image); i++) {
+        const struct mp_region_limit *l = mp_image_limit(image, i);
+        const struct mp_region_component *c =
+            l->component < mp_image_component_count(image)
+                ? mp_image_component(image, (size_t)l->component)
+                : NULL;
+        double ratio;
+
+        if (c == NULL || l->soft_bytes == 0) {
+            continue;
+        }
+        ratio = (double)c->tree_live_bytes / (double)l->soft_bytes;
+        if (!(ratio <= f->component_ratio)) {
+            char live[WORDS_BYTES];
+            char soft[WORDS_BYTES];
+            char name[64];
+
+            mp_text_escape(name, sizeof(name), c->name, sizeof(c->name));
+            f->component_ratio = ratio;
+            snprintf(f->component, sizeof(f->component), "%s holds %s of %s", name,
+                words_bytes((double)c->tree_live_bytes, live),
+                words_bytes((double)l->soft_bytes, soft));
+        }
+    }
+}
+
 int mp_alert_facts_make(const mp_image_t *image, const struct mp_proc *kernel,
     const mp_verdicts_t *verdicts, const bool *is_known,
     const struct mp_alert_point *older, size_t older_count, uint64_t time_ns,
@@ -210,6 +239,7 @@ int mp_alert_facts_make(const mp_image_t *image, const struct mp_proc *kernel,
     }
     f->samples = (double)g->allocated_total;
     f->dropped = (double)g->samples_refused_total + (double)g->sites_refused_total;
+    make_component(f, image);
     code = make_points(f, image, older, older_count);
     if (code == 0 && verdicts != NULL) {
         code = make_slow(f, image, verdicts, is_known);

@@ -227,6 +227,21 @@ MPS_EXPORT const struct mp_alert *mp_alerts_at(
 /* Keys: "inactive", "pending", "firing", "resolved". */
 MPS_EXPORT const char *mp_alert_state_name(enum mp_alert_state state);
 
+/* ---- a program that watches itself ---- */
+
+/*
+ * The thread of mps_on_leak, or the same one, also looks at the rules every `period_s` (at least 1),
+ * and calls fn for each alert that fired, got worse, or was resolved (alert->event). rules are
+ * copied; NULL: those of production. The alert and the image live until fn returns; fn may allocate,
+ * and may call mps_stop_watch, which then only asks. mps_stop_watch ends both. One of each per
+ * process. 0; -EBUSY: there is one, or the watch is being stopped; -EINVAL; -ENOMEM; -EAGAIN: no
+ * thread; or why the region is not there.
+ */
+typedef void mps_alert_fn(
+    const struct mp_alert *alert, const mp_image_t *image, void *arg);
+MPS_EXPORT int mps_on_alert(mps_alert_fn *fn, void *arg,
+    const struct mp_alert_rule *rules, size_t count, unsigned period_s);
+
 #ifdef __cplusplus
 }
 #endif

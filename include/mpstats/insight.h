@@ -153,8 +153,8 @@ MPS_EXPORT const char *mp_advice_text(enum mp_advice advice); /* a sentence */
  * For programs that watch themselves: a thread of this library looks at the region of the
  * calling process every `period_s` (at least 1) and calls fn for each verdict that became
  * growing or lost since it looked last. The verdict and the image live until fn returns. fn
- * may allocate, and may call mps_stop_watch, which then only asks. One watch per process.
- * 0; -EBUSY: there is one; -EINVAL; -EAGAIN: no thread; or why the region is not there.
+ * may allocate, and may call mps_stop_watch, which then only asks. One watch per process, which
+ * mps_on_alert shares. 0; -EBUSY: there is one; -EINVAL; -EAGAIN: no thread; or why the region is not there.
  */
 typedef void mps_leak_fn(
     const struct mp_verdict *verdict, const mp_image_t *image, void *arg);
