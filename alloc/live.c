@@ -366,6 +366,13 @@ void live_regrow_locked(uint32_t number, unsigned class_number, uint64_t bytes,
     write_record(number, true);
 }
 
+void live_move_locked(uint32_t number, uint64_t bytes)
+{
+    const struct record *r = record_of(number);
+
+    sites_move_locked(r->site, &r->sampled, bytes);
+}
+
 void live_resize_locked(uint32_t number, uint64_t requested)
 {
     struct record *r = record_of(number);

@@ -71,6 +71,9 @@ bool live_try_defer(uint32_t late, uint64_t bytes, uint64_t requested);
 
 uint64_t live_bytes(uint32_t record); /* that it has now */
 
+/* realloc moved it elsewhere, and copied so much of it. */
+void live_move_locked(uint32_t record, uint64_t bytes);
+
 /* It stayed where it was, and `requested` bytes of it are wanted now. */
 void live_resize_locked(uint32_t record, uint64_t requested);
 

@@ -483,35 +483,9 @@ static COLD NOINLINE struct mp_component *component_of(const void *p)
     return kind == SPAN_LARGE ? s->component : NULL;
 }
 
-static void *copy_to(struct mp_component *c, void *p, size_t bytes, size_t size);
-
-/* What is freed at the end makes room for what comes first. */
-static COLD NOINLINE void *copy_limited(
-    struct mp_component *c, void *p, size_t bytes, size_t size)
-{
-    struct mp_component *old = component_of(p);
-    void *q;
-
-    if (old == NULL) {
-        return copy_to(c, p, bytes, size);
-    }
-    limit_lend(old, bytes);
-    q = copy_to(c, p, bytes, size);
-    limit_lend(old, 0);
-    return q;
-}
-
-static void *resize_by_copy(struct mp_component *c, void *p, size_t bytes, size_t size)
-{
-    const struct mp_component *to = c != NULL ? c : thread_component();
-
-    if (UNLIKELY(load_relaxed(&to->budget) != NULL)) {
-        return copy_limited(c, p, bytes, size);
-    }
-    return copy_to(c, p, bytes, size);
-}
-
-static void *copy_to(struct mp_component *c, void *p, size_t bytes, size_t size)
+/* sampled: the span of p if it is in the sample, else NULL. */
+static void *copy_to(struct mp_component *c, void *p, size_t bytes, size_t size,
+    const struct span *sampled)
 {
     void *q;
 
@@ -526,8 +500,38 @@ static void *copy_to(struct mp_component *c, void *p, size_t bytes, size_t size)
         return size <= bytes ? keep_in_place(p) : NULL;
     }
     memcpy(q, p, bits_min(bytes, size));
+    if (CONFIG_PROFILE && UNLIKELY(sampled != NULL)) {
+        sample_moved(sampled, p, bits_min(bytes, size));
+    }
     malloc_free(p);
     return q;
+}
+
+/* What is freed at the end makes room for what comes first. */
+static COLD NOINLINE void *copy_limited(struct mp_component *c, void *p, size_t bytes,
+    size_t size, const struct span *sampled)
+{
+    struct mp_component *old = component_of(p);
+    void *q;
+
+    if (old == NULL) {
+        return copy_to(c, p, bytes, size, sampled);
+    }
+    limit_lend(old, bytes);
+    q = copy_to(c, p, bytes, size, sampled);
+    limit_lend(old, 0);
+    return q;
+}
+
+static void *resize_by_copy(struct mp_component *c, void *p, size_t bytes, size_t size,
+    const struct span *sampled)
+{
+    const struct mp_component *to = c != NULL ? c : thread_component();
+
+    if (UNLIKELY(load_relaxed(&to->budget) != NULL)) {
+        return copy_limited(c, p, bytes, size, sampled);
+    }
+    return copy_to(c, p, bytes, size, sampled);
 }
 
 /* The slab of p when this thread owns it (then p is trusted, as free does), else NULL. */
@@ -557,6 +561,7 @@ void *malloc_realloc(void *p, size_t size)
 void *malloc_resize(struct mp_component *c, void *p, size_t size)
 {
     struct span *s = find_own_slab(p);
+    bool is_sampled;
     unsigned cls;
     size_t bytes;
     void *q;
@@ -568,7 +573,7 @@ void *malloc_resize(struct mp_component *c, void *p, size_t size)
         }
         cls = sizeclass_of(room_for(bytes, size));
         if (UNLIKELY(thread_local_state.heap->head[cls] == NULL)) {
-            return resize_by_copy(NULL, p, bytes, size);
+            return resize_by_copy(NULL, p, bytes, size, NULL);
         }
         q = malloc_pop(cls);
         memcpy(q, p, bits_min(bytes, size));
@@ -617,7 +622,10 @@ void *malloc_resize(struct mp_component *c, void *p, size_t size)
     } else if (malloc_large_try_resize(s, p, bytes, size)) {
         return p;
     }
-    return resize_by_copy(c, p, bytes, size);
+    is_sampled = s != NULL
+                 && (load_relaxed(&s->kind) == SPAN_SAMPLED
+                     || (load_relaxed(&s->kind) == SPAN_LARGE && s->sample != 0));
+    return resize_by_copy(c, p, bytes, size, is_sampled ? s : NULL);
 }
 
 /* ---- aligned ---- */

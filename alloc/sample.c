@@ -177,6 +177,24 @@ bool sample_find(const struct span *s, const void *p, size_t *ret_bytes)
     return is_found;
 }
 
+void sample_moved(const struct span *s, const void *p, size_t bytes)
+{
+    uint32_t record = 0;
+    unsigned cls;
+
+    sample_enter();
+    if (load_relaxed(&s->kind) == SPAN_SAMPLED) {
+        record = pool_find_locked(s, p, &cls);
+    } else if (load_relaxed(&s->kind) == SPAN_LARGE) {
+        record = (uint32_t)s->sample; /* as sample_large.c has it */
+    }
+    if (record != 0 && live_is_locked(record)) {
+        live_move_locked(record, bytes);
+        sample_tell_locked();
+    }
+    lock_unlock(&profile_lock);
+}
+
 void sample_resized(const struct span *s, const void *p, size_t size)
 {
     uint32_t record = 0;

@@ -35,4 +35,10 @@ bool sample_find(const struct span *s, const void *p, size_t *ret_bytes);
 /* A live block there is resized to `size` bytes without being moved. */
 void sample_resized(const struct span *s, const void *p, size_t size);
 
+/*
+ * realloc moves the block of a sample, small or large, elsewhere, and copied so much of it. For
+ * other blocks that costs nothing: their span is of another kind, or has no sample.
+ */
+void sample_moved(const struct span *s, const void *p, size_t bytes);
+
 #endif

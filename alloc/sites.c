@@ -546,6 +546,17 @@ void sites_grow_locked(uint32_t number, const struct sampled *was,
     write_changes(&row, changes | add_counted(s, &before), 0);
 }
 
+void sites_move_locked(uint32_t number, const struct sampled *sampled, uint64_t bytes)
+{
+    struct site_row row = row_of(common(number));
+    struct mp_region_site *s = row.site;
+
+    s->moved_samples++;
+    s->moved_blocks += sampled->blocks;
+    s->moved_bytes += sampled->blocks * (double)bytes;
+    write_changes(&row, remember_peak(s) | IS_OF_PEAK, 0); /* in its line */
+}
+
 void sites_resize_locked(uint32_t number, double more_requested)
 {
     struct site_row row = row_of(common(number));

@@ -95,6 +95,9 @@ void sites_subtract_locked(uint32_t site, const struct sampled *s);
 void sites_grow_locked(uint32_t site, const struct sampled *was,
     const struct sampled *now, const struct grown *grown);
 
+/* realloc moved a sample elsewhere, and copied so much of it. */
+void sites_move_locked(uint32_t site, const struct sampled *s, uint64_t bytes);
+
 /* So much more is wanted of what it holds, estimated. */
 void sites_resize_locked(uint32_t site, double more_requested);
 

@@ -7,7 +7,7 @@ const char *mp_finding_name(enum mp_finding_code code)
 {
     static const char *const names[MP_FINDINGS] = {"POOL", "ARENA", "BATCH", "CHUNK",
         "RESIZE", "TRIM", "SPREAD", "BOUND", "HANDLER", "CYCLE", "THREAD", "SHRINK",
-        "HOT"};
+        "HOT", "RESERVE", "ALIGN"};
 
     return code < MP_FINDINGS ? names[code] : "";
 }
@@ -30,6 +30,12 @@ const char *mp_finding_text(enum mp_finding_code code)
         [MP_FINDING_SPREAD] = "Blocks that stay lie among blocks that went: give what "
                               "stays a component of its "
                               "own (MP_SCOPE), so that spans get empty.",
+        [MP_FINDING_RESERVE] =
+            "Ask for the final size at once (reserve), grow by half or twice, or keep "
+            "a "
+            "list of pieces (CHUNK): each move copies all that is there.",
+        [MP_FINDING_ALIGN] = "Ask for the alignment that is needed: most data need 16, "
+                             "a cache line is 64; or put several into one block.",
         [MP_FINDING_HOT] = "Whatever is won in it counts most: look here first.",
     };
 
@@ -51,8 +57,8 @@ const char *mp_finding_text(enum mp_finding_code code)
 
 const char *mp_gain_unit_name(enum mp_gain_unit unit)
 {
-    static const char *const names[] = {
-        "bytes", "peak_bytes", "bytes_per_hour", "calls_per_second", "none"};
+    static const char *const names[] = {"bytes", "peak_bytes", "bytes_per_hour",
+        "calls_per_second", "copied_bytes_per_second", "none"};
 
     return unit <= MP_GAIN_NONE ? names[unit] : "";
 }

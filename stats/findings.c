@@ -31,6 +31,14 @@
 #define SMALL_BYTES  256   /* the largest mean block that is worth a batch */
 #define HOURS_OF_DAY 24
 
+#define COPY_RATE   10e9 /* bytes in a second: of memory that is in caches */
+#define MOVED_SHARE 0.4  /* of a stack's bytes: a half where each move doubles */
+
+enum { MOVES_SEEN = 8 }; /* samples, at least, for moves to be spoken of */
+
+/* In these every size fits where a block is: realloc makes it smaller in place. */
+enum { SHRINKS_BYTES = 64 };
+
 enum { HOT_COMPONENTS = 3 }; /* at least, for one to be hot among them */
 
 struct mp_findings {
@@ -71,11 +79,14 @@ static struct mp_finding *add(struct making *m, enum mp_finding_code code,
 {
     double whole =
         unit == MP_GAIN_PEAK_BYTES ? (double)m->totals->live_peak_bytes : m->heap_bytes;
-    double scale = unit == MP_GAIN_CALLS_PER_SECOND ? PAIR_S / 2
-                   : whole <= 0                     ? 0
-                   : unit == MP_GAIN_BYTES_PER_HOUR ? HOURS_OF_DAY / whole
-                                                    : 1 / whole;
-    double least = unit == MP_GAIN_CALLS_PER_SECOND ? m->options.least_time
+    bool is_time =
+        unit == MP_GAIN_CALLS_PER_SECOND || unit == MP_GAIN_COPIED_PER_SECOND;
+    double scale = unit == MP_GAIN_CALLS_PER_SECOND    ? PAIR_S / 2
+                   : unit == MP_GAIN_COPIED_PER_SECOND ? 1 / COPY_RATE
+                   : whole <= 0                        ? 0
+                   : unit == MP_GAIN_BYTES_PER_HOUR    ? HOURS_OF_DAY / whole
+                                                       : 1 / whole;
+    double least = is_time                          ? m->options.least_time
                    : unit == MP_GAIN_NONE           ? -1
                    : unit == MP_GAIN_BYTES_PER_HOUR ? 0
                                                     : m->options.least_memory;
@@ -268,6 +279,87 @@ static void advise_chunk(struct making *m, const struct stack_sum *s)
             words_time(s->lifetime_s, c),
             words_bytes(large.value, (char[WORDS_BYTES]){0}));
     }
+}
+
+/* Realloc that moves: by what it costs more, the copies or the calls. */
+static void advise_reserve(struct making *m, const struct stack_sum *s)
+{
+    double allocated = s->value[MP_ALLOCATED_BYTES].value;
+    double moved = s->moved_blocks.value;
+    bool is_copying = s->moved_bytes.value / COPY_RATE > moved * PAIR_S;
+    struct mp_finding *f;
+    char a[WORDS_BYTES];
+    char b[WORDS_BYTES];
+    char c[WORDS_BYTES];
+
+    if (s->moved_samples < MOVES_SEEN
+        || s->moved_bytes.value < MOVED_SHARE * allocated) {
+        return;
+    }
+    f = about(is_copying ? add(m, MP_FINDING_RESERVE, MP_GAIN_COPIED_PER_SECOND,
+                  scaled(&s->moved_bytes, 1 / m->ran_s))
+                         : add(m, MP_FINDING_RESERVE, MP_GAIN_CALLS_PER_SECOND,
+                             scaled(&s->moved_blocks, 2 / m->ran_s)),
+        s);
+    if (f != NULL) {
+        say(f, "grown %s times, %s copied; %s at a time", words_count(moved, a),
+            words_bytes(s->moved_bytes.value, b),
+            words_bytes(s->moved_bytes.value / moved, c));
+        say(f,
+            "%.0f %% of the bytes that it allocates are copied once more when it grows",
+            fmin(100 * s->moved_bytes.value / allocated, 100));
+    }
+}
+
+/*
+ * Of a class, what it would take without the alignment: realloc keeps no block of which less than
+ * half is asked for, and no class is so far from the next.
+ */
+static double over_aligned(const struct making *m, const struct stack_class *k,
+    bool has_ended, double *ret_asked)
+{
+    const struct mp_region_class *c = mp_image_class(m->image, k->number);
+    const struct mp_figures *g = k->figures;
+    double bytes = (double)g->value[has_ended ? MP_PEAK_BYTES : MP_LIVE_BYTES];
+    double asked = (double)(has_ended ? g->peak_requested : g->live_requested);
+
+    if (!is_slab_class(m->image, k->number) || c->block_bytes <= SHRINKS_BYTES
+        || asked <= 0 || 2 * asked >= bytes) {
+        return 0;
+    }
+    *ret_asked += asked;
+    return bytes;
+}
+
+/* False: what is beyond the requests has another reason. */
+static bool advise_align(struct making *m, const struct stack_sum *s)
+{
+    bool has_ended = mp_image_process(m->image)->state == MP_STATE_EXITED;
+    const struct mp_estimate *whole =
+        &s->value[has_ended ? MP_PEAK_BYTES : MP_LIVE_BYTES];
+    double blocks = s->value[has_ended ? MP_PEAK_BLOCKS : MP_LIVE_BLOCKS].value;
+    double asked = 0;
+    double bytes = 0;
+    struct mp_finding *f;
+    char a[WORDS_BYTES];
+    char b[WORDS_BYTES];
+
+    for (size_t i = 0; i < s->class_count; i++) {
+        bytes += over_aligned(m, &s->classes[i], has_ended, &asked);
+    }
+    if (blocks < 1 || 2 * bytes < whole->value || bytes <= 0) {
+        return false;
+    }
+    f = about(add(m, MP_FINDING_ALIGN, has_ended ? MP_GAIN_PEAK_BYTES : MP_GAIN_BYTES,
+                  scaled(whole, (bytes - asked) / whole->value)),
+        s);
+    if (f != NULL) {
+        say(f,
+            "%s are asked for on average, and %s taken: the alignment that was asked "
+            "for makes it so",
+            words_bytes(asked / blocks, a), words_bytes(whole->value / blocks, b));
+    }
+    return true;
 }
 
 /* "33 B are asked for, 48 B taken": of what is live, or was at the peak of one that ended. */
@@ -478,7 +570,10 @@ static void advise(struct making *m, const mp_verdicts_t *verdicts)
         advise_pool(m, s);
         advise_batch(m, s);
         advise_chunk(m, s);
-        advise_resize(m, s);
+        advise_reserve(m, s);
+        if (!advise_align(m, s)) {
+            advise_resize(m, s);
+        }
     }
     for (size_t i = 0; verdicts != NULL && i < mp_verdicts_count(verdicts); i++) {
         advise_leak(m, mp_verdicts_at(verdicts, i));
@@ -517,7 +612,7 @@ int mp_findings_make(const mp_image_t *image, const mp_verdicts_t *verdicts,
     if (error != 0) {
         return error;
     }
-    m.room = 4 * m.stacks.count + mp_image_component_count(image) + 3
+    m.room = 5 * m.stacks.count + mp_image_component_count(image) + 3
              + (verdicts != NULL ? mp_verdicts_count(verdicts) : 0);
     m.to = calloc(1, sizeof(*m.to));
     m.arenas = calloc(mp_image_component_count(image) + 1, sizeof(*m.arenas));

@@ -203,6 +203,11 @@ static void clean_sums(struct mp_region_site *t)
     clean(&t->peak_bytes, SUM_MAX);
     clean(&t->peak_bytes_variance, VARIANCE_MAX);
     clean(&t->peak_requested, SUM_MAX);
+    clean(&t->moved_blocks, SUM_MAX);
+    clean(&t->moved_bytes, SUM_MAX);
+    if (t->moved_samples > t->freed_samples) {
+        t->moved_samples = t->freed_samples;
+    }
     clean_counted_sums(t);
 }
 

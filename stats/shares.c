@@ -110,6 +110,9 @@ static void add_site(struct mp_region_site *to, struct mp_region_site *s)
     to->peak_bytes += s->peak_bytes;
     to->peak_bytes_variance += s->peak_bytes_variance;
     to->peak_requested += s->peak_requested;
+    to->moved_samples += s->moved_samples;
+    to->moved_blocks += s->moved_blocks;
+    to->moved_bytes += s->moved_bytes;
     to->counted_allocated_samples += s->counted_allocated_samples;
     to->counted_freed_samples += s->counted_freed_samples;
     to->counted_allocated_blocks += s->counted_allocated_blocks;

@@ -87,6 +87,40 @@ static void add_figures(struct stack_sum *s, const struct mp_figures *f)
     s->live_samples += f->live_samples;
 }
 
+/* None weighs more than the heaviest, so that the variance is at most its product with the sum. */
+static struct mp_estimate of_weighed(double value, double heaviest, bool is_exact)
+{
+    double half = is_exact ? 0 : 1.96 * sqrt(value * heaviest);
+
+    return (struct mp_estimate){
+        value, fmax(value - half, 0), value + half + (is_exact ? 0 : heaviest)};
+}
+
+/* What realloc moved; sites of the stack are side by side in keys. */
+static void add_moves(struct stack_sum *s, const mp_image_t *image,
+    const struct keyed *keys, size_t count)
+{
+    bool is_exact = mp_image_sampling(image)->interval_bytes == MP_SAMPLING_EXACT;
+    double heaviest_blocks = 0;
+    double heaviest_bytes = 0;
+    double blocks = 0;
+    double bytes = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct mp_region_site *t = mp_image_site(image, keys[i].site);
+
+        if (t->moved_samples > 0) {
+            s->moved_samples += t->moved_samples;
+            blocks += t->moved_blocks;
+            bytes += t->moved_bytes;
+            heaviest_blocks = fmax(heaviest_blocks, t->heaviest_blocks);
+            heaviest_bytes = fmax(heaviest_bytes, t->heaviest_bytes);
+        }
+    }
+    s->moved_blocks = of_weighed(blocks, heaviest_blocks, is_exact);
+    s->moved_bytes = of_weighed(bytes, heaviest_bytes, is_exact);
+}
+
 static void add_stack(struct stack_sums *s, const struct keyed *k,
     const struct stack_class *classes, size_t count)
 {
@@ -119,10 +153,11 @@ static size_t make_groups(const struct keyed *keys, size_t count, uint32_t *grou
     return n + 1;
 }
 
-static void add_all(struct stack_sums *s, const struct keyed *keys, size_t count,
-    const uint32_t *groups)
+static void add_all(struct stack_sums *s, const mp_image_t *image,
+    const struct keyed *keys, size_t count, const uint32_t *groups)
 {
-    size_t first = 0; /* class of the stack that is being read */
+    size_t first = 0;     /* class of the stack that is being read */
+    size_t first_key = 0; /* its first site */
     size_t n = 0;
 
     for (size_t i = 0; i < count; i++) {
@@ -134,6 +169,9 @@ static void add_all(struct stack_sums *s, const struct keyed *keys, size_t count
         }
         if (is_last) {
             add_stack(s, &keys[i], s->classes + first, n - first);
+            add_moves(
+                &s->all[s->count - 1], image, keys + first_key, i + 1 - first_key);
+            first_key = i + 1;
             first = n;
         }
     }
@@ -154,7 +192,7 @@ int stack_sums_make(const mp_image_t *image, struct stack_sums *ret)
 
         error = mp_estimates_make(image, groups, group_count, &s.estimates);
         if (error == 0) {
-            add_all(&s, keys, count, groups);
+            add_all(&s, image, keys, count, groups);
         }
     }
     free(keys);

@@ -28,6 +28,9 @@ struct stack_sum {
     double lifetime_s; /* mean of what was freed; 0: nothing was */
     uint64_t samples;
     uint64_t live_samples;
+    struct mp_estimate moved_blocks; /* that realloc moved elsewhere, ever */
+    struct mp_estimate moved_bytes;  /* that it copied */
+    uint64_t moved_samples;
 };
 
 struct stack_sums {

@@ -69,6 +69,7 @@ const char *advice_gain(const struct mp_finding *f, char *ret, size_t size)
         [MP_GAIN_PEAK_BYTES] = " of the peak",
         [MP_GAIN_BYTES_PER_HOUR] = " per hour",
         [MP_GAIN_CALLS_PER_SECOND] = " calls/s",
+        [MP_GAIN_COPIED_PER_SECOND] = "/s copied",
         [MP_GAIN_NONE] = ""};
     const struct mp_estimate *e = &f->gain;
 

@@ -375,7 +375,10 @@ struct mp_region_site {
     double peak_bytes;
     double peak_bytes_variance;
     double peak_requested;
-    uint64_t reserved_peak[3];
+    /* Blocks of it that realloc moved elsewhere, ever: */
+    uint64_t moved_samples;
+    double moved_blocks;
+    double moved_bytes; /* that were copied */
     /* Freed samples by lifetime: [i] from 2^i microseconds on, [0] also what is less. */
     uint32_t lifetimes[MP_REGION_LIFETIMES];
     /* When the counters were published last: */

@@ -224,7 +224,92 @@ static void need_hot(double until)
     }
 }
 
+/* A text that grows line by line, by a little each time. */
+static NOINLINE char *append_line(char *text, size_t bytes)
+{
+    text = realloc(text, bytes + 40);
+    memset(text + bytes, 'x', 40);
+    return text;
+}
+
+static void keep_some(void)
+{
+    for (unsigned i = 0; i < 4000; i++) {
+        kept[i] = memset(malloc(1024), 1, 1024);
+    }
+}
+
+static void need_reserve(double until)
+{
+    keep_some();
+    while (now_s() < until) {
+        char *text = NULL;
+
+        for (size_t bytes = 0; bytes < 30000; bytes += 40) {
+            text = append_line(text, bytes);
+            work(10);
+        }
+        free(text);
+    }
+}
+
+static NOINLINE void *make_page(void)
+{
+    return memset(aligned_alloc(2048, 300), 1, 300);
+}
+
+static void need_align(double until)
+{
+    for (unsigned i = 0; i < 20000; i++) {
+        kept[i] = make_page();
+    }
+    while (now_s() < until) {
+        free(malloc(100));
+        usleep(1000);
+    }
+}
+
 /* ---- those that need nothing ---- */
+
+/* Lists that double, which is what reserving comes to, and much is done between. */
+static void need_nothing_lists(double until)
+{
+    keep_some();
+    while (now_s() < until) {
+        uint64_t *list = NULL;
+
+        for (size_t room = 4; room < 4096; room *= 2) {
+            list = realloc(list, room * sizeof(*list));
+            memset(list, 1, room * sizeof(*list));
+            work((unsigned)room * 300);
+        }
+        free(list);
+    }
+}
+
+/* Lines of the cache, of which each is full. */
+static void need_nothing_lines(double until)
+{
+    for (unsigned i = 0; i < 20000; i++) {
+        kept[i] = memset(aligned_alloc(64, 192), 1, 192);
+    }
+    while (now_s() < until) {
+        free(malloc(64));
+        usleep(500);
+    }
+}
+
+/* Buffers that realloc made smaller, to a little more than half: they stay where they are. */
+static void need_nothing_cut(double until)
+{
+    for (unsigned i = 0; i < 20000; i++) {
+        kept[i] = memset(realloc(malloc(1024), 960), 1, 960);
+    }
+    while (now_s() < until) {
+        free(malloc(64));
+        usleep(500);
+    }
+}
 
 /* A table that is made once and stays. */
 static void need_nothing_table(double until)
@@ -283,6 +368,11 @@ static const struct {
     {"trim", need_trim},
     {"spread", need_spread},
     {"hot", need_hot},
+    {"reserve", need_reserve},
+    {"align", need_align},
+    {"lists", need_nothing_lists},
+    {"lines", need_nothing_lines},
+    {"cut", need_nothing_cut},
     {"table", need_nothing_table},
     {"steady", need_nothing_steady},
     {"idle", need_nothing_idle},

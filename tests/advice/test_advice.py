@@ -48,8 +48,10 @@ class Advice(unittest.TestCase):
         "trim": ("TRIM", None, "bytes"),
         "spread": ("SPREAD", None, "bytes"),
         "hot": ("HOT", None, "none"),
+        "reserve": ("RESERVE", "append_line", "copied_bytes_per_second"),
+        "align": ("ALIGN", "make_page", "bytes"),
     }
-    silent = "table", "steady", "idle"
+    silent = "table", "steady", "idle", "lists", "lines", "cut"
 
     @classmethod
     def setUpClass(cls):
@@ -87,12 +89,26 @@ class Advice(unittest.TestCase):
             return self.reports[mode][0]["advice"][0]["gain"]
 
         for mode, least, most in (("resize", 0.8 * 400000 * 15, 1.2 * 400000 * 15),
-                ("chunk", 20 << 20, 30 << 20), ("trim", 35e6, 60e6), ("spread", 30e6, 60e6)):
+                ("chunk", 20 << 20, 30 << 20), ("trim", 35e6, 60e6), ("spread", 30e6, 60e6),
+                ("align", 0.8 * 20000 * 1748, 1.2 * 20000 * 1748)):
             with self.subTest(mode):
                 self.assertGreater(gain(mode)["value"], least)
                 self.assertLess(gain(mode)["value"], most)
                 self.assertLessEqual(gain(mode)["low"], gain(mode)["value"])
                 self.assertGreaterEqual(gain(mode)["high"], gain(mode)["value"])
+
+    def test_moves_are_counted_right(self):
+        """A text of 30,000 B grows from class to class, 35 times, by 4.6 KiB on average; the first
+        time, of 48 B, is of the stack that it began with."""
+        with self.subTest("sampled"):
+            first = self.reports["reserve"][0]["advice"][0]
+            text = " ".join(first["evidence"])
+            self.assertRegex(text, r"grown \S+( \w+)? times, \S+ .iB copied; [3456]\.\d KiB at a time")
+        report, _ = look("reserve", SAMPLE="exact")
+        exact = report["advice"][0]
+        self.assertEqual(exact["code"], "RESERVE")
+        self.assertIn("; 4.8 KiB at a time", " ".join(exact["evidence"]))
+        self.assertEqual(exact["gain"]["low"], exact["gain"]["value"])
 
     def test_largest_gain_first_and_in_the_text(self):
         for mode, (report, text) in self.reports.items():

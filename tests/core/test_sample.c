@@ -36,6 +36,9 @@ struct sums {
     double requested;
     double peak_bytes;
     uint64_t short_lived;
+    uint64_t moved_samples;
+    double moved_blocks;
+    double moved_bytes;
     struct mp_region_sampling sampling;
 };
 
@@ -61,6 +64,9 @@ static struct sums sum_up(void)
         sums.peak_bytes += s->peak_number == sums.sampling.peak_number
                                ? s->peak_bytes
                                : s->allocated_bytes - s->freed_bytes;
+        sums.moved_samples += s->moved_samples;
+        sums.moved_blocks += s->moved_blocks;
+        sums.moved_bytes += s->moved_bytes;
         for (unsigned b = 0; b < 13; b++) {
             sums.short_lived += s->lifetimes[b];
         }
@@ -282,6 +288,54 @@ Test(sample, realloc_in_and_out_of_samples)
     cr_assert_eq(p[49], 7);
     malloc_free(p);
     expect_nothing_lives();
+}
+
+Test(sample, blocks_that_realloc_moves_are_counted)
+{
+    struct sums s;
+    size_t had;
+    void *p;
+    void *q;
+
+    begin(MP_SAMPLING_EXACT);
+    p = malloc_alloc(NULL, 100);
+    q = malloc_resize(NULL, p, 110); /* it fits */
+    cr_assert_eq(q, p);
+    cr_assert_eq(sum_up().moved_samples, 0);
+    q = malloc_resize(NULL, q, 1000);
+    s = sum_up();
+    cr_assert_eq(s.moved_samples, 1);
+    cr_assert_float_eq(s.moved_blocks, 1, 1e-9);
+    cr_assert_float_eq(s.moved_bytes, 112, 1e-9); /* all that it had */
+    had = malloc_usable(q);
+    q = malloc_resize(NULL, q, 100 * KIB);
+    cr_assert_float_eq(sum_up().moved_bytes, 112 + (double)had, 1e-9);
+    q = malloc_resize(NULL, q, 500); /* smaller, and elsewhere */
+    s = sum_up();
+    cr_assert_eq(s.moved_samples, 3);
+    cr_assert_float_eq(s.moved_bytes, 112 + (double)had + 500, 1e-9);
+    malloc_free(q);
+    expect_nothing_lives();
+}
+
+/* One of so many is seen, and stands for them. */
+Test(sample, moves_are_estimated_without_bias)
+{
+    enum { BLOCKS = 200000 };
+    struct sums s;
+
+    begin(8192);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        void *p = malloc_resize(NULL, malloc_alloc(NULL, 200), 600);
+
+        malloc_free(p);
+    }
+    s = sum_up();
+    cr_assert_gt(s.moved_samples, 1000);
+    cr_assert_float_eq(
+        s.moved_blocks, BLOCKS, 5 * BLOCKS / sqrt((double)s.moved_samples));
+    cr_assert_float_eq(s.moved_bytes, BLOCKS * 208.0,
+        5 * BLOCKS * 208.0 / sqrt((double)s.moved_samples));
 }
 
 Test(sample, resized_blocks_are_counted_as_requested)

@@ -155,10 +155,12 @@ const CODES = {POOL: "Use a pool", ARENA: "Use an arena", BATCH: "Allocate in ba
     CHUNK: "Allocate in chunks", RESIZE: "Grow in larger steps", TRIM: "Give memory back",
     SPREAD: "Spread what is kept", BOUND: "Set a bound", HANDLER: "Free in the handler",
     CYCLE: "Break the cycle", THREAD: "Clear what the thread keeps",
-    SHRINK: "Shrink what stays", HOT: "Where it counts most"};
+    SHRINK: "Shrink what stays", HOT: "Where it counts most",
+    RESERVE: "Reserve the size", ALIGN: "Ask for less alignment"};
 const UNITS = {bytes: [bytesText, "bytes", ""], peak_bytes: [bytesText, "bytes", " of the peak"],
     bytes_per_hour: [bytesText, "bytes in an hour", "/h"],
-    calls_per_second: [countText, "calls in a second", " calls/s"]};
+    calls_per_second: [countText, "calls in a second", " calls/s"],
+    copied_bytes_per_second: [bytesText, "bytes copied in a second", "/s copied"]};
 
 export function adviceView(shared) {
     const list = el("div", {class: "cards"});
