@@ -126,7 +126,8 @@ class Process:
         live = self.now()
         rss = live * 3 // 2
         gone = self.state != "running"
-        parts = [("live", "live blocks", live, "allocator"),
+        parts = [("requested", "live blocks: what was asked for", live - live // 10, "samples"),
+                 ("slack", "live blocks: what was added to it", live // 10, "samples"),
                  ("cached", "free blocks in spans that hold live ones", live // 4, "allocator"),
                  ("dirty", "free spans, not yet given back (at most)", live // 10, "allocator"),
                  ("metadata_span", "metadata: span table", live // 50, "allocator"),
