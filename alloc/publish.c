@@ -244,6 +244,9 @@ static void write_moment(unsigned tier, const struct mp_snapshot *s)
     m->allocated_bytes_total = s->allocated_bytes_total;
     m->allocated_blocks_total = s->allocated_blocks_total;
     m->threads = s->threads;
+    m->cached_bytes = s->cached_bytes;
+    m->metadata_bytes = publish.table_bytes + publish.heap_bytes;
+    m->profiler_bytes = publish.region_bytes;
     store_release(&m->seq, seq + 2);
     publish.timeline_total[tier]++;
 }

@@ -3,6 +3,7 @@
 #include "text.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <time.h>
 
@@ -10,6 +11,7 @@ enum {
     PAGE = 4096,
     STRIDE_MAX = 64 * 1024,
     RECORDS_MAX = 1 << 24,
+    FIRST_MOMENT = offsetof(struct mp_region_moment, cached_bytes),
     UNFINISHED_ATTEMPTS = 5, /* a region is made in well under a millisecond */
     UNFINISHED_SLEEP_NS = 2 * 1000 * 1000,
 };
@@ -18,16 +20,19 @@ static const struct shape {
     const char *name;
     size_t record_bytes;
     bool is_required;
+    size_t first_bytes; /* before the record grew; 0: it did not */
 } shapes[LAYOUT_SECTIONS] = {
     [MP_SECTION_PROCESS] = {"process", sizeof(struct mp_region_process), true},
     [MP_SECTION_TOTALS] = {"totals", sizeof(struct mp_region_totals), true},
     [MP_SECTION_CLASSES] = {"classes", sizeof(struct mp_region_class), false},
     [MP_SECTION_COMPONENTS] = {"components", sizeof(struct mp_region_component), false},
     [MP_SECTION_COUNTERS] = {"counters", sizeof(struct mp_region_cell), false},
-    [MP_SECTION_TIMELINE_1S] = {"timeline 1s", sizeof(struct mp_region_moment), false},
-    [MP_SECTION_TIMELINE_1M] = {"timeline 1m", sizeof(struct mp_region_moment), false},
-    [MP_SECTION_TIMELINE_10M] = {"timeline 10m", sizeof(struct mp_region_moment),
-        false},
+    [MP_SECTION_TIMELINE_1S] = {"timeline 1s", sizeof(struct mp_region_moment), false,
+        FIRST_MOMENT},
+    [MP_SECTION_TIMELINE_1M] = {"timeline 1m", sizeof(struct mp_region_moment), false,
+        FIRST_MOMENT},
+    [MP_SECTION_TIMELINE_10M] = {"timeline 10m", sizeof(struct mp_region_moment), false,
+        FIRST_MOMENT},
     [MP_SECTION_MODULES] = {"modules", sizeof(struct mp_region_module), false},
     [MP_SECTION_MAILBOX] = {"mailbox", sizeof(struct mp_region_mailbox), false},
     [MP_SECTION_OPTIONS] = {"options", sizeof(struct mp_region_option), false},
@@ -125,8 +130,9 @@ static int check_section(const struct source *s, const struct mp_region_header *
     if (c->offset % PAGE != 0 || c->offset < h->header_bytes) {
         return fail_section(s, c, "starts at the impossible offset", c->offset, error);
     }
-    if (c->stride < shapes[c->id].record_bytes || c->stride > STRIDE_MAX
-        || c->stride % 8 != 0) {
+    if ((c->stride < shapes[c->id].record_bytes
+            && (c->stride == 0 || c->stride != shapes[c->id].first_bytes))
+        || c->stride > STRIDE_MAX || c->stride % 8 != 0) {
         return fail_section(s, c, "has the impossible stride", c->stride, error);
     }
     if (c->count > RECORDS_MAX) { /* so that stride * count fits */

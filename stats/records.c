@@ -12,11 +12,33 @@ enum {
     WAITS_MAX = 8, /* as many records that never settle are waited for, 3 ms each */
 };
 
+/* What of a record is in the file: all, or the first part of one that grew since. */
+static size_t held_bytes(const struct mp_region_section *c, size_t record_bytes)
+{
+    return c->stride < record_bytes ? (size_t)c->stride : record_bytes;
+}
+
+/* From `stride` apart to side by side; what a shorter one does not have is 0. */
+static void pack(char *all, size_t count, size_t stride, size_t record_bytes)
+{
+    if (stride > record_bytes) {
+        for (size_t i = 1; i < count; i++) {
+            memmove(all + i * record_bytes, all + i * stride, record_bytes);
+        }
+    } else if (stride < record_bytes) {
+        for (size_t i = count; i-- > 0;) {
+            memmove(all + i * record_bytes, all + i * stride, stride);
+            memset(all + i * record_bytes + stride, 0, record_bytes - stride);
+        }
+    }
+}
+
 void *records_copy(struct mp_image *image, const struct source *s,
     const struct mp_region_section *c, size_t count, size_t record_bytes, int *code,
     struct mp_error *error)
 {
     size_t bytes = (size_t)c->stride * count; /* layout.c: cannot overflow */
+    size_t packed = record_bytes * count;
     char *all;
 
     *code = 0;
@@ -30,7 +52,7 @@ void *records_copy(struct mp_image *image, const struct source *s,
         return NULL;
     }
     image->copied_bytes += bytes;
-    all = malloc(bytes);
+    all = malloc(bytes > packed ? bytes : packed);
     if (all == NULL) {
         *code = text_fail(error, -ENOMEM, "%s: out of memory", s->name);
         return NULL;
@@ -40,9 +62,7 @@ void *records_copy(struct mp_image *image, const struct source *s,
         free(all);
         return NULL;
     }
-    for (size_t i = 1; c->stride != record_bytes && i < count; i++) {
-        memmove(all + i * record_bytes, all + i * c->stride, record_bytes);
-    }
+    pack(all, count, (size_t)c->stride, record_bytes);
     return all;
 }
 
@@ -95,7 +115,8 @@ static int settle_one(struct look *l, size_t number, struct mp_error *error)
     int code = 1;
 
     if (l->image->waits < WAITS_MAX) {
-        code = source_read_stable(l->source, record, l->record_bytes,
+        code = source_read_stable(l->source, record,
+            held_bytes(l->section, l->record_bytes),
             l->section->offset + number * l->section->stride, error);
     }
     if (code == 1) {
@@ -113,14 +134,15 @@ static int settle_part(
     struct look *l, size_t first, size_t count, struct mp_error *error)
 {
     size_t stride = (size_t)l->section->stride;
-    int code = source_read(l->source, l->again, (count - 1) * stride + l->record_bytes,
+    size_t held = held_bytes(l->section, l->record_bytes);
+    int code = source_read(l->source, l->again, (count - 1) * stride + held,
         l->section->offset + first * stride, error);
 
     for (size_t i = 0; code == 0 && i < count; i++) {
         const char *record = l->records + (first + i) * l->record_bytes;
 
         if ((sequence_of(record) & 1) != 0
-            || memcmp(record, l->again + i * stride, l->record_bytes) != 0) {
+            || memcmp(record, l->again + i * stride, held) != 0) {
             code = settle_one(l, first + i, error);
         }
     }

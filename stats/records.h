@@ -11,7 +11,7 @@
 
 /*
  * The first `count` records of `record_bytes`, packed, of a section whose stride may be
- * longer; NULL and *code 0 when count is 0. A sparse file can claim any size: all copies
+ * longer, or shorter (records that grew: the rest is 0); NULL and *code 0 when count is 0. A sparse file can claim any size: all copies
  * of an image together are bounded.
  */
 void *records_copy(struct mp_image *image, const struct source *s,

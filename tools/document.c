@@ -500,6 +500,9 @@ json_t *document_timeline(const mp_image_t *image, unsigned tier)
         SET(o, m, dirty_bytes);
         SET(o, m, retained_bytes);
         SET(o, m, resident_bytes);
+        SET(o, m, cached_bytes);
+        SET(o, m, metadata_bytes);
+        SET(o, m, profiler_bytes);
         SET(o, m, allocated_bytes_total);
         SET(o, m, allocated_blocks_total);
         SET(o, m, threads);

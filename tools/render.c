@@ -1,6 +1,7 @@
 #include "render.h"
 
 #include "format.h"
+#include "parts.h"
 #include "render_advice.h"
 #include "render_alerts.h"
 #include "render_stacks.h"
@@ -319,6 +320,34 @@ static void put_timeline(FILE *out, const mp_image_t *image)
         format_seconds((double)(last - first) / 1e9 / (double)(columns * wide)).text);
 }
 
+/* Some moments of the time, the parts of what the heap had in memory at each. */
+static void put_parts(FILE *out, const mp_image_t *image)
+{
+    enum { MOMENTS = 8 };
+    unsigned tier = view_pick_tier(image);
+    size_t count = mp_image_moment_count(image, tier);
+    size_t rows = count < MOMENTS ? count : MOMENTS;
+
+    if (count < 2) {
+        return;
+    }
+    heading(out, "Memory of the heap over time");
+    fprintf(out, "  %8s  %11s  %11s  %11s  %11s  %11s  %11s\n", "", "live", "free",
+        "dirty", "metadata", "profiler", "all");
+    for (size_t i = 0; i < rows; i++) {
+        const struct mp_region_moment *m =
+            mp_image_moment(image, tier, i * (count - 1) / (rows - 1));
+        double value[PARTS];
+
+        parts_of(m, value);
+        fprintf(out, "  %8s", format_time(m->time_ns).text + 11);
+        for (unsigned p = 0; p < PARTS; p++) {
+            fprintf(out, "  %11s", format_bytes(value[p]).text);
+        }
+        fprintf(out, "  %11s\n", format_bytes((double)m->resident_bytes).text);
+    }
+}
+
 /* ---- cost ---- */
 
 static void put_allocator(FILE *out, const mp_image_t *image)
@@ -430,5 +459,6 @@ void render_report(FILE *out, const mp_image_t *image, const struct render_optio
     render_advice(out, image, o->all);
     render_report_alerts(out, image);
     put_timeline(out, image);
+    put_parts(out, image);
     put_allocator(out, image);
 }

@@ -3,6 +3,7 @@
 #include "advice.h"
 #include "format.h"
 #include "leaks.h"
+#include "parts.h"
 #include "report_alerts.h"
 #include "stacks.h"
 #include "view.h"
@@ -162,6 +163,39 @@ static void add_chart(struct making *m)
         sheet_chart_point(m->sheet,
             n->time_ns > first ? (double)(n->time_ns - first) / 1e9 : 0,
             (double)view_high(n));
+    }
+}
+
+/* The ledger's own parts, over time: what others have in memory the library does not know. */
+static void add_parts(struct making *m)
+{
+    unsigned tier = view_pick_tier(m->image);
+    size_t count = mp_image_moment_count(m->image, tier);
+    double values[PARTS];
+    double most = 0;
+    uint64_t first;
+
+    if (count < 2) {
+        return;
+    }
+    first = mp_image_moment(m->image, tier, 0)->time_ns;
+    for (size_t i = 0; i < count; i++) {
+        most = fmax(most, (double)mp_image_moment(m->image, tier, i)->resident_bytes);
+    }
+    sheet_heading(m->sheet, "Memory of the heap over time");
+    sheet_chart(m->sheet, "memory of the heap over time", format_bytes(most).text,
+        format_time(first).text,
+        format_time(mp_image_moment(m->image, tier, count - 1)->time_ns).text);
+    for (unsigned p = 0; p < PARTS; p++) {
+        parts_of(mp_image_moment(m->image, tier, count - 1), values);
+        sheet_chart_layer(m->sheet, part_label(p), format_bytes(values[p]).text);
+        for (size_t i = 0; i < count; i++) {
+            const struct mp_region_moment *n = mp_image_moment(m->image, tier, i);
+
+            parts_of(n, values);
+            sheet_chart_point(m->sheet,
+                n->time_ns > first ? (double)(n->time_ns - first) / 1e9 : 0, values[p]);
+        }
     }
 }
 
@@ -454,6 +488,7 @@ struct sheet *report_sheet_create(const mp_image_t *image, size_t rows)
     add_summary(&m);
     add_chart(&m);
     add_ledger(&m);
+    add_parts(&m);
     add_alerts(&m);
     add_advice(&m);
     add_leaks(&m);

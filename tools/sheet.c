@@ -173,3 +173,11 @@ void sheet_chart_point(struct sheet *s, double x, double y)
     i->x = x;
     i->y = y;
 }
+
+void sheet_chart_layer(struct sheet *s, const char *name, const char *last_text)
+{
+    struct sheet_item *i = add_item(s);
+
+    i->text = copy(name);
+    i->more = copy(last_text);
+}

@@ -53,6 +53,9 @@ void sheet_chart(struct sheet *s, const char *name, const char *most_text,
     const char *first_text, const char *last_text);
 void sheet_chart_point(struct sheet *s, double x, double y);
 
+/* What follows is a layer of the chart, on top of those before: points at the same times. */
+void sheet_chart_layer(struct sheet *s, const char *name, const char *last_text);
+
 void sheet_put_markdown(const struct sheet *s, FILE *out);
 void sheet_put_html(const struct sheet *s, FILE *out);
 

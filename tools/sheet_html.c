@@ -111,26 +111,10 @@ static double most_of(const struct sheet_block *b)
     return most;
 }
 
-static void put_chart(FILE *out, const struct sheet_block *b)
+static void put_axes(FILE *out, const struct sheet_block *b)
 {
-    double most = most_of(b);
-    double last = b->count > 0 ? b->items[b->count - 1].x : 0;
-
-    if (most <= 0 || last <= 0) {
-        return;
-    }
-    fprintf(out, "<svg viewBox=\"0 0 %d %d\" role=img aria-label=\"", CHART_WIDTH,
-        CHART_HEIGHT + 40);
-    put_text(out, b->text);
-    fprintf(out, "\"><path fill=\"var(--fill)\" stroke=\"var(--accent)\" d=\"M0 %d",
-        CHART_HEIGHT + 20);
-    for (size_t i = 0; i < b->count; i++) {
-        fprintf(out, "L%.1f %.1f", CHART_WIDTH * b->items[i].x / last,
-            20 + CHART_HEIGHT * (1 - b->items[i].y / most));
-    }
-    fprintf(out, "L%d %dZ\"/><line x1=0 x2=%d y1=%d y2=%d stroke=\"var(--line)\"/>",
-        CHART_WIDTH, CHART_HEIGHT + 20, CHART_WIDTH, CHART_HEIGHT + 20,
-        CHART_HEIGHT + 20);
+    fprintf(out, "<line x1=0 x2=%d y1=%d y2=%d stroke=\"var(--line)\"/>", CHART_WIDTH,
+        CHART_HEIGHT + 20, CHART_HEIGHT + 20);
     fputs("<text x=0 y=14>", out);
     put_text(out, b->most);
     fprintf(out, "</text><text x=0 y=%d>", CHART_HEIGHT + 36);
@@ -139,6 +123,95 @@ static void put_chart(FILE *out, const struct sheet_block *b)
         out, "</text><text x=%d y=%d text-anchor=end>", CHART_WIDTH, CHART_HEIGHT + 36);
     put_text(out, b->last);
     fputs("</text></svg>\n", out);
+}
+
+static void begin_chart(FILE *out, const struct sheet_block *b)
+{
+    fprintf(out, "<svg viewBox=\"0 0 %d %d\" role=img aria-label=\"", CHART_WIDTH,
+        CHART_HEIGHT + 40);
+    put_text(out, b->text);
+    fputs("\">", out);
+}
+
+/* Layers, each as long as the first: a beginning with a name, then its points. */
+static size_t layer_length(const struct sheet_block *b)
+{
+    size_t n = 1;
+
+    while (n < b->count && b->items[n].text == NULL) {
+        n++;
+    }
+    return n;
+}
+
+/* From the top one, of which those below cover the rest. */
+static void put_layers(FILE *out, const struct sheet_block *b)
+{
+    size_t length = layer_length(b);
+    size_t layers = b->count / length;
+    double last = b->items[length - 1].x;
+    double most = 0;
+
+    for (size_t i = 1; i < length; i++) {
+        double sum = 0;
+
+        for (size_t k = 0; k < layers; k++) {
+            sum += b->items[k * length + i].y;
+        }
+        most = sum > most ? sum : most;
+    }
+    if (most <= 0 || last <= 0) {
+        return;
+    }
+    begin_chart(out, b);
+    for (size_t k = layers; k-- > 0;) {
+        fprintf(out, "<path fill=\"var(--h%zu)\" d=\"M0 %d", k % BAR_HUES,
+            CHART_HEIGHT + 20);
+        for (size_t i = 1; i < length; i++) {
+            double sum = 0;
+
+            for (size_t below = 0; below <= k; below++) {
+                sum += b->items[below * length + i].y;
+            }
+            fprintf(out, "L%.1f %.1f", CHART_WIDTH * b->items[i].x / last,
+                20 + CHART_HEIGHT * (1 - sum / most));
+        }
+        fprintf(out, "L%d %dZ\"/>", CHART_WIDTH, CHART_HEIGHT + 20);
+    }
+    put_axes(out, b);
+    fputs("<p>", out);
+    for (size_t k = 0; k < layers; k++) {
+        fprintf(out, "<span class=key style=\"background:var(--h%zu)\"></span>",
+            k % BAR_HUES);
+        put_text(out, b->items[k * length].text);
+        fputs(" ", out);
+        put_text(out, b->items[k * length].more);
+        fputs(" &ensp;", out);
+    }
+    fputs("</p>\n", out);
+}
+
+static void put_chart(FILE *out, const struct sheet_block *b)
+{
+    double most = most_of(b);
+    double last = b->count > 0 ? b->items[b->count - 1].x : 0;
+
+    if (b->count > 0 && b->items[0].text != NULL) {
+        put_layers(out, b);
+        return;
+    }
+    if (most <= 0 || last <= 0) {
+        return;
+    }
+    begin_chart(out, b);
+    fprintf(out, "<path fill=\"var(--fill)\" stroke=\"var(--accent)\" d=\"M0 %d",
+        CHART_HEIGHT + 20);
+    for (size_t i = 0; i < b->count; i++) {
+        fprintf(out, "L%.1f %.1f", CHART_WIDTH * b->items[i].x / last,
+            20 + CHART_HEIGHT * (1 - b->items[i].y / most));
+    }
+    fprintf(out, "L%d %dZ\"/>", CHART_WIDTH, CHART_HEIGHT + 20);
+    put_axes(out, b);
 }
 
 static bool is_listed(enum sheet_kind kind)

@@ -63,22 +63,51 @@ static void put_bar(FILE *out, const struct sheet_block *b)
     }
 }
 
-static void put_chart(FILE *out, const struct sheet_block *b)
+static void make_line(
+    const struct sheet_item *items, size_t n, char ret[4 * SPARK_COLUMNS + 1])
 {
     double columns[SPARK_COLUMNS] = {0};
-    char line[4 * SPARK_COLUMNS + 1];
-    double last = b->count > 0 ? b->items[b->count - 1].x : 0;
-    size_t count = b->count < SPARK_COLUMNS ? b->count : SPARK_COLUMNS;
+    double last = n > 0 ? items[n - 1].x : 0;
+    size_t count = n < SPARK_COLUMNS ? n : SPARK_COLUMNS;
 
-    for (size_t i = 0; i < b->count && last > 0; i++) {
-        size_t at = (size_t)(b->items[i].x / last * ((double)count - 1) + 0.5);
+    for (size_t i = 0; i < n && last > 0; i++) {
+        size_t at = (size_t)(items[i].x / last * ((double)count - 1) + 0.5);
 
         at = at < count ? at : count - 1; /* a clock may have been set back */
-        if (b->items[i].y > columns[at]) {
-            columns[at] = b->items[i].y;
+        if (items[i].y > columns[at]) {
+            columns[at] = items[i].y;
         }
     }
-    format_sparkline(line, columns, count);
+    format_sparkline(ret, columns, count);
+}
+
+/* A line for each layer, each as high as its own most. */
+static void put_layers(FILE *out, const struct sheet_block *b)
+{
+    fputs("\n```\n", out);
+    for (size_t i = 0; i < b->count;) {
+        size_t n = 1;
+        char line[4 * SPARK_COLUMNS + 1];
+
+        while (i + n < b->count && b->items[i + n].text == NULL) {
+            n++;
+        }
+        make_line(&b->items[i + 1], n - 1, line);
+        fprintf(out, "%s  %s, now %s\n", line, b->items[i].text, b->items[i].more);
+        i += n;
+    }
+    fprintf(out, "%s to %s\n```\n", b->first, b->last);
+}
+
+static void put_chart(FILE *out, const struct sheet_block *b)
+{
+    char line[4 * SPARK_COLUMNS + 1];
+
+    if (b->count > 0 && b->items[0].text != NULL) {
+        put_layers(out, b);
+        return;
+    }
+    make_line(b->items, b->count, line);
     fprintf(
         out, "\n```\n%s  up to %s\n%s to %s\n```\n", line, b->most, b->first, b->last);
 }

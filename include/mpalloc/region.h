@@ -241,6 +241,10 @@ struct mp_region_moment {
     uint64_t allocated_bytes_total;
     uint64_t allocated_blocks_total;
     uint64_t threads;
+    /* With live_bytes and dirty_bytes they are resident_bytes. 0 before there were these. */
+    uint64_t cached_bytes;   /* as in the totals */
+    uint64_t metadata_bytes; /* span table, heaps, threads, components */
+    uint64_t profiler_bytes; /* the region in use */
 };
 
 struct mp_region_segment {

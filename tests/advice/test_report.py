@@ -129,11 +129,28 @@ class Report(unittest.TestCase):
         self.assertAlmostEqual(trend["mean_live_bytes"], live, delta=0.35 * live)
         self.assertLess(abs(trend["bytes_per_hour"]["value"]), live * 3600 * 0.05)
 
+    def test_parts_of_the_heap_over_time(self):
+        """Each point adds up, in each form; the last one is what the totals say."""
+        whole = json.loads(self.run_report("--json"))
+        points = whole["timeline"]["seconds"]
+        self.assertGreaterEqual(len(points), 3)
+        for p in points:
+            self.assertEqual(p["live_bytes"] + p["cached_bytes"] + p["dirty_bytes"]
+                + p["metadata_bytes"] + p["profiler_bytes"], p["resident_bytes"])
+            self.assertGreater(p["metadata_bytes"], 0)
+        text = self.run_report().split("Memory of the heap over time")[1]
+        self.assertEqual(text.split("\n")[1].split(),
+            ["live", "free", "dirty", "metadata", "profiler", "all"])
+        page = self.run_report("--format", "html").split("Memory of the heap over time")[1]
+        self.assertEqual(page.split("</svg>")[0].count("<path"), 5)
+        self.assertIn("profiler, now", self.run_report("--format", "md"))
+
     def test_page_is_whole_and_needs_nothing(self):
         page = Page(self.run_report("--format", "html"))
         self.assertEqual((page.open, page.bad, page.foreign), ([], [], []))
         for heading in ("Summary", "Where resident memory is", "What to do", "Leaks",
                 "Components", "Top stacks", "Live bytes over time",
+                "Memory of the heap over time",
                 "What mpalloc itself costs"):
             self.assertIn(heading, page.headings)
 

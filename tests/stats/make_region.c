@@ -268,6 +268,9 @@ static void make_timeline(
         p->allocated_bytes_total = 5000 * i;
         p->allocated_blocks_total = 50 * i;
         p->threads = 2;
+        p->cached_bytes = 300 + i;
+        p->metadata_bytes = 400;
+        p->profiler_bytes = 500;
     }
 }
 

@@ -253,6 +253,38 @@ Test(stats_image, a_point_written_before_the_totals_is_not_taken_for_the_oldest)
     make_region_free(&m);
 }
 
+/* Points of libraries from before their last three figures. */
+Test(stats_image, points_may_be_shorter_than_they_are_now)
+{
+    enum { SHORT = offsetof(struct mp_region_moment, cached_bytes) };
+    struct mp_region_section *c;
+    struct made m;
+    mp_image_t *image;
+    char *first;
+
+    make_region(&m, &make_small);
+    c = made_section(&m, MP_SECTION_TIMELINE_1S);
+    first = made_record(&m, MP_SECTION_TIMELINE_1S, 0);
+    for (size_t i = 1; i < c->count; i++) {
+        memmove(first + i * SHORT, first + i * c->stride, SHORT);
+    }
+    image = read_made(&m);
+    cr_assert_gt(mp_image_moment(image, 1, 0)->cached_bytes, 0);
+    mp_image_free(image);
+    c->stride = SHORT;
+    image = read_made(&m);
+    cr_assert_eq(mp_image_flags(image), 0);
+    expect_moments(image, 0, 3, 10);
+    for (size_t i = 0; i < 8; i++) {
+        const struct mp_region_moment *p = mp_image_moment(image, 0, i);
+
+        cr_assert_eq(p->threads, 2);
+        cr_assert_eq(p->cached_bytes + p->metadata_bytes + p->profiler_bytes, 0);
+    }
+    mp_image_free(image);
+    make_region_free(&m);
+}
+
 Test(stats_image, torn_points_are_left_out)
 {
     struct mp_region_moment *p;
