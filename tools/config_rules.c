@@ -203,6 +203,16 @@ static bool take_thresholds(struct reading *r)
     return true;
 }
 
+/* A trend needs 16 points, and there is one a second. */
+static double least_window_s(enum mp_alert_measure measure)
+{
+    return measure == MP_MEASURE_GROWTH || measure == MP_MEASURE_GROWTH_RATIO
+                   || measure == MP_MEASURE_TIME_TO_LIMIT
+                   || measure == MP_MEASURE_ANOMALY
+               ? 16
+               : 1;
+}
+
 static bool take_rest(struct reading *r)
 {
     const struct raw_rule *raw = r->raw;
@@ -217,9 +227,10 @@ static bool take_rest(struct reading *r)
             "%s: %s is of one moment, and has no over:", rule->name,
             mp_measure_name(rule->measure));
     }
-    if (mp_measure_has_window(rule->measure) && !(rule->over_s >= 1)) {
-        return config_text_fail(
-            r->text, line_of(r, "over"), "%s: over is 1s or more", rule->name);
+    if (mp_measure_has_window(rule->measure)
+        && !(rule->over_s >= least_window_s(rule->measure))) {
+        return config_text_fail(r->text, line_of(r, "over"), "%s: over is %gs or more",
+            rule->name, least_window_s(rule->measure));
     }
     if (raw->minimum != NULL && !config_read_bytes(raw->minimum, &rule->minimum)) {
         return config_text_fail(r->text, line_of(r, "minimum"),

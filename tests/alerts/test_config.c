@@ -310,6 +310,8 @@ Test(config, what_is_wrong_has_a_line_and_a_cure)
         {"alerts:\n  - {name: A, when: live, above: 1M, over: 5m}",
             "t.yaml:2: A: live is of one moment, and has no over:"},
         {"alerts:\n  - {name: A, when: growth, above: 1M, over: 0s}",
+            "t.yaml:2: A: over is 16s or more"},
+        {"alerts:\n  - {name: A, when: failures, above: 1, over: 0s}",
             "t.yaml:2: A: over is 1s or more"},
         {"alerts:\n  - {name: A, when: live, above: 1M, severity: high}",
             "t.yaml:2: A: severity is info, warning or critical, not \"high\""},
