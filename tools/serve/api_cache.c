@@ -104,7 +104,7 @@ static void limit_locked(struct api_cache *c)
     while (*at != NULL) {
         struct entry *e = *at;
 
-        bytes += e->made.bytes;
+        bytes += e->is_ready ? e->made.bytes : 0; /* else its maker writes there */
         if (e->is_ready && (bytes > KEPT_BYTES || now - e->made_ms > KEPT_MS)) {
             bytes -= e->made.bytes;
             forget_locked(at);
@@ -194,7 +194,7 @@ const struct made *api_cache_hold(struct api_cache *c, const char *key,
         }
     }
     /* A failure is told to those who waited for it, and to nobody else. */
-    if (e->made.status != 200 && !e->is_forgotten && e->is_ready) {
+    if (e->is_ready && e->made.status != 200 && !e->is_forgotten) {
         at = &c->first;
         while (*at != e) {
             at = &(*at)->next;
