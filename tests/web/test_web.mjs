@@ -498,6 +498,11 @@ function flaws() {
         .filter((e) => !e.closest(".tabs, .wide, .choice, .skip")
             && Math.max(e.scrollLeft, e.getBoundingClientRect().right) > innerWidth)
         .map((e) => e.outerHTML.slice(0, 100));
+    // Tables may be wider than a phone, but not the list of processes, whose rows are cards there.
+    const list = document.querySelector(".page > .wide");
+    if (list && list.scrollWidth > list.clientWidth) {
+        wide.push(`the list: ${list.scrollWidth} in ${list.clientWidth}`);
+    }
     return [...nameless, ...wide, ...ids.filter((id, i) => ids.indexOf(id) !== i),
         ...document.documentElement.scrollWidth > innerWidth ? ["the page scrolls sideways"] : []];
 }
