@@ -197,6 +197,8 @@ class Process:
             points.append({"time": stamp(when), "live_bytes": live, "live_blocks": live // 200,
                            "live_high_bytes": live, "active_bytes": live,
                            "dirty_bytes": live // 10, "retained_bytes": 0,
+                           "cached_bytes": live // 5, "metadata_bytes": live // 50,
+                           "profiler_bytes": MIB // 2,
                            "resident_bytes": live * 13 // 10, "allocated_bytes_total": live,
                            "allocated_blocks_total": live, "threads": 4})
         return {"schema": "mpalloc.timeline/1", "generated": stamp(now),
