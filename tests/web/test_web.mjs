@@ -156,12 +156,18 @@ check("without processes it says how to start one", "/", {}, async (page, tell) 
 check("two hundred processes", "/", {}, async (page, tell) => {
     await tell("many");
     await until(() => page.locator("tbody tr").count(), (n) => n === 204, "rows");
-    const took = await page.evaluate(() => new Promise((done) => {
-        const began = performance.now();
+    // Processor time of the page, for the clock runs on when others have the processors.
+    const session = await page.context().newCDPSession(page);
+    await session.send("Performance.enable", {timeDomain: "threadTicks"});
+    const used = async () => (await session.send("Performance.getMetrics")).metrics
+        .find((m) => m.name === "TaskDuration").value;
+    const began = await used();
+    await page.evaluate(() => new Promise((done) => {
         document.querySelector("[data-name=name] button").click();
-        requestAnimationFrame(() => setTimeout(() => done(performance.now() - began)));
+        requestAnimationFrame(() => setTimeout(done));
     }));
-    assert.ok(took < 1500, `sorting took ${took} ms`);
+    const took = await used() - began;
+    assert.ok(took > 0 && took < 1, `sorting took ${took} s`);
     await page.getByRole("searchbox").fill("worker-19");
     await until(() => names(page), (n) => n.length === 11, "found");
 });
