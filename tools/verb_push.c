@@ -322,6 +322,7 @@ static int print_result(
     document_set_bytes(d, "delivered_bytes", n->delivered_bytes);
     document_set_bytes(d, "retries", n->retries);
     document_set_bytes(d, "refused", n->refused);
+    document_set_bytes(d, "dropped", n->dropped);
     document_set_bytes(d, "rejected", n->rejected);
     return document_print(d, false);
 }

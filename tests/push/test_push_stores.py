@@ -88,6 +88,19 @@ class Pyroscope(StoreTest):
                          {"inuse_space", "inuse_objects", "alloc_space", "alloc_objects"})
         self.same_profile(form["profile"], p)
 
+    def test_many_processes(self):
+        """More than what may wait: each goes as it is made; and all wait while a server is away."""
+        for _ in range(70):
+            self.start("quiet")
+        d = self.document("push", "--dir", self.dir, "--once", "--to", "pyroscope", "--url",
+                          self.receiver.url)
+        self.assertEqual((d["processes"], d["messages"], d["delivered"]), (70, 70, 70))
+        self.assertEqual(len(self.receiver.requests), 70)
+        self.receiver.answers = [(503, {}, b"")]
+        d = self.document("push", "--dir", self.dir, "--once", "--to", "parca", "--url",
+                          self.receiver.url)
+        self.assertEqual((d["delivered"], d["retries"], d["dropped"]), (70, 1, 0))
+
     def test_intervals_follow_each_other(self):
         p = self.start("quiet")
         push = self.push_on(p.pid, "--interval", "1.2s", to="pyroscope")

@@ -264,94 +264,6 @@ void push_get_counts(struct push *p, struct push_counts *ret)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* ---- what is there ---- */
-
-struct gathering {
-    struct push *push;
-    struct otlp_metrics *metrics; /* NULL: none yet */
-    size_t in_batch;
-    size_t processes;
-    uint64_t now_s;
-};
-
-static void enqueue(struct push *p, struct push_message *m)
-{
-    m->made_ms = now_ms();
-    push_queue_add(&p->queue, m);
-}
-
-static void end_batch(struct gathering *g)
-{
-    if (g->metrics != NULL) {
-        enqueue(
-            g->push, push_otlp_metrics(g->push->url, &g->push->options, g->metrics));
-        otlp_metrics_free(g->metrics);
-        g->metrics = NULL;
-        g->in_batch = 0;
-    }
-}
-
-static void add_metrics(struct gathering *g, const struct push_process *process)
-{
-    const struct push_options *o = &g->push->options;
-    struct otlp_resource resource = {o->label_count, o->labels};
-    struct metric_source *source = must(malloc(sizeof(*source)));
-    const struct metric_insight *insight = process->insight;
-
-    if (g->metrics == NULL) {
-        g->metrics = otlp_metrics_create();
-    }
-    if (insight == NULL && o->makes_insight) {
-        insight = push_memory_insight(g->push->memory, process);
-    }
-    metric_source_make(source, process->image, process->kernel, insight, &o->metrics,
-        push_memory_rows(g->push->memory, process->id));
-    otlp_metrics_add(g->metrics, source, &resource);
-    free(source);
-    if (++g->in_batch == BATCH) {
-        end_batch(g);
-    }
-}
-
-static void add_process(void *arg, const struct push_process *process)
-{
-    struct gathering *g = arg;
-    struct push *p = g->push;
-
-    g->processes++;
-    switch (p->options.to) {
-    case PUSH_TO_OTLP:
-        add_metrics(g, process);
-        if (p->options.has_profiles) {
-            enqueue(p, push_otlp_profiles(p->profiles_url, &p->options, process));
-        }
-        break;
-    case PUSH_TO_PYROSCOPE:
-        enqueue(p, push_pyroscope(p->url, &p->options, process, p->before_s, g->now_s));
-        break;
-    case PUSH_TO_PARCA:
-    case PUSH_TOS:
-        enqueue(p, push_parca(p->url, &p->options, process));
-        break;
-    }
-}
-
-size_t push_gather(struct push *p, const struct push_source *source)
-{
-    struct gathering g = {.push = p, .now_s = (uint64_t)time(NULL)};
-
-    if (p->before_s == 0) {
-        p->before_s = g.now_s - p->options.interval_ms / 1000;
-    }
-    push_memory_begin(p->memory);
-    source->each(source->source, add_process, &g);
-    push_memory_end(p->memory);
-    end_batch(&g);
-    p->before_s = g.now_s;
-    publish(p);
-    return g.processes;
-}
-
 /* ---- sending ---- */
 
 /* From 0 to 1. */
@@ -445,6 +357,99 @@ uint64_t push_send(struct push *p)
         return UINT64_MAX;
     }
     return p->queue.due_ms > now_ms() ? p->queue.due_ms - now_ms() : 1;
+}
+
+/* ---- what is there ---- */
+
+struct gathering {
+    struct push *push;
+    struct otlp_metrics *metrics; /* NULL: none yet */
+    size_t in_batch;
+    size_t processes;
+    uint64_t now_s;
+};
+
+/* It goes at once unless the server is away: only then do many have to wait. */
+static void enqueue(struct push *p, struct push_message *m)
+{
+    m->made_ms = now_ms();
+    push_queue_add(&p->queue, m);
+    push_send(p);
+}
+
+static void end_batch(struct gathering *g)
+{
+    if (g->metrics != NULL) {
+        enqueue(
+            g->push, push_otlp_metrics(g->push->url, &g->push->options, g->metrics));
+        otlp_metrics_free(g->metrics);
+        g->metrics = NULL;
+        g->in_batch = 0;
+    }
+}
+
+static void add_metrics(struct gathering *g, const struct push_process *process)
+{
+    const struct push_options *o = &g->push->options;
+    struct otlp_resource resource = {o->label_count, o->labels};
+    struct metric_source *source = must(malloc(sizeof(*source)));
+    const struct metric_insight *insight = process->insight;
+
+    if (g->metrics == NULL) {
+        g->metrics = otlp_metrics_create();
+    }
+    if (insight == NULL && o->makes_insight) {
+        insight = push_memory_insight(g->push->memory, process);
+    }
+    metric_source_make(source, process->image, process->kernel, insight, &o->metrics,
+        push_memory_rows(g->push->memory, process->id));
+    otlp_metrics_add(g->metrics, source, &resource);
+    free(source);
+    if (++g->in_batch == BATCH) {
+        end_batch(g);
+    }
+}
+
+static void add_process(void *arg, const struct push_process *process)
+{
+    struct gathering *g = arg;
+    struct push *p = g->push;
+
+    g->processes++;
+    if (p->queue.most < 2 * g->processes) { /* a whole round has to fit */
+        p->queue.most = 2 * g->processes;
+    }
+    switch (p->options.to) {
+    case PUSH_TO_OTLP:
+        add_metrics(g, process);
+        if (p->options.has_profiles) {
+            enqueue(p, push_otlp_profiles(p->profiles_url, &p->options, process));
+        }
+        break;
+    case PUSH_TO_PYROSCOPE:
+        enqueue(p, push_pyroscope(p->url, &p->options, process, p->before_s, g->now_s));
+        break;
+    case PUSH_TO_PARCA:
+    case PUSH_TOS:
+        enqueue(p, push_parca(p->url, &p->options, process));
+        break;
+    }
+}
+
+size_t push_gather(struct push *p, const struct push_source *source)
+{
+    struct gathering g = {.push = p, .now_s = (uint64_t)time(NULL)};
+
+    if (p->before_s == 0) {
+        p->before_s = g.now_s - p->options.interval_ms / 1000;
+    }
+    push_memory_begin(p->memory);
+    source->each(source->source, add_process, &g);
+    push_memory_end(p->memory);
+    end_batch(&g);
+    p->before_s = g.now_s;
+    publish(p);
+    return g.processes;
 }
 
 /* Each of what waits once; no more than LAST_MS for all. */

@@ -30,7 +30,7 @@ struct push_options {
     const char *tenant;         /* X-Scope-OrgID */
     const char *token;          /* bearer */
     const char *authority;      /* file of certificates */
-    size_t queue_most;          /* messages: 64 */
+    size_t queue_most;          /* messages: 64; at least two for each process */
     bool is_json;               /* OTLP: JSON, not protocol buffers */
     bool is_plain;              /* OTLP: not compressed */
     bool has_profiles;          /* OTLP: profiles too, experimental */
@@ -66,7 +66,10 @@ bool push_find(const char *name, enum push_to *ret);
 const char *push_url(const struct push *p);
 enum push_to push_kind(const struct push *p);
 
-/* Makes messages of all processes there are now; returns how many processes that were. */
+/*
+ * Makes messages of all processes there are now, and sends them if the server takes them; returns how
+ * many processes that were.
+ */
 size_t push_gather(struct push *p, const struct push_source *source);
 
 /*
