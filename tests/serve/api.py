@@ -66,7 +66,7 @@ class Description:
 class ApiTest(ServeTest):
     def begin(self, *words, mode="busy", **env):
         self.target = self.start(mode, **SAMPLED, **env)
-        self.server = self.serve("--allow-actions", *words)
+        self.server = self.serve("--allow-actions", "--no-history", *words)
         self.key = self.region_of(self.target).stem
         self.at = f"/api/v1/processes/{self.key}"
         self.description = Description(self.server)
