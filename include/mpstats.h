@@ -125,7 +125,10 @@ MPS_EXPORT uint64_t mp_image_file_bytes(const mp_image_t *image); /* backed by m
 MPS_EXPORT const struct mp_region_process *mp_image_process(const mp_image_t *image);
 MPS_EXPORT const struct mp_region_totals *mp_image_totals(const mp_image_t *image);
 
-/* Records by number; NULL past the end. They live as long as the image. */
+/*
+ * Records by number; NULL past the end. They live as long as the image. There is always a
+ * component MP_REGION_UNTAGGED, also in a region that counts none.
+ */
 MPS_EXPORT size_t mp_image_component_count(const mp_image_t *image);
 MPS_EXPORT const struct mp_region_component *mp_image_component(
     const mp_image_t *image, size_t row);

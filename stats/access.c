@@ -37,6 +37,11 @@ size_t mp_image_component_count(const mp_image_t *image)
 const struct mp_region_component *mp_image_component(
     const mp_image_t *image, size_t row)
 {
+    static const struct mp_region_component untagged = {.name = "(untagged)"};
+
+    if (image->component_count == 0 && row == MP_REGION_UNTAGGED) {
+        return &untagged; /* what was sampled before anything was counted, or is damaged */
+    }
     return row < image->component_count ? &image->components[row] : NULL;
 }
 

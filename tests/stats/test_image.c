@@ -169,6 +169,9 @@ Test(stats_image, sections_that_are_not_required_may_be_missing)
     }
     image = read_made(&m);
     cr_assert_eq(mp_image_component_count(image), 0);
+    /* What samples and leaks are counted for has a name all the same. */
+    cr_assert_str_eq(mp_image_component(image, MP_REGION_UNTAGGED)->name, "(untagged)");
+    cr_assert_null(mp_image_component(image, 1));
     cr_assert_eq(mp_image_class_count(image), 0);
     cr_assert_eq(mp_image_moment_count(image, 0), 0);
     cr_assert_null(mp_image_cell(image, 0, 0));
