@@ -158,6 +158,7 @@ static bool find_mapped(uint64_t pid, char *ret_path, size_t size)
     bool found = false;
 
     if (proc_read_file(pid, "maps", &text) <= 0) {
+        free(text); /* of a thread of the kernel: empty, but there */
         return false;
     }
     for (char *line = strtok_r(text, "\n", &rest); line != NULL && !found;
