@@ -419,7 +419,7 @@ MPS_EXPORT int mp_proc_read(uint64_t pid, struct mp_proc *ret);
 /*
  * The same, for those who look often: what the kernel has to walk through the memory of the process
  * for, or seldom changes, is that of `before`: proportional_bytes, huge_page_bytes,
- * limit_cgroup_bytes and mappings.
+ * limit_cgroup_bytes and mappings; NULL: these are MP_UNKNOWN.
  */
 MPS_EXPORT int mp_proc_read_again(
     uint64_t pid, const struct mp_proc *before, struct mp_proc *ret);

@@ -214,6 +214,7 @@ int mp_alert_facts_make(const mp_image_t *image, const struct mp_proc *kernel,
     const struct mp_region_totals *t = mp_image_totals(image);
     const struct mp_region_sampling *g = mp_image_sampling(image);
     struct mp_alert_facts *f = ret;
+    struct mp_pressure pressure;
     int code;
 
     mp_alert_facts_init(f, time_ns);
@@ -224,12 +225,8 @@ int mp_alert_facts_make(const mp_image_t *image, const struct mp_proc *kernel,
         f->resident_bytes = (double)kernel->resident_bytes;
     }
     f->limit_bytes = limit_of(image, kernel);
-    if (!isnan(f->limit_bytes)) {
-        f->pressure =
-            fmin(fmax(f->live_bytes, isnan(f->resident_bytes) ? 0 : f->resident_bytes)
-                     / f->limit_bytes,
-                1);
-    }
+    mp_pressure_make(image, kernel, &pressure);
+    f->pressure = pressure.value;
     f->purged_bytes = (double)t->purged_bytes_total;
     f->failures = (double)t->allocation_failures_total;
     f->profiler_seconds =

@@ -16,7 +16,7 @@ enum {
 
 /* ---- files ---- */
 
-static ssize_t read_path(const char *path, char **ret)
+ssize_t proc_read_path(const char *path, char **ret)
 {
     size_t room = FIRST_BYTES;
     size_t used = 0;
@@ -64,7 +64,7 @@ ssize_t proc_read_file(uint64_t pid, const char *name, char **ret)
 
     *ret = NULL;
     snprintf(path, sizeof(path), "/proc/%llu/%s", (unsigned long long)pid, name);
-    n = read_path(path, ret);
+    n = proc_read_path(path, ret);
     return n == -ENOENT ? -ESRCH : n;
 }
 
@@ -185,7 +185,7 @@ static uint64_t read_limit(const char *path)
     char *text = NULL;
     uint64_t value = MP_UNKNOWN;
 
-    if (read_path(path, &text) > 0) {
+    if (proc_read_path(path, &text) > 0) {
         if (text[0] >= '0' && text[0] <= '9') {
             value = strtoull(text, NULL, 10);
         }
@@ -279,7 +279,7 @@ int mp_proc_read_again(uint64_t pid, const struct mp_proc *before, struct mp_pro
 {
     int code = read_status(pid, ret);
 
-    if (code == 0) {
+    if (code == 0 && before != NULL) {
         ret->proportional_bytes = before->proportional_bytes;
         ret->huge_page_bytes = before->huge_page_bytes;
         ret->limit_cgroup_bytes = before->limit_cgroup_bytes;

@@ -28,6 +28,9 @@ struct proc_mappings {
     uint64_t count;
 };
 
+/* The text of a file, terminated; bytes, or a negative errno. Free *ret. */
+ssize_t proc_read_path(const char *path, char **ret);
+
 /* The text of /proc/PID/NAME, terminated; bytes, or a negative errno. Free *ret. */
 ssize_t proc_read_file(uint64_t pid, const char *name, char **ret);
 

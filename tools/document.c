@@ -289,6 +289,42 @@ static json_t *kernel(const mp_image_t *image)
     return o;
 }
 
+/* What is no number, or infinite, is null. */
+static json_t *known(double value)
+{
+    return isfinite(value) ? document_number(value) : checked(json_null());
+}
+
+static json_t *pressure(const mp_image_t *image)
+{
+    json_t *o = checked(json_object());
+    json_t *parts = checked(json_object());
+    struct mp_pressure p;
+    struct mp_proc k;
+    bool runs = mp_image_life(image) == MP_LIFE_RUNNING
+                && mp_proc_read_again(mp_image_process(image)->pid, NULL, &k) == 0;
+
+    mp_pressure_make(image, runs ? &k : NULL, &p);
+    for (unsigned i = 0; i < MP_PRESSURE_PARTS; i++) {
+        json_t *part = checked(json_object());
+
+        document_set(part, "value", known(p.part[i].value));
+        document_set_text(part, "text", p.part[i].text);
+        document_set(parts, mp_pressure_part_name((enum mp_pressure_kind)i), part);
+    }
+    document_set(o, "value", known(p.value));
+    document_set(o, "parts", parts);
+    document_set_bytes(
+        o, "used_bytes", isnan(p.used_bytes) ? MP_UNKNOWN : (uint64_t)p.used_bytes);
+    document_set_bytes(
+        o, "limit_bytes", isnan(p.limit_bytes) ? MP_UNKNOWN : (uint64_t)p.limit_bytes);
+    document_set(o, "some_avg10", known(p.some_10));
+    document_set(o, "some_avg60", known(p.some_60));
+    document_set(o, "full_avg10", known(p.full_10));
+    document_set(o, "limit_seconds", known(p.limit_s));
+    return o;
+}
+
 /* Limits of a component, with null where there is none. */
 static void set_limit(json_t *o, const mp_image_t *image, size_t row)
 {
@@ -473,6 +509,7 @@ void document_add_snapshot(json_t *d, const mp_image_t *image)
     add_totals(d, mp_image_totals(image));
     document_set(d, "limits", limits(mp_image_process(image)));
     document_set(d, "kernel", kernel(image));
+    document_set(d, "pressure", pressure(image));
     mp_ledger_make(image, &ledger);
     document_set(d, "rss_ledger", document_ledger(&ledger));
     document_set(d, "components", document_components(image));

@@ -101,6 +101,14 @@ struct format format_seconds(double seconds)
     return f;
 }
 
+struct format format_ratio(double value)
+{
+    struct format f;
+
+    snprintf(f.text, sizeof(f.text), isnan(value) ? "?" : "%.2f", value);
+    return f;
+}
+
 struct format format_percent(double part, double whole)
 {
     struct format f = {""};

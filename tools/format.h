@@ -20,6 +20,7 @@ struct format format_bytes(double bytes);     /* "41.2 MiB", "-3.0 KiB", "unknow
 struct format format_block(uint64_t bytes);   /* "1,280 B", "256 KiB" */
 struct format format_count(double count);     /* "10,318", "14.0 M" */
 struct format format_seconds(double seconds); /* "20.1 s", "3 min 20 s", "4 d 2 h" */
+struct format format_ratio(double value);     /* "0.71", "?" of what is no number */
 struct format format_percent(double part, double whole); /* "71.0 %", "" of nothing */
 struct format format_time(uint64_t ns);    /* local time "2026-01-31 12:41:07" */
 struct format format_rfc3339(uint64_t ns); /* UTC */

@@ -64,6 +64,10 @@ const struct metric_row metric_table[] = {
         "the "
         "machine."),
 
+    OTHER("memory_pressure_ratio", "ratio", GAUGE, PRESSURE, 0,
+        "How near the process is to having no more memory, by part: use of its limit, "
+        "stalls (PSI), time to the limit. The highest part is the pressure."),
+
     /* What went on. */
     EVER(allocated_bytes, "bytes", "Bytes of blocks allocated."),
     EVER(allocated_blocks, "blocks", "Blocks allocated."),

@@ -18,6 +18,7 @@ enum metric_from {
     METRIC_FROM_METADATA,
     METRIC_FROM_RECLAIM,
     METRIC_FROM_LIMIT,
+    METRIC_FROM_PRESSURE,
     METRIC_FROM_COMPONENTS,
     METRIC_FROM_LIMITS,      /* of components; at: offset, or METRIC_LIMIT_BYTES */
     METRIC_FROM_CLASSES,     /* cells, summed over components */

@@ -171,6 +171,24 @@ static void walk_limit(const struct metric_source *s, const struct out *out, siz
     }
 }
 
+static void walk_pressure(
+    const struct metric_source *s, const struct out *out, size_t at)
+{
+    struct mp_pressure p;
+
+    (void)at;
+    mp_pressure_make(s->image, s->kernel, &p);
+    for (unsigned i = 0; i < MP_PRESSURE_PARTS; i++) {
+        if (!isnan(p.part[i].value)) {
+            put(out, &(struct metric_sample){.type = METRIC_REAL,
+                         .real = p.part[i].value,
+                         .label_count = 1,
+                         .label = {{"part",
+                             mp_pressure_part_name((enum mp_pressure_kind)i)}}});
+        }
+    }
+}
+
 /* ---- components, classes, pools, counters ---- */
 
 static void walk_components(
@@ -596,6 +614,7 @@ static walk_fn *const walks[] = {
     [METRIC_FROM_METADATA] = walk_metadata,
     [METRIC_FROM_RECLAIM] = walk_reclaim,
     [METRIC_FROM_LIMIT] = walk_limit,
+    [METRIC_FROM_PRESSURE] = walk_pressure,
     [METRIC_FROM_COMPONENTS] = walk_components,
     [METRIC_FROM_CLASSES] = walk_classes,
     [METRIC_FROM_CLASS_STATE] = walk_class_state,

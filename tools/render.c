@@ -146,6 +146,23 @@ static void put_kernel(FILE *out, const mp_image_t *image)
         format_known(k.stack_bytes).text, format_known(k.swap_bytes).text);
 }
 
+static void put_pressure(FILE *out, const mp_image_t *image)
+{
+    struct mp_pressure p;
+    struct mp_proc k;
+    bool runs = mp_image_life(image) == MP_LIFE_RUNNING
+                && mp_proc_read_again(mp_image_process(image)->pid, NULL, &k) == 0;
+
+    mp_pressure_make(image, runs ? &k : NULL, &p);
+    heading(out, "Memory pressure");
+    for (unsigned i = 0; i < MP_PRESSURE_PARTS; i++) {
+        fprintf(out, "  %7s  %-5s  %s\n", format_ratio(p.part[i].value).text,
+            mp_pressure_part_name((enum mp_pressure_kind)i), p.part[i].text);
+    }
+    fprintf(out, "  %7s  %shighest of them, from 0 to 1%s\n",
+        format_ratio(p.value).text, format_begin(STYLE_BOLD), format_end());
+}
+
 /* ---- tables ---- */
 
 static unsigned depth_of(const mp_image_t *image, const struct mp_region_component *c)
@@ -449,6 +466,7 @@ void render_report(FILE *out, const mp_image_t *image, const struct render_optio
     format_set_output(out);
     render_summary(out, image);
     put_kernel(out, image);
+    put_pressure(out, image);
     put_components(out, image, most);
     put_limits(out, image, most);
     put_classes(out, image, most);

@@ -221,6 +221,24 @@ static void add_ledger(struct making *m)
     }
 }
 
+static void add_pressure(struct making *m)
+{
+    struct mp_pressure p;
+    struct mp_proc k;
+    bool runs = mp_image_life(m->image) == MP_LIFE_RUNNING
+                && mp_proc_read_again(mp_image_process(m->image)->pid, NULL, &k) == 0;
+
+    mp_pressure_make(m->image, runs ? &k : NULL, &p);
+    sheet_heading(m->sheet, "Memory pressure");
+    sheet_line(m->sheet, "%s, from 0 to 1: the highest of its parts that are known.",
+        format_ratio(p.value).text);
+    for (unsigned i = 0; i < MP_PRESSURE_PARTS; i++) {
+        sheet_point(m->sheet, "%s %s: %s",
+            mp_pressure_part_name((enum mp_pressure_kind)i),
+            format_ratio(p.part[i].value).text, p.part[i].text);
+    }
+}
+
 static void add_alerts(struct making *m)
 {
     size_t count;
@@ -489,6 +507,7 @@ struct sheet *report_sheet_create(const mp_image_t *image, size_t rows)
     add_chart(&m);
     add_ledger(&m);
     add_parts(&m);
+    add_pressure(&m);
     add_alerts(&m);
     add_advice(&m);
     add_leaks(&m);

@@ -112,7 +112,7 @@ struct mp_alert_facts {
     double heap_bytes;       /* resident heap */
     double resident_bytes;   /* of the process */
     double limit_bytes;      /* NAN: it has none */
-    double pressure;         /* 0 to 1 */
+    double pressure;         /* 0 to 1: mp_pressure_make */
     double purged_bytes;     /* counter: given back to the kernel */
     double failures;         /* counter: allocations refused */
     double profiler_seconds; /* counter */
@@ -142,7 +142,7 @@ MPS_EXPORT void mp_alert_facts_init(struct mp_alert_facts *ret, uint64_t time_ns
  * Out of an image, what the kernel says (NULL: nothing), and verdicts (NULL: has_slow is false).
  * is_known: for each verdict whether somebody knows of it, so that it does not count; may be NULL.
  * older: points of before the image's timeline, such as those of a history. Free with
- * mp_alert_facts_fini. What comes from elsewhere, drift and pressure, is to be set then. -ENOMEM.
+ * mp_alert_facts_fini. What comes from elsewhere, drift, is to be set then. -ENOMEM.
  */
 MPS_EXPORT int mp_alert_facts_make(const mp_image_t *image,
     const struct mp_proc *kernel, const mp_verdicts_t *verdicts, const bool *is_known,

@@ -368,5 +368,6 @@ MPS_EXPORT int mp_forecast_make(const struct mp_point *points, size_t count,
 #endif
 
 #include <mpstats/alerts.h>
+#include <mpstats/pressure.h>
 
 #endif

@@ -57,6 +57,14 @@ class CommandTest(unittest.TestCase):
         self.assertEqual(p.stdout.readline(), "ready\n")
         return p
 
+    def start_limited(self, bytes_of_address_space, mode="quiet", *words):
+        p = subprocess.Popen(["prlimit", f"--as={bytes_of_address_space}", TARGET, mode, *words],
+                             env=self.env, text=True, stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(self.end, p)
+        self.assertEqual(p.stdout.readline(), "ready\n")
+        return p
+
     @staticmethod
     def end(p):
         p.kill()

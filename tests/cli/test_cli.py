@@ -137,6 +137,30 @@ class Cli(CommandTest):
         self.assertNotIn('limit_bytes{component="else",kind="soft"}', metrics)
         self.assertNotIn("Limits", self.command("report", self.start("quiet").pid).stdout)
 
+    def test_pressure_is_shown_with_its_parts(self):
+        p = self.start_limited(1 << 30)
+        d = self.document("snapshot", p.pid)["pressure"]
+        self.assertEqual(d["limit_bytes"], 1 << 30)
+        self.assertAlmostEqual(d["parts"]["limit"]["value"], d["used_bytes"] / 2**30)
+        self.assertGreater(d["used_bytes"], 1 << 20)
+        self.assertEqual(d["value"], max(part["value"] or 0 for part in d["parts"].values()))
+        self.assertIn("of 1.0 GiB used, by this process", d["parts"]["limit"]["text"])
+        self.assertIsNone(d["parts"]["time"]["value"])
+        self.assertIn("too few points", d["parts"]["time"]["text"])
+        self.assertEqual(self.document("report", p.pid)["pressure"]["limit_bytes"], 1 << 30)
+        text = self.command("report", p.pid).stdout
+        self.assertRegex(text, r"Memory pressure\n +0\.\d\d  limit  .* of 1\.0 GiB used")
+        for kind in ("md", "html"):
+            self.assertRegex(self.command("report", p.pid, "--format", kind).stdout,
+                             r"Memory pressure(?s:.*)limit 0\.\d\d: ")
+        metrics = self.command("export", "--format", "openmetrics", p.pid).stdout
+        self.assertRegex(metrics, r'mpalloc_memory_pressure_ratio\{part="limit"\} 0\.0')
+        p.kill()
+        p.wait()
+        dead = self.document("snapshot", self.region_of(p))["pressure"]
+        self.assertIn("does not run", dead["parts"]["stall"]["text"])
+        self.assertGreater(dead["parts"]["limit"]["value"], 0)
+
     def test_targets_by_pid_file_and_name(self):
         p = self.start("quiet", MPALLOC_SERVICE="my shop")
         for words in ((p.pid,), (self.region_of(p),), ("--name", "my shop"), ("my shop",)):

@@ -23,6 +23,7 @@ PROCESS = {
     "mpalloc_huge_bytes": ("gauge", set(), "huge_bytes"),
     "mpalloc_efficiency_ratio": ("gauge", set(), None),
     "mpalloc_limit_bytes": ("gauge", {"source"}, None),
+    "mpalloc_memory_pressure_ratio": ("gauge", {"part"}, None),
     "mpalloc_allocated_bytes_total": ("counter", set(), "allocated_bytes_total"),
     "mpalloc_allocated_blocks_total": ("counter", set(), "allocated_blocks_total"),
     "mpalloc_freed_bytes_total": ("counter", set(), "freed_bytes_total"),

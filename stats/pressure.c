@@ -1,0 +1,380 @@
+#include "pressure.h"
+
+#include "proc.h"
+#include "words.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    GROUP_BYTES = 512,
+    PATH_BYTES = 2 * GROUP_BYTES,
+    HALF_TIME_S = 3600, /* so long before the limit that part is 0.5 */
+    RECENT_S = 600,     /* growth is that of so many seconds */
+};
+
+/* Names of files of both versions. */
+struct version {
+    const char *under; /* of the mount */
+    const char *limit[2];
+    const char *used;
+    const char *droppable; /* in memory.stat */
+};
+
+static const struct version unified = {
+    "", {"memory.max", "memory.high"}, "memory.current", "inactive_file"};
+static const struct version hybrid = {
+    "/unified", {"memory.max", "memory.high"}, "memory.current", "inactive_file"};
+static const struct version first = {"/memory", {"memory.limit_in_bytes", NULL},
+    "memory.usage_in_bytes", "total_inactive_file"};
+
+/* ---- files ---- */
+
+static char *read_in(const char *folder, const char *name)
+{
+    char path[PATH_BYTES];
+    char *text = NULL;
+
+    if ((size_t)snprintf(path, sizeof(path), "%s/%s", folder, name) >= sizeof(path)
+        || proc_read_path(path, &text) < 0) {
+        return NULL;
+    }
+    return text;
+}
+
+/* NAN: no such file, or "max". */
+static double number_in(const char *folder, const char *name)
+{
+    char *text = read_in(folder, name);
+    double value =
+        text != NULL && text[0] >= '0' && text[0] <= '9' ? strtod(text, NULL) : NAN;
+
+    free(text);
+    return value;
+}
+
+/* The number after a word at the begin of a line. */
+static double field_in(const char *folder, const char *name, const char *word)
+{
+    char *text = read_in(folder, name);
+    double value = NAN;
+    size_t length = strlen(word);
+
+    for (const char *at = text; at != NULL; at = strchr(at, '\n')) {
+        at += *at == '\n';
+        if (strncmp(at, word, length) == 0 && at[length] == ' ') {
+            value = strtod(at + length, NULL);
+            break;
+        }
+    }
+    free(text);
+    return value;
+}
+
+/* Of "some avg10=1.50 avg60=0.40 avg300=0.10 total=123", as a share. */
+static double average(const char *text, const char *line, const char *name)
+{
+    const char *at = strstr(text, line);
+    const char *end = at != NULL ? strchr(at, '\n') : NULL;
+    double value;
+
+    at = at != NULL ? strstr(at, name) : NULL;
+    if (at == NULL || (end != NULL && at > end)) {
+        return NAN;
+    }
+    value = strtod(at + strlen(name), NULL) / 100;
+    return value >= 0 && value <= 1 ? value : NAN;
+}
+
+static void read_stall(char *text, struct pressure_read *r)
+{
+    if (text == NULL) {
+        return;
+    }
+    r->some_10 = average(text, "some ", "avg10=");
+    r->some_60 = average(text, "some ", "avg60=");
+    r->full_10 = average(text, "full ", "avg10=");
+    free(text);
+}
+
+/* ---- the group, and those above it ---- */
+
+static void look_at_level(
+    const char *folder, const struct version *v, struct pressure_read *r)
+{
+    double limit = INFINITY;
+    double used;
+
+    for (unsigned i = 0; i < 2 && v->limit[i] != NULL; i++) {
+        limit = fmin(limit, number_in(folder, v->limit[i])); /* fmin passes over NAN */
+    }
+    if (!(limit < 0x1p60)) { /* version 1 says "none" with a huge number */
+        return;
+    }
+    used = number_in(folder, v->used);
+    if (!isnan(used)) {
+        double droppable = field_in(folder, "memory.stat", v->droppable);
+
+        used = fmax(used - (isnan(droppable) ? 0 : droppable), 0);
+    }
+    if (isnan(r->limit_bytes) || isnan(r->used_bytes)
+        || used / limit > r->used_bytes / r->limit_bytes) {
+        r->limit_bytes = limit;
+        r->used_bytes = used;
+    }
+}
+
+static void look_at_group(const char *mount, const char *group, const struct version *v,
+    struct pressure_read *r)
+{
+    char folder[PATH_BYTES];
+    size_t base = (size_t)snprintf(folder, sizeof(folder), "%s%s", mount, v->under);
+    double kills;
+    char *slash;
+
+    if (base + strlen(group) >= sizeof(folder)) {
+        return;
+    }
+    strcpy(folder + base, group);
+    if (isnan(r->some_10)) {
+        read_stall(read_in(folder, "memory.pressure"), r);
+    }
+    kills = field_in(
+        folder, v == &first ? "memory.oom_control" : "memory.events", "oom_kill");
+    r->oom_kills = isnan(r->oom_kills) ? kills : r->oom_kills;
+    for (;;) {
+        look_at_level(folder, v, r);
+        slash = strrchr(folder + base, '/');
+        if (slash == NULL) {
+            return;
+        }
+        *slash = '\0';
+    }
+}
+
+void pressure_read(const char *groups, const char *mount, const char *machine,
+    struct pressure_read *ret)
+{
+    *ret = (struct pressure_read){NAN, NAN, NAN, NAN, NAN, false, NAN};
+    for (const char *at = groups; at != NULL && *at != '\0';) {
+        const char *end = strchrnul(at, '\n');
+        const char *controllers = memchr(at, ':', (size_t)(end - at));
+        const char *group = controllers != NULL ? memchr(
+                                controllers + 1, ':', (size_t)(end - controllers - 1))
+                                                : NULL;
+        char name[GROUP_BYTES];
+
+        if (group != NULL && (size_t)(end - group) <= sizeof(name)) {
+            size_t length = (size_t)(end - group - 1);
+
+            memcpy(name, group + 1, length);
+            name[length] = '\0';
+            if (group == controllers + 1) {
+                look_at_group(mount, name, &unified, ret);
+                look_at_group(mount, name, &hybrid, ret);
+            } else if (strncmp(controllers, ":memory:", 8) == 0) {
+                look_at_group(mount, name, &first, ret);
+            }
+        }
+        at = *end != '\0' ? end + 1 : end;
+    }
+    if (isnan(ret->some_10)) {
+        char *text = NULL;
+
+        if (proc_read_path(machine, &text) > 0) {
+            read_stall(text, ret);
+            ret->is_machine = true;
+        }
+    }
+}
+
+/* ---- parts ---- */
+
+static double bounded(double value)
+{
+    return fmin(fmax(value, 0), 1);
+}
+
+static double lesser(double limit, uint64_t bytes)
+{
+    return bytes == 0 || bytes == MP_UNKNOWN ? limit : fmin(limit, (double)bytes);
+}
+
+static void make_limit(const mp_image_t *image, const struct mp_proc *kernel,
+    const struct pressure_read *r, struct mp_pressure *p)
+{
+    const struct mp_region_process *facts = mp_image_process(image);
+    const struct mp_region_totals *t = mp_image_totals(image);
+    struct mp_pressure_part *part = &p->part[MP_PRESSURE_LIMIT];
+    double held = kernel != NULL && kernel->resident_bytes != MP_UNKNOWN
+                      ? (double)kernel->resident_bytes
+                      : (double)t->resident_bytes;
+    double group = isnan(r->limit_bytes) ? INFINITY : r->limit_bytes;
+    double limit = lesser(INFINITY, facts->limit_as_bytes);
+    const char *whose = "this process of RLIMIT_AS or RLIMIT_DATA";
+    char used_text[WORDS_BYTES];
+    char limit_text[WORDS_BYTES];
+
+    held = fmax(held, (double)t->live_bytes);
+    limit = lesser(limit, facts->limit_data_bytes);
+    if (isinf(group)) { /* of one that is gone, or whose files we may not read */
+        group =
+            lesser(INFINITY, kernel != NULL && kernel->limit_cgroup_bytes != MP_UNKNOWN
+                                 ? kernel->limit_cgroup_bytes
+                                 : facts->limit_cgroup_bytes);
+    }
+    p->used_bytes = held;
+    if (!isinf(group)) {
+        double used = isnan(r->used_bytes) ? held : r->used_bytes;
+
+        if (used / group >= held / limit) { /* of the infinite limit: 0 */
+            limit = group;
+            p->used_bytes = used;
+            whose = isnan(r->used_bytes) ? "this process of its control group's limit"
+                                         : "its control group";
+        }
+    }
+    if (isinf(limit)) {
+        p->used_bytes = NAN;
+        snprintf(part->text, sizeof(part->text),
+            "no limit: neither of a control group nor RLIMIT_AS or RLIMIT_DATA");
+        return;
+    }
+    p->limit_bytes = limit;
+    part->value = bounded(p->used_bytes / limit);
+    snprintf(part->text, sizeof(part->text), "%s of %s used, by %s",
+        words_bytes(p->used_bytes, used_text), words_bytes(limit, limit_text), whose);
+}
+
+static void make_stall(const struct pressure_read *r, bool runs, struct mp_pressure *p)
+{
+    struct mp_pressure_part *part = &p->part[MP_PRESSURE_STALL];
+    double full = isnan(r->full_10) ? 0 : r->full_10;
+    double some = fmax(r->some_10, r->some_60); /* passes over NAN */
+
+    p->some_10 = r->some_10;
+    p->some_60 = r->some_60;
+    p->full_10 = r->full_10;
+    if (isnan(some)) {
+        snprintf(part->text, sizeof(part->text), "%s",
+            runs ? "the kernel does not tell stalls (/proc/pressure/memory)"
+                 : "the process does not run here");
+        return;
+    }
+    part->value = bounded(some + full);
+    snprintf(part->text, sizeof(part->text),
+        "in the %s some waited for memory %.1f %% of 10 s, %.1f %% of 60 s; all %.1f "
+        "%%",
+        r->is_machine ? "machine" : "control group", 100 * r->some_10, 100 * r->some_60,
+        100 * full);
+}
+
+/* Points of the last minutes, and what is live now: one that stopped to allocate adds none. */
+static size_t recent_points(const mp_image_t *image, struct mp_point ret[RECENT_S + 2])
+{
+    const struct mp_region_totals *t = mp_image_totals(image);
+    size_t count = mp_image_moment_count(image, 0);
+    size_t used = 0;
+
+    for (size_t i = count > RECENT_S ? count - RECENT_S : 0; i < count; i++) {
+        const struct mp_region_moment *m = mp_image_moment(image, 0, i);
+        double time_s = (double)m->time_ns / 1e9;
+
+        if (m->time_ns + RECENT_S * 1000000000ull >= t->published_ns
+            && (used == 0 || time_s > ret[used - 1].time_s)) {
+            ret[used++] = (struct mp_point){time_s, (double)m->live_bytes};
+        }
+    }
+    if (used > 0 && (double)t->published_ns / 1e9 > ret[used - 1].time_s) {
+        ret[used++] =
+            (struct mp_point){(double)t->published_ns / 1e9, (double)t->live_bytes};
+    }
+    return used;
+}
+
+static void make_time(const mp_image_t *image, bool runs, struct mp_pressure *p)
+{
+    struct mp_pressure_part *part = &p->part[MP_PRESSURE_TIME];
+    struct mp_point points[RECENT_S + 2];
+    struct mp_forecast f;
+    char rate[WORDS_BYTES];
+    char left[WORDS_BYTES];
+    const char *why = NULL;
+
+    if (!runs) {
+        why = "the process does not run here";
+    } else if (isnan(p->limit_bytes)) {
+        why = "no limit that it could reach";
+    } else if (mp_forecast_make(points, recent_points(image, points),
+                   p->limit_bytes - p->used_bytes, &f)
+               != 0) {
+        why = "too few points of the timeline, of too short a time";
+    }
+    if (why != NULL) {
+        snprintf(part->text, sizeof(part->text), "%s", why);
+        return;
+    }
+    p->limit_s = f.grows ? f.limit_s.high : INFINITY;
+    part->value = f.grows ? HALF_TIME_S / (HALF_TIME_S + p->limit_s) : 0;
+    if (f.grows) {
+        snprintf(part->text, sizeof(part->text),
+            "the limit is %s away, at %s/h or more in the last %.0f s",
+            words_time(p->limit_s, left), words_bytes(f.bytes_per_hour.low, rate),
+            f.seconds);
+    } else {
+        snprintf(part->text, sizeof(part->text),
+            "live bytes did not surely grow in the last %.0f s", f.seconds);
+    }
+}
+
+void pressure_combine(const mp_image_t *image, const struct mp_proc *kernel,
+    const struct pressure_read *read, struct mp_pressure *ret)
+{
+    enum mp_life life = mp_image_life(image);
+    bool runs = life == MP_LIFE_RUNNING || life == MP_LIFE_ELSEWHERE;
+
+    *ret = (struct mp_pressure){.value = NAN,
+        .used_bytes = NAN,
+        .limit_bytes = NAN,
+        .some_10 = NAN,
+        .some_60 = NAN,
+        .full_10 = NAN,
+        .limit_s = NAN};
+    for (unsigned i = 0; i < MP_PRESSURE_PARTS; i++) {
+        ret->part[i].value = NAN;
+    }
+    make_limit(image, kernel, read, ret);
+    make_stall(read, life == MP_LIFE_RUNNING, ret);
+    make_time(image, runs, ret);
+    for (unsigned i = 0; i < MP_PRESSURE_PARTS; i++) {
+        ret->value = fmax(ret->value, ret->part[i].value); /* passes over NAN */
+    }
+}
+
+void mp_pressure_make(
+    const mp_image_t *image, const struct mp_proc *kernel, struct mp_pressure *ret)
+{
+    struct pressure_read read;
+    char *groups = NULL;
+
+    pressure_read("", "", "", &read);
+    if (mp_image_life(image) == MP_LIFE_RUNNING
+        && proc_read_file(mp_image_process(image)->pid, "cgroup", &groups) >= 0) {
+        pressure_read(groups, "/sys/fs/cgroup", "/proc/pressure/memory", &read);
+    }
+    free(groups);
+    pressure_combine(image, kernel, &read, ret);
+}
+
+const char *mp_pressure_part_name(enum mp_pressure_kind part)
+{
+    static const char *const names[MP_PRESSURE_PARTS] = {
+        [MP_PRESSURE_LIMIT] = "limit",
+        [MP_PRESSURE_STALL] = "stall",
+        [MP_PRESSURE_TIME] = "time",
+    };
+
+    return (unsigned)part < MP_PRESSURE_PARTS ? names[part] : "unknown";
+}
