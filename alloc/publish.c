@@ -17,6 +17,7 @@
 #include "mp_pool.h"
 #include "options.h"
 #include "os.h"
+#include "pressure.h"
 #include "probe.h"
 #include "region.h"
 #include "report.h"
@@ -36,7 +37,10 @@ enum {
     FLUSH_MIN_MS = 500,
     MOMENT_MS = 1000,
     COST_SHARE = 200,       /* looks for a peak take a 200th of the time at most, */
+    COST_NEAR = 10,         /* a 10th when the limit is near: they may be the last */
     COST_FREE_NS = 1000000, /* and what the first ones cost */
+    PEAK_SHARE = 100,       /* so much more may be a peak, */
+    PEAK_NEAR = 1000,       /* when the limit is near, too */
 };
 
 static const uint32_t tier_every[MP_REGION_TIMELINE_TIERS] = {1, 60, 600};
@@ -74,6 +78,7 @@ static struct {
     uint64_t mailbox_seen;
     uint64_t mailbox_result;
     uint64_t rows_missing;
+    bool is_near; /* to the limit of the process or its control group */
 } publish;
 
 /* Huge blocks in spans, too. */
@@ -331,9 +336,14 @@ static uint64_t handed_bytes(void)
     return load_relaxed(&probe_handed_bytes) + load_relaxed(&probe_large_bytes);
 }
 
+static unsigned peak_share(void)
+{
+    return publish.is_near ? PEAK_NEAR : PEAK_SHARE;
+}
+
 /*
  * Live bytes may have passed their peak since they were last counted: more was handed out
- * than there was room below it, by 1 % or 1 MiB.
+ * than there was room below it, by 1 % or 1 MiB, a tenth of that near the limit.
  */
 static bool may_be_peak(void)
 {
@@ -341,7 +351,9 @@ static bool may_be_peak(void)
     uint64_t room = t->live_peak_bytes - (t->allocated_bytes - t->freed_bytes);
 
     return handed_bytes() - publish.handed_bytes + publish.cached_bytes
-           > room + bits_max(t->live_peak_bytes / 100, MIB);
+           > room
+                 + bits_max(t->live_peak_bytes / peak_share(),
+                     (uint64_t)MIB * PEAK_SHARE / peak_share());
 }
 
 /* One more look at the figures, before their time. */
@@ -349,14 +361,18 @@ static bool can_afford(void)
 {
     uint64_t ran_ns = os_monotonic_ns() - publish.started_ns;
 
-    return publish.cost_ns < COST_FREE_NS + ran_ns / COST_SHARE;
+    return publish.cost_ns
+           < COST_FREE_NS + ran_ns / (publish.is_near ? COST_NEAR : COST_SHARE);
 }
 
 static void publish_step(uint32_t now_ms)
 {
+    uint64_t used_bytes = (uint64_t)spans_in_use() << SPAN_SHIFT;
     uint64_t start_ns;
 
     find_fork(now_ms);
+    pressure_look_locked(now_ms, used_bytes);
+    publish.is_near = pressure_is_near_locked(used_bytes);
     if (now_ms - publish.published_ms < PUBLISH_MS
         && (!can_afford() || (!may_be_peak() && spans_in_use() <= probe_growth_at))) {
         return;
@@ -364,12 +380,14 @@ static void publish_step(uint32_t now_ms)
     publish.handed_bytes = handed_bytes();
     publish.cached_bytes = large_cache_bytes();
     start_ns = os_monotonic_ns();
-    if (counters_sweep_locked(SWEEP_SPANS)) {
+    /* Near the limit all at once: what is counted in ten steps may never be published. */
+    if (counters_sweep_locked(publish.is_near ? SIZE_MAX : SWEEP_SPANS)) {
         size_t used = spans_in_use();
 
         publish.peak_spans = bits_max(publish.peak_spans, used);
-        store_relaxed(
-            &probe_growth_at, publish.peak_spans + publish.peak_spans / 100 + 16);
+        store_relaxed(&probe_growth_at, publish.peak_spans
+                                            + publish.peak_spans / peak_share()
+                                            + (publish.is_near ? 1 : 16));
         write_region(now_ms);
     }
     start_ns = os_monotonic_ns() - start_ns;
@@ -500,6 +518,7 @@ void publish_start(void)
     publish.is_started = true;
     publish.started_ns = os_monotonic_ns();
     report_prepare(options.report);
+    pressure_start_locked("/proc/self/cgroup", "/sys/fs/cgroup");
     lock_unlock(&counters_lock);
     if (options.region != REGION_OFF) {
         modules_see(); /* first of all the program: stacks begin when there is a region */

@@ -47,7 +47,7 @@ LADDER = [
     "counters",
     "harden",
     "harden_large",
-    "thread report",
+    "thread report pressure",
     "limit",
     "share",
     "malloc_hard sample_note",

@@ -32,7 +32,7 @@ class SameAsCommandTest(ApiTest):
                       .split("State:")[1][:5], "it stands still")
         time.sleep(1.1)    # the server's figures are at most so old
         pid = self.target.pid
-        kernel = {"kernel", "rss_ledger", "rss_bytes"}
+        kernel = {"kernel", "rss_ledger", "rss_bytes", "pressure"}
         self.same(f"{self.at}/snapshot", "snapshot", pid, keys=kernel)
         self.same(f"{self.at}/report", "report", pid, keys=kernel)
         self.same(f"{self.at}/sites?by=function&sort=count&limit=5",

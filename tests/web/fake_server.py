@@ -163,6 +163,12 @@ class Process:
                         "proportional_bytes", "huge_page_bytes", "mappings")},
                     "resident_bytes": rss, "resident_peak_bytes": rss, "virtual_bytes": 2 * rss,
                     "threads": 4},
+                "pressure": {"value": 0.5, "parts": {
+                    "limit": {"value": 0.5, "text": "512.0 MiB of 1.0 GiB used, by its control group"},
+                    "stall": {"value": None, "text": "the kernel does not tell stalls"},
+                    "time": {"value": 0, "text": "live bytes did not surely grow"}},
+                    "used_bytes": 512 * MIB, "limit_bytes": 1024 * MIB, "some_avg10": None,
+                    "some_avg60": None, "full_avg10": None, "limit_seconds": None},
                 "rss_ledger": {"parts": [dict(zip(("name", "label", "bytes", "source"), p))
                                          for p in parts],
                                "total_bytes": total, "rss_bytes": None if gone else total,
