@@ -289,12 +289,6 @@ static json_t *kernel(const mp_image_t *image)
     return o;
 }
 
-/* What is no number, or infinite, is null. */
-static json_t *known(double value)
-{
-    return isfinite(value) ? document_number(value) : checked(json_null());
-}
-
 static json_t *pressure(const mp_image_t *image)
 {
     json_t *o = checked(json_object());
@@ -308,20 +302,20 @@ static json_t *pressure(const mp_image_t *image)
     for (unsigned i = 0; i < MP_PRESSURE_PARTS; i++) {
         json_t *part = checked(json_object());
 
-        document_set(part, "value", known(p.part[i].value));
+        document_set(part, "value", document_number(p.part[i].value));
         document_set_text(part, "text", p.part[i].text);
         document_set(parts, mp_pressure_part_name((enum mp_pressure_kind)i), part);
     }
-    document_set(o, "value", known(p.value));
+    document_set(o, "value", document_number(p.value));
     document_set(o, "parts", parts);
     document_set_bytes(
         o, "used_bytes", isnan(p.used_bytes) ? MP_UNKNOWN : (uint64_t)p.used_bytes);
     document_set_bytes(
         o, "limit_bytes", isnan(p.limit_bytes) ? MP_UNKNOWN : (uint64_t)p.limit_bytes);
-    document_set(o, "some_avg10", known(p.some_10));
-    document_set(o, "some_avg60", known(p.some_60));
-    document_set(o, "full_avg10", known(p.full_10));
-    document_set(o, "limit_seconds", known(p.limit_s));
+    document_set(o, "some_avg10", document_number(p.some_10));
+    document_set(o, "some_avg60", document_number(p.some_60));
+    document_set(o, "full_avg10", document_number(p.full_10));
+    document_set(o, "limit_seconds", document_number(p.limit_s));
     return o;
 }
 

@@ -2,6 +2,7 @@
  * verb_report - mpalloc snapshot, mpalloc report: one image, whole
  */
 #include "cli.h"
+#include "dead.h"
 #include "document.h"
 #include "document_report.h"
 #include "document_stacks.h"
@@ -36,6 +37,13 @@ const char help_report[] =
     "                  kept; also of a process that is gone, by name all that had it\n"
     "  --forecast      how fast it grows, and when it reaches its limit\n"
     "                  (--json of these two: schema tools/schemas/history.json)\n"
+    "  --dead          the newest region of a process that died: how, as far as known, "
+    "what "
+    "was\n"
+    "                  live, and what grew last; TARGET is a PID, a name, or nothing: "
+    "of "
+    "all\n"
+    "                  (schema tools/schemas/dead.json; exit code 4: there is none)\n"
     "  --format F      text (default), md, html: one page that needs nothing else, "
     "json\n"
     "  --output FILE   write there instead of standard output\n"
@@ -46,6 +54,7 @@ const char help_report[] =
     "  mpalloc report 4711 --by function --sort count\n"
     "  mpalloc report 4711 --format html -o report.html\n"
     "  mpalloc report shop --since 24h\n"
+    "  mpalloc report --dead shop\n"
     "  mpalloc report 4711 --forecast\n"
     "  mpalloc report --name redis-server --json | jq .rss_ledger\n"
     "  mpalloc report /dev/shm/mpalloc-1000/4711-8125521.mp    after it was killed\n";
@@ -87,6 +96,7 @@ struct asked {
     enum profile_value sort;
     int64_t since_s; /* 0: now */
     bool with_forecast;
+    bool is_dead;
 };
 
 static void read_format(const char *name, struct asked *a)
@@ -105,14 +115,15 @@ static void read_format(const char *name, struct asked *a)
 
 static void read_options(int argc, char **argv, struct asked *a)
 {
-    enum { ALL = 1, ROWS, OUTPUT, BY, SORT, FORMAT, SINCE, FORECAST };
+    enum { ALL = 1, ROWS, OUTPUT, BY, SORT, FORMAT, SINCE, FORECAST, DEAD };
     static const struct option options[] = {COMMON_OPTIONS,
         {"all", no_argument, NULL, ALL}, {"rows", required_argument, NULL, ROWS},
         {"output", required_argument, NULL, OUTPUT},
         {"by", required_argument, NULL, BY}, {"sort", required_argument, NULL, SORT},
         {"format", required_argument, NULL, FORMAT},
         {"since", required_argument, NULL, SINCE},
-        {"forecast", no_argument, NULL, FORECAST}, {0}};
+        {"forecast", no_argument, NULL, FORECAST}, {"dead", no_argument, NULL, DEAD},
+        {0}};
     bool has_sort = false;
     int c;
 
@@ -130,6 +141,8 @@ static void read_options(int argc, char **argv, struct asked *a)
             a->since_s = report_parse_since(optarg);
         } else if (c == FORECAST) {
             a->with_forecast = true;
+        } else if (c == DEAD) {
+            a->is_dead = true;
         } else if (c == BY) {
             a->is_by = top_key_find(optarg, &a->key);
             if (!a->is_by) {
@@ -152,6 +165,12 @@ static void read_options(int argc, char **argv, struct asked *a)
     }
     if (a->is_by && a->format != FORMAT_TEXT) {
         exit(cli_fail("report", EXIT_USAGE, "--by is shown as text or JSON only"));
+    }
+    if (a->is_dead
+        && (a->is_by || a->format != FORMAT_TEXT || a->since_s > 0
+            || a->with_forecast)) {
+        exit(cli_fail("report", EXIT_USAGE,
+            "--dead is shown as text or JSON only, without --by, --since, --forecast"));
     }
     if ((a->since_s > 0 || a->with_forecast)
         && (a->is_by || a->format != FORMAT_TEXT)) {
@@ -192,6 +211,10 @@ int verb_report(int argc, char **argv)
 
     read_options(argc, argv, &a);
     cli_expect_words("report", argc, 1);
+    if (a.is_dead) {
+        return report_dead(
+            &a.common, argv + optind, a.look.all ? SIZE_MAX : a.look.rows, a.path);
+    }
     if (a.since_s > 0 || a.with_forecast) {
         return report_past(
             &a.common, argv + optind, a.since_s, a.with_forecast, a.path);

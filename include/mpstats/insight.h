@@ -363,6 +363,32 @@ struct mp_forecast {
 MPS_EXPORT int mp_forecast_make(const struct mp_point *points, size_t count,
     double room_bytes, struct mp_forecast *ret);
 
+/* ---- what grew last ---- */
+
+struct mp_grown {
+    uint32_t component;
+    uint32_t
+        frame; /* the innermost of a stack; 0: a component, or no stack could be taken */
+    double live_bytes;             /* estimated from samples */
+    struct mp_estimate grew_bytes; /* what it holds less what it held; 95 % */
+};
+
+struct mp_last_growth {
+    double seconds; /* so long until the end */
+    bool is_whole;  /* that is since the start: there were less than 4 epochs */
+    size_t component_count;
+    const struct mp_grown *components; /* those with samples, the most grown first */
+    size_t stack_count;
+    const struct mp_grown *stacks; /* the same */
+};
+
+/*
+ * By what stacks and components grew in the last quarter of the epochs, which are even in what the
+ * process allocated: of a process that died, what it died of. -ENOMEM. Free it.
+ */
+MPS_EXPORT int mp_last_growth_make(const mp_image_t *image, struct mp_last_growth *ret);
+MPS_EXPORT void mp_last_growth_free(struct mp_last_growth *last);
+
 #ifdef __cplusplus
 }
 #endif

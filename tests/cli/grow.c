@@ -10,6 +10,7 @@
 #include <mpalloc.h>
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@
 
 static void **held;
 
-static void *grow(mp_component_t *c)
+static __attribute__((noinline)) void *grow(mp_component_t *c)
 {
     void **p = mp_malloc(c, 1000);
 
@@ -40,17 +41,18 @@ int main(int argc, char **argv)
     uint64_t most = argc > 3 ? strtoull(argv[2], NULL, 10) : 0;
     useconds_t pause_us = argc > 3 ? (useconds_t)atoi(argv[3]) : 0;
     uint64_t mib = 1;
+    uint64_t turn = 0;
 
     if (live == MAP_FAILED) {
         return 1;
     }
     while (*live < most) {
-        void *p = grow((*live / 1024) % 4 == 0 ? slow : fast);
+        void *p = grow(turn++ % 4 == 0 ? slow : fast);
 
         if (p == NULL) {
             break;
         }
-        *live += 1024;
+        *live += malloc_usable_size(p);
         if (pause_us > 0 && *live >> 20 >= mib) {
             mib++;
             usleep(pause_us);

@@ -49,6 +49,35 @@ class Oom(command.CommandTest):
         totals = self.holds(p, live)
         self.assertGreater(totals["pressure"]["parts"]["limit"]["value"], 0.9)
 
+    def test_report_of_the_dead(self):
+        self.fails(4, "report", "--dead", says="no region of a process that died")
+        first, _ = self.grow("prlimit", f"--as={800 * MIB}", most=10 * MIB,
+                             MPALLOC_SERVICE="other")
+        p, live = self.grow("prlimit", f"--as={800 * MIB}", most=745 * MIB)
+        running = self.start("quiet")
+        text = self.command("report", "--dead").stdout
+        self.assertRegex(text, rf"grow {p.pid} died: killed or crashed.*its limit was near")
+        self.assertRegex(text, r"limit +\d+ MiB of 800 MiB used")
+        self.assertRegex(text, r"Components\n.*INTERVAL.*\n.* grow/fast\n.* grow/slow\n")
+        self.assertRegex(text, r"Call stacks\n.*\n.* grow/fast: grow < main")
+        d = self.document("report", p.pid, "--dead", schema="dead")
+        self.assertGreaterEqual(d["live_bytes"], 0.95 * live)
+        self.assertGreater(d["limit_used"], 0.9)
+        rows = {c["component"]: c for c in d["components"]}
+        for name, share in ("grow/fast", 0.75), ("grow/slow", 0.25):
+            e = rows[name]["grew_bytes"]
+            self.assertLess(e["low"], e["value"])
+            self.assertLess(e["high"] - e["low"], live)
+            whole = sum(c["grew_bytes"]["value"] for c in d["components"])
+            # Six deviations; that 95 % of intervals hold it was measured (78 of 80 did).
+            self.assertLess(abs(e["value"] - share * whole), 3 * (e["high"] - e["value"]))
+        self.assertIn("grow", [f["function"] for f in d["stacks"][0]["frames"]])
+        self.assertEqual(self.document("report", "--dead", "other", schema="dead")["process"]["pid"],
+                         first.pid)
+        self.fails(4, "report", "--dead", "nobody", says="of a process nobody that died")
+        self.fails(4, "report", "--dead", running.pid, says="that died")
+        self.fails(2, "report", "--dead", "--by", "site", says="--dead is shown as")
+
     def test_control_group(self):
         group = pathlib.Path(f"/sys/fs/cgroup/memory/mpalloc-test-{os.getpid()}")
         limit = "memory.limit_in_bytes"
