@@ -9,6 +9,7 @@
 #include "malloc.h"
 #include "modules.h"
 #include "os.h"
+#include "pressure.h"
 #include "publish.h"
 #include "region.h"
 #include "sample_note.h"
@@ -78,6 +79,21 @@ MP_EXPORT int mp_component_limit(mp_component_t *c, size_t soft, size_t hard)
 MP_EXPORT void mp_component_on_limit(mp_limit_function *fn, void *arg)
 {
     limit_tell(fn, arg);
+}
+
+MP_EXPORT double mp_pressure(void)
+{
+    return publish_pressure();
+}
+
+MP_EXPORT int mp_pressure_subscribe(mp_pressure_function *fn, void *arg, double level)
+{
+    return CONFIG_PROFILE ? pressure_subscribe(fn, arg, level) : -ENOSYS;
+}
+
+MP_EXPORT int mp_pressure_unsubscribe(mp_pressure_function *fn, void *arg)
+{
+    return CONFIG_PROFILE ? pressure_unsubscribe(fn, arg) : -ENOSYS;
 }
 
 MP_EXPORT int mp_snapshot(struct mp_snapshot *s)

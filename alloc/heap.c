@@ -600,7 +600,7 @@ static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
     h->unclocked[cls] = h->trust[cls];
     p = hand_out(h, cls, s, most);
     if (h->owner != 0) { /* else under the heap's lock */
-        probe_tick(now_ms);
+        probe_tick_and_tell(now_ms);
     }
     return p;
 }

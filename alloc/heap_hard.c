@@ -41,7 +41,7 @@ void *heap_refill_hard(struct heap *h, unsigned cls)
     p = track_pop(&h->hands[cls], sizeclass_bytes(cls), &h->random);
     HELD_ADDRESS(p);
     if (h->owner != 0) { /* else under the heap's lock */
-        probe_tick(now_ms);
+        probe_tick_and_tell(now_ms);
     }
     return p;
 }

@@ -2,8 +2,11 @@
 
 #include "bits.h"
 #include "check.h"
+#include "counters.h"
 #include "os.h"
+#include "thread.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum {
@@ -11,8 +14,25 @@ enum {
     NEAR_TENTHS = 9, /* of the limit are used: it is near */
     GROUP_BYTES = 512,
     PATH_BYTES = 768,
+    SUBSCRIBERS = 16,
+    AGAIN_MS = 10000,  /* those that were told hear of it again, as long as it is so */
     STAT_BYTES = 4096, /* memory.stat of version 2 is about 1,500 bytes */
 };
+
+/* So far below its level somebody who was told may be told anew at once. */
+#define BELOW 0.05
+
+bool pressure_is_waiting;
+
+/* counters_lock; fn NULL: a free place. */
+static struct subscriber {
+    void (*fn)(double pressure, void *arg);
+    void *arg;
+    double level;
+    bool is_high;
+    bool is_waiting;
+    uint32_t told_ms;
+} subscribers[SUBSCRIBERS];
 
 /* counters_lock */
 static struct {
@@ -26,6 +46,11 @@ static struct {
     uint64_t group_used;
     uint64_t resident;
     uint64_t spans; /* used_bytes of the last look */
+    bool wants_stalls;
+    char stalls[PATH_BYTES]; /* the file that tells them; "": not looked for yet */
+    double stall;            /* of the last look; NAN: not known */
+    const char *groups;
+    const char *mount;
 } state;
 
 /* ---- files ---- */
@@ -146,6 +171,9 @@ void pressure_start_locked(const char *groups, const char *mount)
 
     memset(&state, 0, sizeof(state));
     state.is_started = true;
+    state.stall = __builtin_nan("");
+    state.groups = groups;
+    state.mount = mount;
     state.rlimit_bytes = as == 0 || (data != 0 && data < as) ? data : as;
     choose_group(groups, mount, "0::/", false);
     if (state.folder[0] == '\0') {
@@ -153,11 +181,104 @@ void pressure_start_locked(const char *groups, const char *mount)
     }
 }
 
+/* ---- stalls ---- */
+
+/* Of "avg10=12.34", a share; NAN: it is not there. */
+static double average_at(const char *line, const char *name)
+{
+    const char *at = line != NULL ? strstr(line, name) : NULL;
+    uint64_t whole;
+    double part = 0;
+    double unit = 0.1;
+
+    if (at == NULL) {
+        return __builtin_nan("");
+    }
+    at += strlen(name);
+    whole = number_at(at);
+    while (*at >= '0' && *at <= '9') {
+        at++;
+    }
+    if (*at == '.') {
+        for (at++; *at >= '0' && *at <= '9'; at++, unit /= 10) {
+            part += unit * (*at - '0');
+        }
+    }
+    return ((double)whole + part) / 100;
+}
+
+/* max(some avg10, some avg60) + full avg10, as mpstats/pressure.h has it. */
+static double stall_of(const char *text)
+{
+    const char *full = strstr(text, "full ");
+    double some = average_at(text, "avg10=");
+    double some_60 = average_at(text, "avg60=");
+    double all = average_at(full, "avg10=");
+
+    some = some_60 > some ? some_60 : some;
+    return some + (all > 0 ? all : 0);
+}
+
+static double read_stall(void)
+{
+    char text[256];
+
+    if (state.stalls[0] == '\0') {
+        char groups[1024];
+        char *group;
+
+        check_format(state.stalls, sizeof(state.stalls), "%s", "/proc/pressure/memory");
+        if (os_read_file(state.groups, groups, sizeof(groups)) > 0
+            && find_group(groups, "0::/", &group)) {
+            char path[PATH_BYTES];
+
+            check_format(
+                path, sizeof(path), "%s%s/%s", state.mount, group, "memory.pressure");
+            if (os_read_file(path, text, sizeof(text)) > 0) {
+                memcpy(state.stalls, path, sizeof(path));
+            }
+        }
+    }
+    return os_read_file(state.stalls, text, sizeof(text)) > 0 ? stall_of(text)
+                                                              : __builtin_nan("");
+}
+
+void pressure_want_stalls_locked(void)
+{
+    if (!state.wants_stalls) {
+        state.wants_stalls = true;
+        state.has_looked = false;
+    }
+}
+
 /* ---- looks ---- */
+
+static void find_high(uint32_t now_ms)
+{
+    double value = pressure_value_locked();
+
+    for (size_t i = 0; i < SUBSCRIBERS; i++) {
+        struct subscriber *s = &subscribers[i];
+
+        if (s->fn == NULL) {
+            continue;
+        }
+        if (!(value >= s->level - BELOW)) {
+            s->is_high = false;
+        } else if (value >= s->level
+                   && (!s->is_high || now_ms - s->told_ms >= AGAIN_MS)) {
+            s->is_high = true;
+            s->told_ms = now_ms;
+            s->is_waiting = true;
+            store_relaxed(&pressure_is_waiting, true);
+        }
+    }
+}
 
 void pressure_look_locked(uint32_t now_ms, uint64_t used_bytes)
 {
-    if (!state.is_started || (state.folder[0] == '\0' && state.rlimit_bytes == 0)
+    if (!state.is_started
+        || (state.folder[0] == '\0' && state.rlimit_bytes == 0 && !state.wants_stalls)
         || (state.has_looked && now_ms - state.looked_ms < LOOK_MS)
         || os_is_sandboxed()) {
         return;
@@ -178,6 +299,10 @@ void pressure_look_locked(uint32_t now_ms, uint64_t used_bytes)
     if (state.rlimit_bytes != 0) {
         state.resident = read_resident();
     }
+    if (state.wants_stalls) {
+        state.stall = read_stall();
+    }
+    find_high(now_ms);
 }
 
 static bool is_near(uint64_t used, uint64_t limit)
@@ -206,5 +331,90 @@ double pressure_value_locked(void)
 
         value = !(value >= own) ? own : value;
     }
+    if (state.has_looked && !(value >= state.stall)) {
+        value = state.stall == state.stall ? state.stall : value;
+    }
     return value > 1 ? 1 : value;
+}
+
+/* ---- telling ---- */
+
+int pressure_subscribe(void (*fn)(double pressure, void *arg), void *arg, double level)
+{
+    int code = -ENOSPC;
+
+    if (fn == NULL || !(level > 0 && level <= 1)) {
+        return -EINVAL;
+    }
+    lock_lock(&counters_lock);
+    for (size_t i = 0; i < SUBSCRIBERS && code != 0; i++) {
+        if (subscribers[i].fn == NULL) {
+            subscribers[i] = (struct subscriber){.fn = fn, .arg = arg, .level = level};
+            pressure_want_stalls_locked();
+            code = 0;
+        }
+    }
+    lock_unlock(&counters_lock);
+    return code;
+}
+
+int pressure_unsubscribe(void (*fn)(double pressure, void *arg), void *arg)
+{
+    int code = -ENOENT;
+
+    lock_lock(&counters_lock);
+    for (size_t i = 0; i < SUBSCRIBERS && code != 0; i++) {
+        if (subscribers[i].fn == fn && fn != NULL && subscribers[i].arg == arg) {
+            subscribers[i] = (struct subscriber){.fn = NULL};
+            code = 0;
+        }
+    }
+    lock_unlock(&counters_lock);
+    return code;
+}
+
+static bool take_waiting(struct subscriber *ret, double *ret_value)
+{
+    bool is_found = false;
+
+    lock_lock(&counters_lock);
+    store_relaxed(&pressure_is_waiting, false);
+    *ret_value = pressure_value_locked();
+    for (size_t i = 0; i < SUBSCRIBERS; i++) {
+        struct subscriber *s = &subscribers[i];
+
+        if (s->fn == NULL || !s->is_waiting) {
+            continue;
+        }
+        if (is_found) {
+            store_relaxed(&pressure_is_waiting, true);
+            break;
+        }
+        s->is_waiting = false;
+        *ret = *s;
+        is_found = true;
+    }
+    lock_unlock(&counters_lock);
+    return is_found;
+}
+
+COLD NOINLINE void pressure_tell_slow(void)
+{
+    struct thread *t = thread_local_state.thread;
+    struct subscriber found;
+    double value;
+    int saved = errno;
+    int cancel;
+
+    if (t == NULL || t->is_telling || lock_is_mine(&counters_lock)) {
+        return;
+    }
+    t->is_telling = true;
+    cancel = os_cancel_disable();
+    while (load_relaxed(&pressure_is_waiting) && take_waiting(&found, &value)) {
+        found.fn(value, found.arg);
+    }
+    os_cancel_restore(cancel);
+    t->is_telling = false;
+    errno = saved;
 }

@@ -54,6 +54,18 @@ static inline void probe_tick(uint32_t now_ms)
     }
 }
 
+/* The program is told what waits to be told: no lock is held, nothing is half done. publish.c */
+void probe_tell(void);
+
+/* Both, where a callback may allocate and free. */
+static inline void probe_tick_and_tell(uint32_t now_ms)
+{
+    if (UNLIKELY(now_ms - load_relaxed(&probe_last_ms) >= PROBE_TICK_MS)) {
+        probe_tick_slow(now_ms);
+        probe_tell();
+    }
+}
+
 /*
  * The same for what counts a block outside of slabs, of which its sample is told before or after:
  * whoever tells it runs the tick, so that what is published of both fits.

@@ -495,6 +495,26 @@ COLD NOINLINE void probe_run_slow(void)
 {
     store_relaxed(&probe_is_waiting, false);
     probe_tick(os_coarse_ms());
+    probe_tell();
+}
+
+void probe_tell(void)
+{
+    pressure_run();
+}
+
+double publish_pressure(void)
+{
+    double value = __builtin_nan("");
+
+    if (CONFIG_PROFILE && !lock_is_mine(&counters_lock)) {
+        lock_lock(&counters_lock);
+        pressure_want_stalls_locked();
+        pressure_look_locked(os_coarse_ms(), (uint64_t)spans_in_use() << SPAN_SHIFT);
+        value = pressure_value_locked();
+        lock_unlock(&counters_lock);
+    }
+    return value;
 }
 
 /* ---- begin, end, fork ---- */

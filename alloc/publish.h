@@ -37,6 +37,9 @@ void publish_after_fork_in_child(void);
 void publish_now_locked(void);
 
 /* As mpalloc.h says. */
+/* mp_pressure */
+double publish_pressure(void);
+
 int publish_snapshot(struct mp_snapshot *s);
 
 #endif

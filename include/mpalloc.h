@@ -132,6 +132,34 @@ typedef void mp_limit_function(mp_component_t *c, size_t live, void *arg);
 MP_EXPORT void mp_component_on_limit(mp_limit_function *fn, void *arg);
 
 /*
+ * Memory pressure, 0 to 1: how near the process is to having no more memory. The higher one of
+ * what is used of the limit (of its control group, without file pages that can go at once; or of
+ * RLIMIT_AS or RLIMIT_DATA what is resident) and of stalls (the share of time in which tasks
+ * waited for memory, as the kernel tells it: max(some avg10, some avg60) + full avg10, of the
+ * control group or else of the machine). At most a second old. NAN: neither is known, or the
+ * library was built without profiling. Any thread.
+ */
+MP_EXPORT double mp_pressure(void);
+
+/*
+ * Have fn called when pressure rises to `level` (above 0, at most 1), so that caches can shrink;
+ * again every 10 s as long as it stays there, and anew when it was 0.05 below and rises once more.
+ *
+ * No thread and no signal is behind it: memory is looked at once a second by whoever allocates,
+ * and fn runs in such a thread, inside of malloc, realloc or free. A process that does not allocate
+ * is not called. fn may allocate and free: no lock of mpalloc is held. But locks of the program may
+ * be, those that the caller of malloc holds: if the program allocates under one it must not be taken
+ * here. Set a flag or wake a thread that makes room. errno is kept.
+ *
+ * Returns 0; -EINVAL; -ENOSPC: there are 16; -ENOSYS: built without profiling. A forked child has
+ * the subscriptions of its parent. Unsubscribe: -ENOENT: there is none of that fn and arg; fn may
+ * still be running in another thread when it returns.
+ */
+typedef void mp_pressure_function(double pressure, void *arg);
+MP_EXPORT int mp_pressure_subscribe(mp_pressure_function *fn, void *arg, double level);
+MP_EXPORT int mp_pressure_unsubscribe(mp_pressure_function *fn, void *arg);
+
+/*
  * What the process holds now. Bytes are block bytes (what the size class gives), not the
  * bytes asked for; blocks and bytes are exact whenever no other thread is allocating.
  */

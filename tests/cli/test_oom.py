@@ -1,7 +1,7 @@
 """
 test_oom - what the region of a process says that died near its limit
 
-Usage: test_oom.py MPALLOC TARGET LIBMPALLOC GROW
+Usage: test_oom.py MPALLOC TARGET LIBMPALLOC GROW SHRINK
 """
 import json
 import os
@@ -13,7 +13,7 @@ import sys
 import time
 import unittest
 
-GROW = sys.argv.pop(4)
+GROW, SHRINK = sys.argv.pop(4), sys.argv.pop(4)
 
 import command  # noqa: E402  it reads the other arguments
 
@@ -77,6 +77,16 @@ class Oom(command.CommandTest):
         self.fails(4, "report", "--dead", "nobody", says="of a process nobody that died")
         self.fails(4, "report", "--dead", running.pid, says="that died")
         self.fails(2, "report", "--dead", "--by", "site", says="--dead is shown as")
+
+    def test_a_cache_that_shrinks(self):
+        done = subprocess.run(["prlimit", f"--as={256 * MIB}", SHRINK, str(240 * MIB)],
+                              env=self.env, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done)   # else it has no more memory
+        told, value, highest, now = done.stdout.split()
+        self.assertGreaterEqual(int(told), 1)
+        self.assertGreaterEqual(float(value), 0.5)
+        self.assertLess(int(highest), 225 * MIB)
+        self.assertGreater(float(now), 0)
 
     def test_control_group(self):
         group = pathlib.Path(f"/sys/fs/cgroup/memory/mpalloc-test-{os.getpid()}")
