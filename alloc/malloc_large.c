@@ -18,8 +18,8 @@ static size_t large_bytes(size_t size)
 }
 
 /* As large_alloc, not hardened, whatever limits there are. c is not NULL. */
-static void *obtain_unlimited(struct mp_component *c, size_t size, size_t spare,
-    size_t alignment, bool *ret_zeroed)
+static ALWAYS_INLINE void *obtain_unlimited(struct mp_component *c, size_t size,
+    size_t spare, size_t alignment, bool *ret_zeroed)
 {
     const struct thread_local_state *tls = &thread_local_state;
     void *p = NULL;
@@ -54,12 +54,21 @@ static ALWAYS_INLINE bool may_have(
     return true;
 }
 
-static void *obtain_large(struct mp_component *c, size_t size, size_t spare,
-    size_t alignment, bool *ret_zeroed)
+static COLD NOINLINE void *obtain_limited(struct mp_component *c, size_t size,
+    size_t spare, size_t alignment, bool *ret_zeroed)
 {
     return may_have(c, large_bytes(size), true)
                ? obtain_unlimited(c, size, spare, alignment, ret_zeroed)
                : NULL;
+}
+
+static ALWAYS_INLINE void *obtain_large(struct mp_component *c, size_t size,
+    size_t spare, size_t alignment, bool *ret_zeroed)
+{
+    if (UNLIKELY(load_relaxed(&c->budget) != NULL)) {
+        return obtain_limited(c, size, spare, alignment, ret_zeroed);
+    }
+    return obtain_unlimited(c, size, spare, alignment, ret_zeroed);
 }
 
 /*
