@@ -183,7 +183,8 @@ bool shelf_try_release(struct span *s)
 {
     unsigned spans = sizeclass_table[s->cls].spans;
     size_t carved_bytes = (size_t)s->carved * sizeclass_bytes(s->cls);
-    size_t touched = slab_touched_before(s) + span_parts_of(carved_bytes);
+    /* Both from its start on, mostly; as the sweep counts it (counters.c). */
+    size_t touched = bits_max(slab_touched_before(s), span_parts_of(carved_bytes));
 
     if (slab_is_queued(s) || (slab_is_tracked(s) && !track_end(s))) {
         return false;

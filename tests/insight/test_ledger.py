@@ -185,10 +185,10 @@ class Ledger(unittest.TestCase):
         self.settled(p.pid, "redis flushed")
 
     def test_demo(self):
-        p = self.start([DEMO, "--seconds", "30", "--load", "400"], self.env,
+        p = self.start([DEMO, "--seconds", "60", "--leak"], self.env,
                        stdout=subprocess.DEVNULL)
-        for i in range(4):
-            time.sleep(1)
+        for i in range(5):
+            time.sleep(2)
             self.settled(p.pid, f"demo server {i}")
 
     def test_huge_pages(self):
