@@ -600,7 +600,10 @@ static NOINLINE void *refill_slow(struct heap *h, unsigned cls)
     h->unclocked[cls] = h->trust[cls];
     p = hand_out(h, cls, s, most);
     if (h->owner != 0) { /* else under the heap's lock */
+        bool is_zeroed = h->zeroed[cls];
+
         probe_tick_and_tell(now_ms);
+        h->zeroed[cls] &= is_zeroed; /* who was told may have allocated */
     }
     return p;
 }
@@ -628,7 +631,7 @@ void *heap_refill(struct heap *h, unsigned cls)
         return refill_slow(h, cls);
     }
     h->unclocked[cls]--;
-    return hand_out(h, cls, s, 2u * h->given[cls]);
+    return hand_out(h, cls, s, 2u * bits_max(h->given[cls], 1));
 }
 
 void *heap_alloc_shared(struct mp_component *c, unsigned cls)

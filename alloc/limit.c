@@ -326,12 +326,15 @@ COLD NOINLINE void limit_tell_slow(void)
     struct thread *t = thread_local_state.thread;
     struct crossing found;
     int saved = errno;
+    size_t lent;
     int cancel;
 
     if (t == NULL || t->is_telling || lock_is_mine(&counters_lock)) {
         return;
     }
     t->is_telling = true;
+    lent = t->lent; /* for the block that is being moved, not for what is told */
+    t->lent = 0;
     cancel = os_cancel_disable();
     while (load_acquire(&limit_is_waiting) /* pairs with cross */
            && take_crossing(&found)) {
@@ -342,6 +345,7 @@ COLD NOINLINE void limit_tell_slow(void)
         }
     }
     os_cancel_restore(cancel);
+    t->lent = lent;
     t->is_telling = false;
     errno = saved;
 }

@@ -64,9 +64,12 @@ static COLD NOINLINE void *refill_limited(struct heap *h, size_t cls, size_t siz
         p = refill_heap(h, cls, size);
     }
     if (p != NULL) {
+        bool is_zeroed = h->zeroed[cls];
+
         handed = h->handed[cls] - handed;
         limit_charge(c, bits_max(handed, 1) * bytes, p);
         limit_run();
+        h->zeroed[cls] &= is_zeroed; /* who was told may have allocated */
     }
     return p;
 }

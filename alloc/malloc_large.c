@@ -47,6 +47,9 @@ static ALWAYS_INLINE bool may_have(
     if (LIKELY(load_relaxed(&c->budget) == NULL)) {
         return true;
     }
+    if (bytes > PTRDIFF_MAX) {
+        return true; /* nobody can have it: no matter of limits */
+    }
     if (!limit_fits(c, bytes, is_last)) {
         return false;
     }
@@ -194,6 +197,10 @@ void *malloc_large_try_resize_huge(
     if (bytes > old_bytes && UNLIKELY(budget_at(0) != NULL)
         && !may_have(huge_component(p), bytes - old_bytes, false)) {
         return NULL;
+    }
+    if (UNLIKELY(load_relaxed(&c->budget) != NULL) && c != huge_component(p)
+        && !limit_fits(c, bytes, false)) {
+        return NULL; /* it may move, and is c's then: the copy finds out */
     }
     record = CONFIG_PROFILE ? sample_take_huge(p) : 0;
     q = huge_try_resize(c, p, size);

@@ -170,7 +170,12 @@ static bool tray_make(struct mp_pool *p, struct tray *t)
         return false;
     }
     lock_lock(&p->lock);
-    tray_attach_locked(p, t, stock[0], stock[1]);
+    if (t != &p->shared && t->get_stock != NULL) { /* by who was told meanwhile */
+        stock_push(&p->empties, stock[0]);
+        stock_push(&p->empties, stock[1]);
+    } else {
+        tray_attach_locked(p, t, stock[0], stock[1]);
+    }
     lock_unlock(&p->lock);
     return true;
 }

@@ -277,6 +277,8 @@ static void find_high(uint32_t now_ms)
 
 void pressure_look_locked(uint32_t now_ms, uint64_t used_bytes)
 {
+    int cancel;
+
     if (!state.is_started
         || (state.folder[0] == '\0' && state.rlimit_bytes == 0 && !state.wants_stalls)
         || (state.has_looked && now_ms - state.looked_ms < LOOK_MS)
@@ -286,6 +288,7 @@ void pressure_look_locked(uint32_t now_ms, uint64_t used_bytes)
     state.has_looked = true;
     state.looked_ms = now_ms;
     state.spans = used_bytes;
+    cancel = os_cancel_disable(); /* opening and reading are cancellation points */
     if (state.folder[0] != '\0') {
         state.group_limit = limit_in(state.folder, state.is_first);
         state.group_used = read_number(
@@ -302,6 +305,7 @@ void pressure_look_locked(uint32_t now_ms, uint64_t used_bytes)
     if (state.wants_stalls) {
         state.stall = read_stall();
     }
+    os_cancel_restore(cancel);
     find_high(now_ms);
 }
 
@@ -404,17 +408,21 @@ COLD NOINLINE void pressure_tell_slow(void)
     struct subscriber found;
     double value;
     int saved = errno;
+    size_t lent;
     int cancel;
 
     if (t == NULL || t->is_telling || lock_is_mine(&counters_lock)) {
         return;
     }
     t->is_telling = true;
+    lent = t->lent; /* for the block that is being moved, not for what is told */
+    t->lent = 0;
     cancel = os_cancel_disable();
     while (load_relaxed(&pressure_is_waiting) && take_waiting(&found, &value)) {
         found.fn(value, found.arg);
     }
     os_cancel_restore(cancel);
+    t->lent = lent;
     t->is_telling = false;
     errno = saved;
 }

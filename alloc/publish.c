@@ -538,7 +538,9 @@ void publish_start(void)
     publish.is_started = true;
     publish.started_ns = os_monotonic_ns();
     report_prepare(options.report);
-    pressure_start_locked("/proc/self/cgroup", "/sys/fs/cgroup");
+    if (!os_is_secure()) {
+        pressure_start_locked("/proc/self/cgroup", "/sys/fs/cgroup");
+    }
     lock_unlock(&counters_lock);
     if (options.region != REGION_OFF) {
         modules_see(); /* first of all the program: stacks begin when there is a region */

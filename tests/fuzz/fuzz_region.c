@@ -153,7 +153,8 @@ static void walk_components(const mp_image_t *image)
         }
         EXPECT(mp_image_cell(image, i, MP_REGION_CLASSES) == NULL);
     }
-    EXPECT(mp_image_component(image, count) == NULL);
+    EXPECT(mp_image_component(image, MP_REGION_UNTAGGED) != NULL); /* always */
+    EXPECT(mp_image_component(image, count > 0 ? count : 1) == NULL);
     EXPECT(mp_image_cell(image, count, 0) == NULL);
     EXPECT(mp_image_cell(image, SIZE_MAX, SIZE_MAX) == NULL);
 }

@@ -27,7 +27,7 @@ Totals = collections.namedtuple("Totals", (
 class Region:
     def __init__(self, path):
         self.file = open(path, "rb")
-        head = self.file.read(800)
+        head = self.file.read(4096)
         count, = struct.unpack_from("<I", head, 24)
         self.sections = {}
         for i in range(count):
