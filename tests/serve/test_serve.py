@@ -184,8 +184,20 @@ class Allowed(ServeTest):
                      "10.1.2.3", "box.example", f"BOX.example:{port}", "a.localhost"):
             self.assertEqual(server.ask("/healthz", headers={"Host": host}).status, 200, host)
         for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "[x",
-                     "localhost.evil.example", ""):
+                     "localhost.evil.example", "", "localhost:\xff", "localhost:80x",
+                     "localhost:80:80", "[::1]:x"):
             self.problem(server.ask("/healthz", headers={"Host": host}), 421, "name")
+
+    def test_a_host_that_is_no_text(self):
+        self.start("quiet")
+        server = self.serve("--unix", self.dir / "s")
+        self.wait_for(lambda: self.rows(server), "it is found")
+        self.problem(server.ask("/sd", headers={"Host": "localhost:\xff"}), 421, "name")
+        with contextlib.closing(UnixConnection(str(self.dir / "s"))) as c:
+            c.request("GET", "/sd", headers={"Host": "box\xff"})
+            target, = Answer(c.getresponse()).json()
+        self.assertEqual(target["targets"], ["box\\xff"])
+        self.assertEqual(server.ask("/healthz").status, 200)
 
     def test_tokens(self):
         token = self.dir / "token"

@@ -70,9 +70,10 @@ static bool take_name(const char *host, char *ret, size_t size)
     } else {
         length = strcspn(host, ":");
         end = host + length;
-        if (*end == ':' && strchr(end + 1, ':') != NULL) {
-            return false;
-        }
+    }
+    end += *end == ']';
+    if (*end == ':' && end[1 + strspn(end + 1, "0123456789")] != '\0') {
+        return false;
     }
     if (length > 0 && host[length - 1] == '.') {
         length--; /* the root of names */

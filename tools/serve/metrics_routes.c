@@ -76,7 +76,7 @@ static enum answered handle_metrics(struct request *r)
 
 static void set_label(json_t *labels, const char *key, const char *value)
 {
-    document_set(labels, key, json_string(value));
+    document_set(labels, key, document_string(value));
 }
 
 static void set_number(json_t *labels, const char *key, uint64_t value)
@@ -99,7 +99,7 @@ static json_t *target_of(const struct fleet_process *p, const char *address)
     json_t *labels = must(json_object());
     char text[4 * 256 + 1];
 
-    document_append(addresses, json_string(address));
+    document_append(addresses, document_string(address));
     document_set(target, "targets", addresses);
     set_label(labels, "__metrics_path__", "/metrics");
     set_label(labels, "__param_process", p->id);
