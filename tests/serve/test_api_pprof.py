@@ -46,6 +46,28 @@ class PprofTest(ApiTest):
         live = self.server.json(f"{self.at}/snapshot")["live_bytes"]
         self.assertAlmostEqual(whole, live, delta=0.2 * live)
 
+    def test_more_deltas_than_may_wait(self):
+        self.begin()
+        answers = []
+
+        def wait():
+            answers.append(self.server.ask("/debug/pprof/heap?seconds=8"))
+
+        threads = [threading.Thread(target=wait) for _ in range(90)]
+        began = time.monotonic()
+        for t in threads:
+            t.start()
+        self.wait_for(lambda: len(answers) >= 90 - 64 or time.monotonic() - began > 7.5,
+                      "some are refused")
+        self.server.json(f"{self.at}/leaks")
+        took = time.monotonic() - began
+        for t in threads:
+            t.join()
+        self.assertLess(took, 7.5)
+        codes = [a.status for a in answers]
+        self.assertEqual(codes[:26], [503] * 26)
+        self.assertEqual(set(codes), {200, 503})
+
     @unittest.skipUnless(shutil.which("go"), "go is not installed")
     def test_a_delta_waits_and_blocks_nobody(self):
         self.begin()

@@ -17,7 +17,7 @@
 enum {
     NAMES_BYTES = 16 << 20, /* found names that are kept, by build id */
     KNOWN = 1024,           /* processes */
-    LATER = 128,            /* requests that wait for a later image, */
+    LATER = 48,             /* requests that wait for a later image: workers may 64, */
     LATER_MIB = 256,        /* and what the earlier ones take */
 };
 
