@@ -56,8 +56,11 @@ static bool settle(struct recording *r, int code)
         return true;
     }
     if (history_is_damaged(code)) {
+        sqlite3 *damaged = r->db;
+
         r->aside++;
-        return history_put_aside(r->verb, r->path, r->db) == EXIT_FINE
+        r->db = NULL; /* it is closed, even where its file cannot be put aside */
+        return history_put_aside(r->verb, r->path, damaged) == EXIT_FINE
                && history_open(r->verb, r->path, HISTORY_WRITE, &r->db) == EXIT_FINE;
     }
     history_fail(r->verb, r->db);
