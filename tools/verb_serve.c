@@ -99,6 +99,12 @@ int verb_serve(int argc, char **argv)
         settings_free(&settings);
         return code;
     }
+    if (settings.targets && settings.options.listen_count == 0) {
+        settings_free(&settings);
+        return cli_fail("serve", EXIT_USAGE,
+            "--targets says where to scrape: add --listen ADDR:PORT, a socket is no "
+            "address");
+    }
     if (settings.targets) {
         code = print_targets(&settings);
         settings_free(&settings);

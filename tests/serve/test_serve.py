@@ -337,6 +337,7 @@ class Ended(ServeTest):
         self.fails(2, "serve", "--listen", "no.such.name.invalid:80", says="no.such.name.invalid")
         self.fails(1, "serve", "--listen", "192.0.2.1:9", says="cannot listen")
         self.fails(2, "serve", "--unix", "x" * 200, says="at most 107 bytes")
+        self.fails(2, "serve", "--targets", "--unix", "/s", says="--listen")
         self.fails(2, "serve", "extra", says=".")
         self.fails(2, "serve", "--interval", "never", says="interval")
         with socket.socket() as s:
