@@ -60,9 +60,9 @@ bool config_take_duration(struct config_text *text, yaml_node_t *mapping,
         return config_text_fail(text, config_text_key_line(text, mapping, key),
             "%s is a time, such as 30s or 5m, not \"%s\"", key, value);
     }
-    if (seconds * 1000 < (double)least_ms || seconds > 366 * 86400.0) {
+    if (seconds * 1000 < (double)least_ms || seconds > 86400) {
         return config_text_fail(text, config_text_key_line(text, mapping, key),
-            "%s is at least %llu ms, and at most a year", key,
+            "%s is at least %llu ms, and at most 24h", key,
             (unsigned long long)least_ms);
     }
     *ret_ms = (uint64_t)(seconds * 1000);

@@ -41,6 +41,9 @@ class Settings(ServeTest):
 
     def test_a_wrong_one_is_one_line(self):
         self.fails(2, "serve", "--config", self.write("serve: {listn: x}\n"), says=":1: .*listn")
+        for text in ("serve: {interval: 25h}", "otlp: {endpoint: 'http://a', interval: 50d}",
+                     "push: [{to: parca, url: 'http://a', interval: 49d}]"):
+            self.fails(2, "serve", "--config", self.write(text + "\n"), says=":1: .*at most 24h")
         self.fails(1, "serve", "--config", self.dir / "none.yaml", says="No such file")
 
     def test_reload(self):
