@@ -150,6 +150,14 @@ class DifferenceTest(ApiTest):
         self.assertTrue(diff["same_run"])
         self.assertGreater(diff["allocated_bytes_total"]["value"], 0)
 
+    def test_baselines_whose_texts_run_together(self):
+        self.begin()
+        self.post(f"{self.at}/baselines/a?label=b%20c")
+        self.post(f"{self.at}/baselines/a%20b?label=c")
+        regions = [self.server.json(f"{self.at}/diff?baseline={query}")["before"]["region"]
+                   for query in ("a&label=b%20c", "a%20b&label=c")]
+        self.assertNotEqual(*regions)
+
     def test_a_reading_request_writes_nothing(self):
         """The command begins a baseline of a new build; the server does not."""
         self.begin()

@@ -306,12 +306,13 @@ static struct api_cache *cache_of(struct request *r)
 enum answered api_reply_made(struct request *r, const struct fleet_process *p,
     const char *key, make_fn *make, void *arg)
 {
-    char whole[PATH_MAX + 512];
+    char whole[PATH_MAX + 520];
     struct making making = {make, arg};
     const struct made *made;
 
-    snprintf(whole, sizeof(whole), "%s %s%s", p->path, key,
-        request_is_trusted(r) ? "" : " redacted");
+    /* Who asks stands before what they wrote: no text of theirs makes it another key. */
+    snprintf(whole, sizeof(whole), "%s %c %s", p->path,
+        request_is_trusted(r) ? 't' : 'r', key);
     made = api_cache_hold(
         cache_of(r), whole, p->read_ns, API_AGE_MS, make_quietly, &making);
     if (made == NULL) {

@@ -38,7 +38,8 @@ bool sides_are_two(const struct sides *s)
 bool sides_take(struct request *r, struct sides *s)
 {
     if (s->baseline != NULL) {
-        snprintf(s->key, sizeof(s->key), "of %s %s", s->baseline, s->label);
+        snprintf(s->key, sizeof(s->key), "of %zu %s\n%s", strlen(s->baseline),
+            s->baseline, s->label);
         return true;
     }
     if (s->seconds == 0) {
