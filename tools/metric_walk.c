@@ -502,20 +502,23 @@ static void put_baselines(
     }
 }
 
-static void put_sites(const struct metric_insight *k, const struct out *out)
+static void put_sites(
+    const struct metric_insight *k, const struct out *out, bool hides_functions)
 {
+    unsigned labels = hides_functions ? 1 : 2; /* the function is the last one */
+
     for (size_t i = 0; i < k->site_count; i++) {
         const struct metric_site *site = &k->site[i];
 
         put(out, &(struct metric_sample){.type = METRIC_WHOLE,
                      .whole = site->live_bytes,
-                     .label_count = 2,
+                     .label_count = labels,
                      .label = {{"site", site->id}, {"function", site->function}}});
     }
     if (k->site_count > 0) {
         put(out, &(struct metric_sample){.type = METRIC_WHOLE,
                      .whole = k->other_sites_bytes,
-                     .label_count = 2,
+                     .label_count = labels,
                      .label = {{"site", "other"}, {"function", ""}}});
     }
 }
@@ -551,7 +554,7 @@ static void walk_insight(
         }
         break;
     case METRIC_SITES:
-        put_sites(k, out);
+        put_sites(k, out, s->hides_functions);
         break;
     case METRIC_INSIGHT_AGE:
         put_real(out, k->age_s);

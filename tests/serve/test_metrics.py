@@ -192,6 +192,10 @@ class Metrics(ScrapeTest):
         self.assertEqual([s.labels["site"] for s in sites][2], "other")
         self.assertLessEqual({s.labels["function"] for s in sites}, {"hold", "main", ""})
         self.assertNotEqual(sites[0].labels["function"], "")
+        for path in ("/metrics", f"/metrics?process={p.pid}"):
+            seen = server.ask(path, headers={"X-Forwarded-For": "192.0.2.1"}).body.decode()
+            self.assertEqual(seen.count("mpalloc_site_live_bytes{"), 3)
+            self.assertNotIn("function=", seen, "strangers see no code")
         live = self.value(families, "mpalloc_live_bytes")
         self.assertAlmostEqual(sum(s.value for s in sites), live, delta=0.05 * live)
         known = {k["id"] for k in self.document("leaks", "--all", p.pid)["leaks"]}

@@ -113,35 +113,36 @@ static void add_labels(struct shown *all, size_t count, struct shown *s)
     }
 }
 
-static void add_source(
-    struct metrics *m, const struct fleet_process *p, struct metric_source *ret)
+static void add_source(struct metrics *m, const struct fleet_process *p,
+    bool is_trusted, struct metric_source *ret)
 {
     struct metric_rows *rows;
     const struct metric_insight *insight = insights_find(m->insights, p->id, &rows);
 
     metric_source_make(ret, p->image, &p->kernel, insight, &m->options.series, rows);
+    ret->hides_functions = !is_trusted;
     memcpy(ret->id, p->id, sizeof(ret->id));
     ret->alerts = insights_find_alerts(m->insights, p->id);
 }
 
 /* ---- the whole ---- */
 
-static void write_one(
-    struct metrics *m, const struct fleet_process *p, struct metric_text *text)
+static void write_one(struct metrics *m, const struct fleet_process *p, bool is_trusted,
+    struct metric_text *text)
 {
     struct metric_source *source = must(malloc(sizeof(*source)));
     char pid[24];
 
     snprintf(pid, sizeof(pid), "%llu", (unsigned long long)p->pid);
-    add_source(m, p, source);
+    add_source(m, p, is_trusted, source);
     source->name = p->name;
     source->pid = pid;
     metric_text_one(text, source);
     free(source);
 }
 
-static void write_all(
-    struct metrics *m, const struct fleet_list *list, struct metric_text *text)
+static void write_all(struct metrics *m, const struct fleet_list *list, bool is_trusted,
+    struct metric_text *text)
 {
     struct shown *all = must(calloc(list->count + 1, sizeof(*all)));
     size_t count = 0;
@@ -150,7 +151,7 @@ static void write_all(
         if (is_shown(list->at[i])) {
             all[count].process = list->at[i];
             add_labels(all, count, &all[count]);
-            add_source(m, list->at[i], &all[count].source);
+            add_source(m, list->at[i], is_trusted, &all[count].source);
             count++;
         }
     }
@@ -170,7 +171,7 @@ static void write_all(
 
 void metrics_write(struct metrics *m, const struct fleet_list *list,
     const struct fleet_process *only, const struct metrics_server *server,
-    struct metric_text *text)
+    bool is_trusted, struct metric_text *text)
 {
     double began = now_s();
     struct exporter_counts counts;
@@ -179,9 +180,9 @@ void metrics_write(struct metrics *m, const struct fleet_list *list,
 
     insights_lock(m->insights, list);
     if (only != NULL) {
-        write_one(m, only, text);
+        write_one(m, only, is_trusted, text);
     } else {
-        write_all(m, list, text);
+        write_all(m, list, is_trusted, text);
     }
     ends = insights_count_ends(m->insights);
     cost = insights_find_cost(m->insights);

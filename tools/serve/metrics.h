@@ -45,12 +45,12 @@ struct metrics_server {
 
 /*
  * Adds all of a list to the text, and what ends it. `only`: one process of it, without the labels
- * `process` and `pid` and without the exporter's figures; NULL: all. server: NULL: not known. Any
- * thread.
+ * `process` and `pid` and without the exporter's figures; NULL: all. server: NULL: not known. One
+ * who is not trusted (request_is_trusted) sees no names of functions. Any thread.
  */
 void metrics_write(struct metrics *m, const struct fleet_list *list,
     const struct fleet_process *only, const struct metrics_server *server,
-    struct metric_text *text);
+    bool is_trusted, struct metric_text *text);
 
 /* What happened to alerts in a round: those that fire now are counted. Any thread. */
 void metrics_note_alerts(

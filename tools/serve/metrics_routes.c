@@ -34,7 +34,7 @@ static enum answered reply_metrics(
     struct metric_text text = {.form = metric_text_choose(request_header(r, "Accept"))};
     enum answered done;
 
-    metrics_write(serve_metrics(s), list, only, &server, &text);
+    metrics_write(serve_metrics(s), list, only, &server, request_is_trusted(r), &text);
     reply_header(r, "Vary", "Accept");
     done = reply_bytes(r, 200, metric_text_type(text.form), text.data, text.count);
     free(text.data);
