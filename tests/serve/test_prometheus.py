@@ -1,6 +1,7 @@
 """test_prometheus.py COMMAND TARGET LIBRARY DEMO: Prometheus and Alertmanager as they are shipped, from
 a process that leaks to the one who is told."""
 
+import contextlib
 import json
 import os
 import re
@@ -46,6 +47,7 @@ class Prometheus(MonitoringTest):
         self.assertIn(f"mpalloc leaks {demo.pid}", alert["annotations"]["description"])
         self.check_prometheus(prometheus, demo)
         self.check_dashboards(prometheus)
+        self.check_strangers(server)
         # Somebody knows of it: the alert is resolved.
         self.acknowledge(demo)
         self.wait_for(lambda: webhook.alerts("/team", "MpallocLeakSuspected", "resolved"),
@@ -56,6 +58,29 @@ class Prometheus(MonitoringTest):
         self.wait_for(lambda: webhook.alerts("/log", "MpallocProcessDied", "firing"),
                       "the death arrives")
         self.assertEqual(self.query(prometheus, "mpalloc_live_bytes"), [])
+
+    def check_strangers(self, server):
+        """Which function leaks is told to this machine only, by answers and by events."""
+        stranger = {"X-Forwarded-For": "192.0.2.1"}
+
+        def texts(document):
+            return [a["text"] for a in document["alerts"] if a["measure"] == "leaks"]
+
+        def event(headers):
+            with contextlib.closing(server.connection()) as c:
+                c.request("GET", "/api/v1/events", headers=headers)
+                lines = iter(c.getresponse().readline, b"")
+                for line in lines:
+                    if line == b"event: alerts\n":
+                        return json.loads(next(lines)[6:])
+
+        self.wait_for(lambda: texts(server.json("/api/v1/alerts")), "the server knows it")
+        for text in texts(server.json("/api/v1/alerts")) + texts(event({})):
+            self.assertRegex(text, r"leak \d+, above \d+: .* in ")
+        hidden = texts(server.json("/api/v1/alerts", headers=stranger)) + texts(event(stranger))
+        self.assertEqual(len(hidden), 2)
+        for text in hidden:
+            self.assertRegex(text, r"leak \d+, above \d+$")
 
     def lost(self, demo):
         done = self.command("leaks", "--scan", "--json", demo.pid, code=None)

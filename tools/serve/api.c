@@ -216,12 +216,28 @@ static bool is_hidden(const char *key)
            || strcmp(key, "function") == 0;
 }
 
+/* What alerts of leaks say after the figures is which function it is. */
+static void cut_detail(json_t *alert)
+{
+    const char *measure = json_string_value(json_object_get(alert, "measure"));
+    json_t *text = json_object_get(alert, "text");
+    const char *end =
+        json_is_string(text) ? strstr(json_string_value(text), ": ") : NULL;
+
+    if (end != NULL && measure != NULL && json_object_get(alert, "state") != NULL
+        && strcmp(measure, mp_measure_name(MP_MEASURE_LEAKS)) == 0) {
+        json_string_setn(
+            text, json_string_value(text), (size_t)(end - json_string_value(text)));
+    }
+}
+
 void api_redact(json_t *value)
 {
     const char *key;
     json_t *part;
     size_t i;
 
+    cut_detail(value);
     json_array_foreach(value, i, part)
     {
         api_redact(part);

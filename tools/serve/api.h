@@ -20,8 +20,8 @@ void api_destroy(struct api *a);
 
 /*
  * Documents of GET /api/v1/processes and …/snapshot, for events, too. What a request that is not
- * trusted (request_is_trusted) must not see is taken out by api_redact: frames of call stacks, and
- * command lines.
+ * trusted (request_is_trusted) must not see is taken out by api_redact: frames of call stacks,
+ * command lines, and what alerts say of functions.
  */
 json_t *api_processes(struct serve *s);
 json_t *api_snapshot(const struct fleet_process *p);

@@ -148,12 +148,15 @@ static char *make_event(const char *name, json_t *document)
     return text;
 }
 
-/* Texts of one round: what several streams are sent is made once. */
+/*
+ * Texts of one round: what several streams are sent is made once, for those who are trusted, and
+ * for those who are not.
+ */
 struct round {
     struct serve *serve;
-    char *processes[2]; /* for those who are trusted, and for those who are not */
-    char *alerts;
-    uint64_t alerts_hash;
+    char *processes[2];
+    char *alerts[2];
+    uint64_t alerts_hash[2];
 };
 
 /* Takes the document. */
@@ -195,14 +198,18 @@ static uint64_t hash_of(const char *text)
 }
 
 /* Alerts without the time at which that was said. */
-static void make_alerts(struct round *r)
+static void make_alerts(struct round *r, bool is_trusted)
 {
     json_t *document = documents.alerts(r->serve);
-    char *alone = json_dumps(json_object_get(document, "alerts"), JSON_COMPACT);
+    char *alone;
 
-    r->alerts_hash = alone != NULL ? hash_of(alone) : 0;
+    if (!is_trusted) {
+        api_redact(document);
+    }
+    alone = json_dumps(json_object_get(document, "alerts"), JSON_COMPACT);
+    r->alerts_hash[!is_trusted] = alone != NULL ? hash_of(alone) : 0;
     free(alone);
-    r->alerts = make_event("alerts", document);
+    r->alerts[!is_trusted] = make_event("alerts", document);
 }
 
 /* ---- the thread ---- */
@@ -218,7 +225,8 @@ static void append_locked(struct stream *s, const char *text)
 /* Unlocks while it makes what is to be sent. */
 static void write_to_locked(struct events *e, struct round *r, struct stream *s)
 {
-    char **processes = &r->processes[!s->is_trusted];
+    bool stranger = !s->is_trusted;
+    char **processes = &r->processes[stranger];
     char *own = NULL;
     bool is_gone = false;
 
@@ -230,14 +238,14 @@ static void write_to_locked(struct events *e, struct round *r, struct stream *s)
         *processes =
             make_document("processes", documents.processes(e->serve), s->is_trusted);
     }
-    if (documents.alerts != NULL && r->alerts == NULL) {
-        make_alerts(r);
+    if (documents.alerts != NULL && r->alerts[stranger] == NULL) {
+        make_alerts(r, s->is_trusted);
     }
     pthread_mutex_lock(&e->lock);
     append_locked(s, own != NULL ? own : *processes);
-    if (r->alerts != NULL && s->alerts != r->alerts_hash) {
-        s->alerts = r->alerts_hash;
-        append_locked(s, r->alerts);
+    if (r->alerts[stranger] != NULL && s->alerts != r->alerts_hash[stranger]) {
+        s->alerts = r->alerts_hash[stranger];
+        append_locked(s, r->alerts[stranger]);
     }
     s->is_ending |= is_gone;
     free(own);
@@ -308,7 +316,8 @@ static uint64_t write_due_locked(struct events *e)
     tend_locked(e);
     free(round.processes[0]);
     free(round.processes[1]);
-    free(round.alerts);
+    free(round.alerts[0]);
+    free(round.alerts[1]);
     return next;
 }
 
