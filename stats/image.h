@@ -10,9 +10,9 @@
 #define IMAGE_H
 
 #include "history.h"
+#include "image_limits.h"
 #include "layout.h"
 #include "leaks.h"
-#include "limits.h"
 #include "pools.h"
 #include "samples.h"
 

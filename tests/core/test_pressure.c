@@ -65,8 +65,6 @@ static void end(void)
     cr_assert_eq(system(command), 0);
 }
 
-TestSuite(pressure, .init = begin, .fini = end);
-
 static void listen(double value, void *arg)
 {
     void *p = malloc_alloc(component_by_row(COMPONENT_UNTAGGED), 100);
@@ -78,7 +76,7 @@ static void listen(double value, void *arg)
     errno = EINTR;
 }
 
-Test(pressure, who_subscribed_is_told_of_a_rise)
+Test(pressure, who_subscribed_is_told_of_a_rise, .init = begin, .fini = end)
 {
     cr_assert_eq(pressure_subscribe(listen, &told, 0.7), 0);
     errno = EPERM;
@@ -111,7 +109,7 @@ Test(pressure, who_subscribed_is_told_of_a_rise)
     cr_assert_eq(told, 3);
 }
 
-Test(pressure, stalls_and_file_pages)
+Test(pressure, stalls_and_file_pages, .init = begin, .fini = end)
 {
     cr_assert_eq(pressure_subscribe(listen, &told, 0.5), 0);
     put("g/memory.current", "950\n");
@@ -125,7 +123,7 @@ Test(pressure, stalls_and_file_pages)
     cr_assert_float_eq(told_value, 0.5025, 1e-9);
 }
 
-Test(pressure, near_the_limit)
+Test(pressure, near_the_limit, .init = begin, .fini = end)
 {
     look(1000);
     lock_lock(&counters_lock);
@@ -139,7 +137,7 @@ Test(pressure, near_the_limit)
     lock_unlock(&counters_lock);
 }
 
-Test(pressure, bad_subscriptions_and_no_limit)
+Test(pressure, bad_subscriptions_and_no_limit, .init = begin, .fini = end)
 {
     cr_assert_eq(pressure_subscribe(NULL, NULL, 0.5), -EINVAL);
     cr_assert_eq(pressure_subscribe(listen, NULL, 0), -EINVAL);

@@ -125,7 +125,7 @@ class Prometheus(MonitoringTest):
                     self.assertTrue(is_empty, f"{name}: {title}")
 
     def test_each_process_is_a_target(self):
-        shop = self.start("busy", MPALLOC_SERVICE="shop")
+        shop = self.start("quiet", MPALLOC_SERVICE="shop")
         self.start("busy", MPALLOC_SERVICE="cron")
         server = self.serve()
         host, port = server.address

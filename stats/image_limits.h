@@ -1,10 +1,10 @@
 /*
- * limits - the part of an image that is about limits of components
+ * image_limits - the part of an image that is about limits of components
  *
  * Owns: the limits that are set. After reading, each is of a component that the image has.
  */
-#ifndef LIMITS_H
-#define LIMITS_H
+#ifndef IMAGE_LIMITS_H
+#define IMAGE_LIMITS_H
 
 #include "source.h"
 
