@@ -9,6 +9,7 @@
 #include "pool.h"
 #include "region.h"
 #include "slab.h"
+#include "telling.h"
 #include "thread.h"
 
 #include <errno.h>
@@ -323,19 +324,12 @@ static bool take_crossing(struct crossing *ret)
  */
 COLD NOINLINE void limit_tell_slow(void)
 {
-    struct thread *t = thread_local_state.thread;
+    struct telling t;
     struct crossing found;
-    int saved = errno;
-    size_t lent;
-    int cancel;
 
-    if (t == NULL || t->is_telling || lock_is_mine(&counters_lock)) {
+    if (!telling_begin(&t)) {
         return;
     }
-    t->is_telling = true;
-    lent = t->lent; /* for the block that is being moved, not for what is told */
-    t->lent = 0;
-    cancel = os_cancel_disable();
     while (load_acquire(&limit_is_waiting) /* pairs with cross */
            && take_crossing(&found)) {
         if (found.listener != NULL) {
@@ -344,10 +338,7 @@ COLD NOINLINE void limit_tell_slow(void)
             found.listener(component_is_root(c) ? NULL : c, found.live, found.arg);
         }
     }
-    os_cancel_restore(cancel);
-    t->lent = lent;
-    t->is_telling = false;
-    errno = saved;
+    telling_end(&t);
 }
 
 void limit_tell(void (*fn)(struct mp_component *c, size_t live, void *arg), void *arg)

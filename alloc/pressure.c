@@ -4,6 +4,7 @@
 #include "check.h"
 #include "counters.h"
 #include "os.h"
+#include "telling.h"
 #include "thread.h"
 
 #include <errno.h>
@@ -404,25 +405,15 @@ static bool take_waiting(struct subscriber *ret, double *ret_value)
 
 COLD NOINLINE void pressure_tell_slow(void)
 {
-    struct thread *t = thread_local_state.thread;
+    struct telling t;
     struct subscriber found;
     double value;
-    int saved = errno;
-    size_t lent;
-    int cancel;
 
-    if (t == NULL || t->is_telling || lock_is_mine(&counters_lock)) {
+    if (!telling_begin(&t)) {
         return;
     }
-    t->is_telling = true;
-    lent = t->lent; /* for the block that is being moved, not for what is told */
-    t->lent = 0;
-    cancel = os_cancel_disable();
     while (load_relaxed(&pressure_is_waiting) && take_waiting(&found, &value)) {
         found.fn(value, found.arg);
     }
-    os_cancel_restore(cancel);
-    t->lent = lent;
-    t->is_telling = false;
-    errno = saved;
+    telling_end(&t);
 }

@@ -48,6 +48,7 @@ LADDER = [
     "harden",
     "harden_large",
     "thread report",
+    "telling",
     "pressure",
     "limit",
     "share",
