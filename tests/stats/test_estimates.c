@@ -1,14 +1,10 @@
 /* What stacks hold: adds up to the counters, and the truth is in the intervals. */
-#include "make_region.h"
+#include "made_image.h"
 
-#include <mpstats.h>
-
-#include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 static struct made made;
 static mp_image_t *image;
@@ -45,12 +41,9 @@ static struct mp_region_cell *cell(size_t number)
 
 static void judge(const uint32_t *group, size_t group_count)
 {
-    int fd = made_memfd(&made);
-
     mp_estimates_free(estimates);
     mp_image_free(image);
-    cr_assert_eq(mp_image_read(fd, "made", &image, NULL), 0);
-    close(fd);
+    image = made_image(&made);
     cr_assert_eq(mp_estimates_make(image, group, group_count, &estimates), 0);
 }
 

@@ -1,14 +1,10 @@
 /* What sites held before: read, completed, and judged. */
-#include "make_region.h"
+#include "made_image.h"
 
 #include <series.h>
 
-#include <mpstats.h>
-
-#include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 static struct made made;
 
@@ -24,17 +20,6 @@ static void unmake(void)
 
 TestSuite(stats_history, .init = make, .fini = unmake);
 
-static mp_image_t *read_made(void)
-{
-    struct mp_error error = {{0}};
-    mp_image_t *image = NULL;
-    int fd = made_memfd(&made);
-
-    cr_assert_eq(mp_image_read(fd, "made", &image, &error), 0, "%s", error.text);
-    close(fd);
-    return image;
-}
-
 static struct mp_region_epochs *epochs(void)
 {
     return made_record(&made, MP_SECTION_EPOCHS, 0);
@@ -47,7 +32,7 @@ static struct mp_region_site_epochs *row(size_t number)
 
 Test(stats_history, everything_is_there)
 {
-    mp_image_t *image = read_made();
+    mp_image_t *image = made_image(&made);
 
     cr_assert_eq(mp_image_flags(image), 0);
     cr_assert_eq(mp_image_epochs(image)->current, MAKE_EPOCHS);
@@ -76,7 +61,7 @@ static const struct growth_past *past_of(
 
 Test(stats_history, rows_are_completed_by_what_is_live)
 {
-    mp_image_t *image = read_made();
+    mp_image_t *image = made_image(&made);
     struct series s;
     const struct growth_past *past;
     double live;
@@ -113,14 +98,14 @@ Test(stats_history, damage_costs_the_history_and_nothing_else)
     row(1)->floor_bytes[1] = -5;
     row(2)->site = 4;
     ((struct mp_region_site *)made_record(&made, MP_SECTION_SITES, 3))->epochs_row = 99;
-    image = read_made();
+    image = made_image(&made);
     cr_assert_eq(mp_image_site_epochs(image, 1)->live_bytes[0], 0);
     cr_assert_eq(mp_image_site_epochs(image, 1)->floor_bytes[1], 0);
     cr_assert(!mp_image_has_history(image, 2));
     cr_assert(!mp_image_has_history(image, 3));
     mp_image_free(image);
     epochs()->current = MP_REGION_EPOCHS;
-    image = read_made();
+    image = made_image(&made);
     cr_assert_eq(mp_image_epochs(image)->current, 0);
     cr_assert(!mp_image_has_history(image, 1));
     cr_assert_eq(mp_image_mark_count(image), 0);
@@ -139,7 +124,7 @@ Test(stats_history, regions_of_an_earlier_library_have_none)
         ((struct mp_region_site *)made_record(&made, MP_SECTION_SITES, i))->epochs_row =
             0;
     }
-    image = read_made();
+    image = made_image(&made);
     cr_assert_eq(mp_image_epochs(image)->current, 0);
     cr_assert_eq(mp_verdicts_make(image, NULL, &verdicts), 0);
     for (size_t i = 0; i < mp_verdicts_count(verdicts); i++) {
@@ -155,7 +140,7 @@ Test(stats_history, what_two_scans_found_is_lost)
     struct mp_scanned scanned[MAKE_SITES] = {[2] = {2, 6400, 640, 0, 0}};
     struct mp_verdict_options options = {.scanned = scanned};
     mp_verdicts_t *verdicts;
-    mp_image_t *image = read_made();
+    mp_image_t *image = made_image(&made);
 
     cr_assert_eq(mp_verdicts_make(image, &options, &verdicts), 0);
     cr_assert_eq(mp_verdicts_at(verdicts, 0)->kind, MP_VERDICT_LOST);

@@ -1,9 +1,6 @@
 /* What a region says, an image says: read in full, and in spite of what can be mended. */
-#include "make_region.h"
+#include "made_image.h"
 
-#include <mpstats.h>
-
-#include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,18 +12,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-static mp_image_t *read_made(const struct made *m)
-{
-    struct mp_error error = {{0}};
-    mp_image_t *image = NULL;
-    int fd = made_memfd(m);
-    int code = mp_image_read(fd, "made", &image, &error);
-
-    close(fd);
-    cr_assert_eq(code, 0, "%s", error.text);
-    return image;
-}
 
 static void expect_same(const struct made *m, const mp_image_t *image)
 {
@@ -78,7 +63,7 @@ Test(stats_image, holds_everything_of_a_small_region)
 
     make_region(&m, &make_small);
     cr_assert_eq(m.bytes, 38 * 4096);
-    image = read_made(&m);
+    image = made_image(&m);
     cr_assert_eq(mp_image_flags(image), 0);
     cr_assert_str_eq(mp_image_path(image), "made");
     expect_same(&m, image);
@@ -92,7 +77,7 @@ Test(stats_image, holds_everything_of_a_region_with_full_room)
     mp_image_t *image;
 
     make_region(&m, &make_full);
-    image = read_made(&m);
+    image = made_image(&m);
     cr_assert_eq(mp_image_flags(image), 0);
     expect_same(&m, image);
     cr_assert_gt(mp_image_file_bytes(image), 0);
@@ -123,7 +108,7 @@ Test(stats_image, longer_records_of_a_later_library_are_understood)
                    + sizeof(struct mp_region_component),
             0xee, 40);
     }
-    image = read_made(&m);
+    image = made_image(&m);
     cr_assert_eq(mp_image_flags(image), 0);
     expect_same(&m, image);
     cr_assert_eq(mp_image_moment(image, 0, 0)->live_bytes, 1003);
@@ -142,7 +127,7 @@ Test(stats_image, sections_of_a_later_library_are_passed_over)
     h = made_header(&m);
     h->sections[h->section_count++] = (struct mp_region_section){
         .id = 77, .version = 9, .offset = 5, .stride = 1, .count = UINT64_MAX};
-    image = read_made(&m);
+    image = made_image(&m);
     expect_same(&m, image);
     mp_image_free(image);
     make_region_free(&m);
@@ -167,7 +152,7 @@ Test(stats_image, sections_that_are_not_required_may_be_missing)
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
         made_remove(&m, ids[i]);
     }
-    image = read_made(&m);
+    image = made_image(&m);
     cr_assert_eq(mp_image_component_count(image), 0);
     /* What samples and leaks are counted for has a name all the same. */
     cr_assert_str_eq(mp_image_component(image, MP_REGION_UNTAGGED)->name, "(untagged)");
@@ -188,7 +173,7 @@ Test(stats_image, class_sums_add_all_components_and_no_peaks)
     mp_image_t *image;
 
     make_region(&m, &make_full);
-    image = read_made(&m);
+    image = made_image(&m);
     mp_image_class_sum(image, 3, &sum);
     cr_assert_eq(sum.allocated_blocks_total, 60 * (1 + 2 + 3 + 4 + 5 + 6));
     cr_assert_eq(sum.freed_bytes_total, 256 * 6 * (1 + 2 + 3 + 4 + 5 + 6));
@@ -220,7 +205,7 @@ Test(stats_image, points_of_the_timeline_come_oldest_first)
     mp_image_t *image;
 
     make_region(&m, &make_small);
-    image = read_made(&m);
+    image = made_image(&m);
     expect_moments(image, 0, 3, 10); /* 11 were written, there is room for 8 */
     expect_moments(image, 1, 0, 1);
     cr_assert_eq(mp_image_moment_count(image, 2), 0);
@@ -240,7 +225,7 @@ Test(stats_image, a_point_written_before_the_totals_is_not_taken_for_the_oldest)
     make_region(&m, &make_small);
     t = made_record(&m, MP_SECTION_TOTALS, 0);
     t->timeline_total[0]--; /* the totals of a moment ago */
-    image = read_made(&m);
+    image = made_image(&m);
     expect_moments(image, 0, 3, 10);
     mp_image_free(image);
 
@@ -250,7 +235,7 @@ Test(stats_image, a_point_written_before_the_totals_is_not_taken_for_the_oldest)
     make_region(&m, &shape);
     t = made_record(&m, MP_SECTION_TOTALS, 0);
     t->timeline_total[0]--;
-    image = read_made(&m);
+    image = made_image(&m);
     expect_moments(image, 0, 1, 8);
     mp_image_free(image);
     make_region_free(&m);
@@ -271,11 +256,11 @@ Test(stats_image, points_may_be_shorter_than_they_are_now)
     for (size_t i = 1; i < c->count; i++) {
         memmove(first + i * SHORT, first + i * c->stride, SHORT);
     }
-    image = read_made(&m);
+    image = made_image(&m);
     cr_assert_gt(mp_image_moment(image, 1, 0)->cached_bytes, 0);
     mp_image_free(image);
     c->stride = SHORT;
-    image = read_made(&m);
+    image = made_image(&m);
     cr_assert_eq(mp_image_flags(image), 0);
     expect_moments(image, 0, 3, 10);
     for (size_t i = 0; i < 8; i++) {
@@ -297,7 +282,7 @@ Test(stats_image, torn_points_are_left_out)
     make_region(&m, &make_small);
     p = made_record(&m, MP_SECTION_TIMELINE_1S, 4);
     p->seq++; /* odd for ever: it was killed just then */
-    image = read_made(&m);
+    image = made_image(&m);
     cr_assert_eq(mp_image_flags(image), MP_IMAGE_TORN_MOMENTS);
     cr_assert_eq(mp_image_moment_count(image, 0), 7);
     cr_assert_eq(mp_image_moment(image, 0, 0)->live_bytes, 1003);
@@ -326,7 +311,7 @@ Test(stats_image, torn_points_without_end_do_not_hold_the_reader_up)
     for (size_t i = 0; i < shape.moments[0]; i++) {
         ((struct mp_region_moment *)made_record(&m, MP_SECTION_TIMELINE_1S, i))->seq++;
     }
-    image = read_made(&m);
+    image = made_image(&m);
     cr_assert_eq(mp_image_flags(image), MP_IMAGE_TORN_MOMENTS);
     cr_assert_eq(mp_image_moment_count(image, 0), 0);
     cr_assert_lt(clock_ms() - start, 5000);
@@ -345,7 +330,7 @@ Test(stats_image, totals_left_odd_are_shown_and_said_to_be_torn)
     make_region(&m, &make_small);
     t = made_record(&m, MP_SECTION_TOTALS, 0);
     t->seq = 25;
-    image = read_made(&m);
+    image = made_image(&m);
     cr_assert_eq(mp_image_flags(image), MP_IMAGE_TORN_TOTALS);
     cr_assert_eq(mp_image_totals(image)->live_bytes, t->live_bytes);
     mp_image_free(image);
@@ -361,7 +346,7 @@ Test(stats_image, totals_that_components_do_not_add_up_to_are_said_to_be_mixed)
     make_region(&m, &make_small);
     t = made_record(&m, MP_SECTION_TOTALS, 0);
     t->allocated_bytes_total += 16;
-    image = read_made(&m);
+    image = made_image(&m);
     cr_assert_eq(mp_image_flags(image), MP_IMAGE_MIXED);
     mp_image_free(image);
     make_region_free(&m);
@@ -378,7 +363,7 @@ Test(stats_image, impossible_parents_become_roots)
     c = made_record(&m, MP_SECTION_COMPONENTS, 4);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         c->parent = bad[i]; /* itself, later ones, none at all */
-        image = read_made(&m);
+        image = made_image(&m);
         cr_assert_eq(mp_image_flags(image), MP_IMAGE_BAD_PARENTS);
         cr_assert_eq(mp_image_component(image, 4)->parent, 0);
         cr_assert_eq(mp_image_component(image, 3)->parent, 2);
@@ -391,7 +376,7 @@ Test(stats_image, impossible_parents_become_roots)
 
 static void expect_cut(const struct made *m, const char *what)
 {
-    mp_image_t *image = read_made(m);
+    mp_image_t *image = made_image(m);
 
     cr_assert_eq(mp_image_flags(image), MP_IMAGE_CUT_STRINGS, "%s", what);
     mp_image_free(image);
@@ -425,7 +410,7 @@ Test(stats_image, strings_without_an_end_are_cut)
     make_region(&m, &make_small);
     p = made_record(&m, MP_SECTION_PROCESS, 0);
     FILL(p->service);
-    image = read_made(&m);
+    image = made_image(&m);
     cr_assert_eq(strlen(mp_image_process(image)->service), MP_REGION_NAME_BYTES - 1);
     mp_image_free(image);
     make_region_free(&m);
@@ -444,7 +429,7 @@ Test(stats_image, lengths_inside_records_stay_inside)
     p->build_id_bytes = 33;
     o->build_id_bytes = UINT64_MAX;
     o->segment_count = 5;
-    image = read_made(&m);
+    image = made_image(&m);
     cr_assert_eq(mp_image_process(image)->build_id_bytes, 0);
     cr_assert_eq(mp_image_module(image, 1)->build_id_bytes, 0);
     cr_assert_eq(mp_image_module(image, 1)->segment_count, MP_REGION_MODULE_SEGMENTS);

@@ -1,10 +1,5 @@
 /* Limits of components in an image. */
-#include "make_region.h"
-
-#include <mpstats.h>
-
-#include <criterion/criterion.h>
-#include <unistd.h>
+#include "made_image.h"
 
 static struct made made;
 
@@ -20,19 +15,9 @@ static void unmake(void)
 
 TestSuite(stats_limits, .init = make, .fini = unmake);
 
-static mp_image_t *read_made(void)
-{
-    mp_image_t *image = NULL;
-    int fd = made_memfd(&made);
-
-    cr_assert_eq(mp_image_read(fd, "made", &image, NULL), 0);
-    close(fd);
-    return image;
-}
-
 Test(stats_limits, those_that_are_set_are_there)
 {
-    mp_image_t *image = read_made();
+    mp_image_t *image = made_image(&made);
     const struct mp_region_limit *l = mp_image_limit(image, 1);
 
     cr_assert_eq(mp_image_limit_count(image), 2, "one without a limit is none");
@@ -55,11 +40,11 @@ Test(stats_limits, what_is_below_counts)
 
     c->live_bytes = 10;
     c->tree_live_bytes = 1002;
-    image = read_made();
+    image = made_image(&made);
     cr_assert_not(mp_limit_is_exceeded(image, mp_image_limit_of(image, 3)));
     mp_image_free(image);
     c->tree_live_bytes = 1003;
-    image = read_made();
+    image = made_image(&made);
     cr_assert(mp_limit_is_exceeded(image, mp_image_limit_of(image, 3)));
     mp_image_free(image);
 }
@@ -71,12 +56,12 @@ Test(stats_limits, impossible_ones_are_none)
 
     l->component = UINT64_MAX;
     l[2].soft_bytes = UINT64_MAX;
-    image = read_made();
+    image = made_image(&made);
     cr_assert_eq(mp_image_limit_count(image), 1);
     cr_assert_leq(mp_image_limit(image, 0)->soft_bytes, (uint64_t)1 << 57);
     mp_image_free(image);
     made_remove(&made, MP_SECTION_LIMITS);
-    image = read_made();
+    image = made_image(&made);
     cr_assert_eq(mp_image_limit_count(image), 0);
     mp_image_free(image);
 }

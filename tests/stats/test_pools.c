@@ -1,11 +1,7 @@
 /* Pools of objects, and counters of the program, in an image. */
-#include "make_region.h"
+#include "made_image.h"
 
-#include <mpstats.h>
-
-#include <criterion/criterion.h>
 #include <string.h>
-#include <unistd.h>
 
 static struct made made;
 
@@ -21,19 +17,9 @@ static void unmake(void)
 
 TestSuite(stats_pools, .init = make, .fini = unmake);
 
-static mp_image_t *read_made(void)
-{
-    mp_image_t *image = NULL;
-    int fd = made_memfd(&made);
-
-    cr_assert_eq(mp_image_read(fd, "made", &image, NULL), 0);
-    close(fd);
-    return image;
-}
-
 Test(stats_pools, figures_are_what_was_written)
 {
-    mp_image_t *image = read_made();
+    mp_image_t *image = made_image(&made);
     const struct mp_region_pool *p = mp_image_pool(image, 1);
 
     cr_assert_eq(mp_image_pool_count(image), 2, "a free record is none");
@@ -58,7 +44,7 @@ Test(stats_pools, a_region_without_the_sections_has_none)
 
     made_remove(&made, MP_SECTION_POOLS);
     made_remove(&made, MP_SECTION_USER);
-    image = read_made();
+    image = made_image(&made);
     cr_assert_eq(mp_image_pool_count(image), 0);
     cr_assert_eq(mp_image_user_counter_count(image), 0);
     mp_image_free(image);
@@ -75,7 +61,7 @@ Test(stats_pools, impossible_figures_become_possible_ones)
     p->kept = UINT64_MAX;
     p->live = UINT64_MAX;
     p->peak = UINT64_MAX;
-    image = read_made();
+    image = made_image(&made);
     p = (struct mp_region_pool *)(uintptr_t)mp_image_pool(image, 0);
     cr_assert_eq(p->component, 0);
     cr_assert_leq(p->gets_total, (uint64_t)1 << 57);
@@ -90,7 +76,7 @@ Test(stats_pools, a_torn_pool_is_flagged)
     mp_image_t *image;
 
     ((struct mp_region_pool *)made_record(&made, MP_SECTION_POOLS, 3))->seq++;
-    image = read_made();
+    image = made_image(&made);
     cr_assert_eq(mp_image_flags(image), MP_IMAGE_TORN_POOLS);
     cr_assert_eq(mp_image_pool_count(image), 2);
     mp_image_free(image);
@@ -102,7 +88,7 @@ Test(stats_pools, a_name_without_an_end_is_cut)
     mp_image_t *image;
 
     memset(c->name, 'x', sizeof(c->name));
-    image = read_made();
+    image = made_image(&made);
     cr_assert_eq(mp_image_flags(image), MP_IMAGE_CUT_STRINGS);
     cr_assert_eq(strlen(mp_image_user_counter(image, 1)->name), sizeof(c->name) - 1);
     mp_image_free(image);

@@ -1,9 +1,6 @@
 /* Sampled stacks in an image: all that is right, and nothing that leads astray. */
-#include "make_region.h"
+#include "made_image.h"
 
-#include <mpstats.h>
-
-#include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -22,18 +19,6 @@ static void unmake(void)
 }
 
 TestSuite(stats_samples, .init = make, .fini = unmake);
-
-static mp_image_t *read_made(void)
-{
-    struct mp_error error = {{0}};
-    mp_image_t *image = NULL;
-    int fd = made_memfd(&made);
-    int code = mp_image_read(fd, "made", &image, &error);
-
-    close(fd);
-    cr_assert_eq(code, 0, "%s", error.text);
-    return image;
-}
 
 static struct mp_region_sampling *sampling(void)
 {
@@ -57,7 +42,7 @@ static struct mp_region_sample *sample(size_t number)
 
 static void expect_everything(void)
 {
-    mp_image_t *image = read_made();
+    mp_image_t *image = made_image(&made);
 
     cr_assert_eq(mp_image_flags(image), 0);
     cr_assert_eq(memcmp(mp_image_sampling(image), sampling(), sizeof(*sampling())), 0);
@@ -114,7 +99,7 @@ Test(stats_samples, there_is_room_for_as_many_as_the_allocator_has)
     sampling()->name_count = MP_REGION_NAMES_MAX;
     ((struct mp_region_site *)made_record(&made, MP_SECTION_SITES, 3))->epochs_row =
         MP_REGION_SITE_EPOCHS_MAX - 1;
-    image = read_made(); /* within what an image may copy */
+    image = made_image(&made); /* within what an image may copy */
     cr_assert_eq(mp_image_flags(image), 0);
     cr_assert_eq(mp_image_site_count(image), MP_REGION_SITES_MAX);
     cr_assert_eq(mp_image_sample_count(image), MAKE_SAMPLES - 1);
@@ -125,7 +110,7 @@ Test(stats_samples, there_is_room_for_as_many_as_the_allocator_has)
 
 static void expect_no_sampling(void)
 {
-    mp_image_t *image = read_made();
+    mp_image_t *image = made_image(&made);
 
     cr_assert_eq(mp_image_flags(image), 0);
     cr_assert_eq(mp_image_sampling(image)->interval_bytes, MP_SAMPLING_OFF);
@@ -190,7 +175,7 @@ Test(stats_samples, impossible_callers_are_none)
         mp_image_t *image;
 
         frame(3)->parent = bad[i]; /* itself, later ones, none at all */
-        image = read_made();
+        image = made_image(&made);
         cr_assert_eq(mp_image_flags(image), MP_IMAGE_BAD_FRAMES);
         cr_assert_eq(mp_image_frame(image, 3)->parent, 0);
         cr_assert_eq(mp_image_frame(image, 2)->parent, 1);
@@ -210,7 +195,7 @@ Test(stats_samples, numbers_that_point_nowhere_point_to_nothing)
     site(2)->class_number = MP_REGION_CLASSES;
     site(0)->class_number = 77;
     sample(1)->site = MAKE_SITES;
-    image = read_made();
+    image = made_image(&made);
     cr_assert_eq(mp_image_flags(image), 0);
     cr_assert_eq(mp_image_frame(image, 2)->module, UINT32_MAX);
     cr_assert_eq(mp_image_site(image, 0)->class_number, 0);
@@ -238,7 +223,7 @@ Test(stats_samples, sums_that_cannot_be_are_cut)
     site(2)->freed_samples = 9;
     site(2)->freed_blocks = site(2)->allocated_blocks * 2;
     sampling()->peak_bytes = NAN;
-    image = read_made();
+    image = made_image(&made);
     t = mp_image_site(image, 1);
     cr_assert_eq(t->allocated_bytes, 0);
     cr_assert_eq(t->freed_bytes, 0, "not more than that");
@@ -259,7 +244,7 @@ Test(stats_samples, names_without_an_end_are_cut)
     mp_image_t *image;
 
     memset(name->name, 'x', sizeof(name->name));
-    image = read_made();
+    image = made_image(&made);
     cr_assert_eq(mp_image_flags(image), MP_IMAGE_CUT_STRINGS);
     cr_assert_eq(strlen(mp_image_name(image, 2)), sizeof(name->name) - 1);
     mp_image_free(image);
@@ -272,19 +257,19 @@ Test(stats_samples, what_was_being_written_at_the_end_is_kept_and_said)
     mp_image_t *image;
 
     site(1)->seq++;
-    image = read_made();
+    image = made_image(&made);
     cr_assert_eq(mp_image_flags(image), MP_IMAGE_TORN_SAMPLES);
     cr_assert_eq(mp_image_site(image, 1)->allocated_samples, 6);
     mp_image_free(image);
     site(1)->seq--;
     sampling()->seq++;
-    image = read_made();
+    image = made_image(&made);
     cr_assert_eq(mp_image_flags(image), MP_IMAGE_TORN_SAMPLES);
     cr_assert_eq(mp_image_site_count(image), MAKE_SITES);
     mp_image_free(image);
     sampling()->seq--;
     sample(0)->seq++; /* but nobody knows whether it is live */
-    image = read_made();
+    image = made_image(&made);
     cr_assert_eq(mp_image_flags(image), MP_IMAGE_TORN_SAMPLES);
     cr_assert_eq(mp_image_sample_count(image), MAKE_SAMPLES - 2);
     mp_image_free(image);
@@ -312,7 +297,7 @@ Test(stats_samples, torn_without_end_they_do_not_hold_the_reader_up)
         site(i)->seq |= 1;
         site(i)->allocated_samples = i;
     }
-    image = read_made();
+    image = made_image(&made);
     cr_assert_eq(mp_image_flags(image), MP_IMAGE_TORN_SAMPLES);
     cr_assert_eq(mp_image_site(image, 29999)->allocated_samples, 29999);
     cr_assert_lt(clock_ms() - start, 3000);
@@ -365,7 +350,7 @@ Test(stats_samples, sites_of_several_threads_are_one)
     mp_image_t *image;
 
     share_site();
-    image = read_made();
+    image = made_image(&made);
     t = mp_image_site(image, 1);
     cr_assert_eq(mp_image_flags(image), 0);
     cr_assert_eq(mp_image_site_count(image), MAKE_SITES - 1);
@@ -394,7 +379,7 @@ Test(stats_samples, samples_follow_their_sites)
     mp_image_t *image;
 
     share_site();
-    image = read_made();
+    image = made_image(&made);
     cr_assert_eq(mp_image_sample_count(image), MAKE_SAMPLES - 1);
     for (size_t i = 0; i < MAKE_SAMPLES - 1; i++) {
         uint32_t was = sample(i < 4 ? i : i + 1)->site;
@@ -410,7 +395,7 @@ Test(stats_samples, shares_of_another_stack_or_class_stay_apart)
 
     share_site();
     site(2)->class_number = 4;
-    image = read_made();
+    image = made_image(&made);
     cr_assert_eq(mp_image_site_count(image), MAKE_SITES);
     cr_assert_eq(mp_image_site(image, 2)->freed_samples, 0, "not more than allocated");
     mp_image_free(image);
