@@ -81,9 +81,24 @@ MPS_EXPORT int mp_find_pid(
 MPS_EXPORT int mp_find_name(
     const char *name, char *ret_path, size_t size, struct mp_error *error);
 
+/*
+ * What people write for a process: its PID, "4711"; the path of a region or of a dump (mp_dump),
+ * which is whatever has a "/" in it, ends in ".mp" or is a file here; or else a service name. Of a
+ * path nothing is looked at but its length. Errors of the three above; -ENAMETOOLONG; -EINVAL: "".
+ */
+MPS_EXPORT int mp_find_target(
+    const char *target, char *ret_path, size_t size, struct mp_error *error);
+
 /* ---- images ---- */
 
 typedef struct mp_image mp_image_t;
+
+/*
+ * mp_find_target and mp_image_open: the figures of a process, dead or alive, or of a file. Free it
+ * with mp_image_free; *ret is NULL after an error. An image does not change: for newer figures of the
+ * same process open mp_image_path anew.
+ */
+MPS_EXPORT int mp_attach(const char *target, mp_image_t **ret, struct mp_error *error);
 
 enum mp_image_flag {
     MP_IMAGE_TORN_TOTALS = 1,  /* the totals were being written at every attempt */
@@ -515,5 +530,6 @@ MPS_EXPORT size_t mp_text_escape(
 #endif
 
 #include <mpstats/insight.h>
+#include <mpstats/tops.h>
 
 #endif

@@ -346,3 +346,49 @@ int mp_find_name(const char *name, char *ret_path, size_t size, struct mp_error 
     mp_paths_free(&paths);
     return code;
 }
+
+/* ---- by what people write ---- */
+
+static bool is_number(const char *word)
+{
+    size_t digits = strspn(word, "0123456789");
+
+    return digits > 0 && digits < 20 && word[digits] == '\0';
+}
+
+static bool is_file(const char *word)
+{
+    size_t n = strlen(word);
+
+    return strchr(word, '/') != NULL || (n > 3 && strcmp(word + n - 3, ".mp") == 0)
+           || access(word, F_OK) == 0;
+}
+
+int mp_find_target(
+    const char *target, char *ret_path, size_t size, struct mp_error *error)
+{
+    if (target[0] == '\0') {
+        return text_fail(
+            error, -EINVAL, "give a PID, a region file, or the name of a process");
+    }
+    if (is_number(target)) {
+        return mp_find_pid(strtoull(target, NULL, 10), ret_path, size, error);
+    }
+    if (!is_file(target)) {
+        return mp_find_name(target, ret_path, size, error);
+    }
+    if (strlen(target) >= size) {
+        return text_fail(error, -ENAMETOOLONG, "%.64s...: too long a path", target);
+    }
+    strcpy(ret_path, target);
+    return 0;
+}
+
+int mp_attach(const char *target, mp_image_t **ret, struct mp_error *error)
+{
+    char path[PATH_MAX];
+    int code = mp_find_target(target, path, sizeof(path), error);
+
+    *ret = NULL;
+    return code != 0 ? code : mp_image_open(path, ret, error);
+}

@@ -152,7 +152,8 @@ with tempfile.TemporaryDirectory(prefix="mpalloc-install-") as temporary:
         "**/lib*/**/libmpstats.so", "**/lib*/**/libmpstats.a", "**/pkgconfig/mpalloc.pc",
         "**/pkgconfig/mpstats.pc", "**/include/mpalloc.h", "**/include/mpalloc.hpp",
         "**/include/mpstats.h", "**/include/mpstats/alerts.h",
-        "**/include/mpstats/insight.h",
+        "**/include/mpstats/insight.h", "**/include/mpstats/pressure.h",
+        "**/include/mpstats/tops.h",
         "**/include/mpalloc/region.h", "**/bin/mpalloc")
     config = next(destination.glob("**/pkgconfig"), folder)
     env = {**os.environ, "PKG_CONFIG_PATH": str(config),

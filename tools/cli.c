@@ -239,14 +239,6 @@ static bool is_number(const char *word)
     return digits > 0 && word[digits] == '\0' && digits < 20;
 }
 
-static bool is_file(const char *word)
-{
-    size_t n = strlen(word);
-
-    return strchr(word, '/') != NULL || (n > 3 && strcmp(word + n - 3, ".mp") == 0)
-           || access(word, F_OK) == 0;
-}
-
 /*
  * The number in the first line of a file that a service left, as postmaster.pid is: more may
  * follow. 0, or an exit code after a line.
@@ -306,18 +298,7 @@ static int find(const struct common *common, const char *word, struct target *re
     if (common->name != NULL) {
         return mp_find_name(common->name, ret->path, sizeof(ret->path), error);
     }
-    if (is_number(word)) {
-        return mp_find_pid(
-            strtoull(word, NULL, 10), ret->path, sizeof(ret->path), error);
-    }
-    if (is_file(word)) {
-        if (strlen(word) >= sizeof(ret->path)) {
-            return -ENAMETOOLONG;
-        }
-        strcpy(ret->path, word);
-        return 0;
-    }
-    return mp_find_name(word, ret->path, sizeof(ret->path), error);
+    return mp_find_target(word, ret->path, sizeof(ret->path), error);
 }
 
 static int find_target(

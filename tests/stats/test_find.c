@@ -327,3 +327,29 @@ Test(stats_find, a_trim_is_signed_and_waited_for)
     cr_assert_gt(box.request >> 8, first >> 8, "serial numbers grow");
     close(fd);
 }
+
+Test(stats_find, a_target_is_a_number_a_file_or_a_name)
+{
+    mp_image_t *image = NULL;
+    char path[256];
+
+    save("4194305-1.mp", NOBODY, "web");
+    cr_assert_eq(mp_find_target("4194305", path, sizeof(path), &error), 0);
+    cr_assert_str_eq(path, path_of("4194305-1.mp"));
+    cr_assert_eq(mp_find_target("web", path, sizeof(path), &error), 0);
+    cr_assert_str_eq(path, path_of("4194305-1.mp"));
+    cr_assert_eq(mp_find_target(path_of("none.mp"), path, sizeof(path), &error), 0);
+    cr_assert_str_eq(path, path_of("none.mp"), "nobody looked");
+    cr_assert_eq(mp_find_target("/a", path, 2, &error), -ENAMETOOLONG);
+    cr_assert_eq(mp_find_target("", path, sizeof(path), &error), -EINVAL);
+    cr_assert_eq(mp_find_target("nobody", path, sizeof(path), &error), -ENOENT);
+    cr_assert_not_null(strstr(error.text, "\"nobody\""));
+
+    cr_assert_eq(mp_attach("web", &image, &error), 0);
+    cr_assert_eq(mp_image_process(image)->pid, NOBODY);
+    mp_image_free(image);
+    cr_assert_eq(mp_attach(path_of("none.mp"), &image, &error), -ENOENT);
+    cr_assert_null(image);
+    cr_assert_eq(mp_attach("4194306", &image, NULL), -ESRCH);
+    cr_assert_null(image);
+}

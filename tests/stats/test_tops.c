@@ -1,0 +1,181 @@
+/* Who holds memory, by one thing or another: the same whole each time. */
+#include "make_region.h"
+
+#include <mpstats.h>
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct made made;
+static mp_image_t *image;
+static mp_tops_t *tops;
+
+static void make(void)
+{
+    make_region(&made, &make_small);
+}
+
+static void unmake(void)
+{
+    mp_tops_free(tops);
+    mp_image_free(image);
+    make_region_free(&made);
+}
+
+TestSuite(stats_tops, .init = make, .fini = unmake);
+
+static void read_image(void)
+{
+    int fd = made_memfd(&made);
+
+    mp_image_free(image);
+    cr_assert_eq(mp_image_read(fd, "made", &image, NULL), 0);
+    close(fd);
+}
+
+static void list(enum mp_top_by by, enum mp_figure sort)
+{
+    mp_tops_free(tops);
+    cr_assert_eq(mp_tops_make(image, by, sort, &tops), 0);
+}
+
+static const struct mp_top *find(const char *name)
+{
+    for (size_t i = 0; i < mp_tops_count(tops); i++) {
+        if (strcmp(mp_tops_at(tops, i)->name, name) == 0) {
+            return mp_tops_at(tops, i);
+        }
+    }
+    return NULL;
+}
+
+static void expect_sums(void)
+{
+    uint64_t whole[MP_FIGURES];
+    const struct mp_region_cell *c;
+    uint64_t live = 0;
+
+    list(MP_TOP_COMPONENT, MP_LIVE_BYTES);
+    memcpy(whole, mp_tops_total(tops)->value, sizeof(whole));
+    for (size_t cls = 0; cls < mp_image_class_count(image); cls++) {
+        c = mp_image_cell(image, MP_REGION_UNTAGGED, cls);
+        live += c->allocated_bytes_total - c->freed_bytes_total;
+    }
+    cr_assert_eq(find("(untagged)")->figures->value[MP_LIVE_BYTES], live);
+    for (unsigned by = 0; by < MP_TOP_BYS; by++) {
+        uint64_t sum[MP_FIGURES] = {0};
+        uint64_t last = UINT64_MAX;
+
+        list((enum mp_top_by)by, MP_LIVE_BYTES);
+        cr_assert_gt(mp_tops_count(tops), 0);
+        for (size_t i = 0; i < mp_tops_count(tops); i++) {
+            const struct mp_top *t = mp_tops_at(tops, i);
+
+            cr_assert_eq(t->by, by);
+            cr_assert_leq(t->figures->value[MP_LIVE_BYTES], last, "the largest first");
+            last = t->figures->value[MP_LIVE_BYTES];
+            for (unsigned f = 0; f < MP_FIGURES; f++) {
+                cr_assert_leq(t->figures->low[f], t->figures->value[f]);
+                cr_assert_leq(t->figures->value[f], t->figures->high[f]);
+                sum[f] += t->figures->value[f];
+            }
+        }
+        for (unsigned f = 0; f < MP_FIGURES; f++) {
+            cr_assert_eq(sum[f], whole[f], "%u by %s", f, mp_top_by_name(by));
+            cr_assert_eq(mp_tops_total(tops)->value[f], whole[f]);
+        }
+        cr_assert_null(mp_tops_at(tops, mp_tops_count(tops)));
+    }
+}
+
+Test(stats_tops, rows_add_up_to_the_counters_whatever_they_are_by)
+{
+    read_image();
+    expect_sums();
+}
+
+Test(stats_tops, what_found_no_room_is_a_row_of_its_own)
+{
+    struct made_samples what = {64, 60, MAKE_INTERVAL, 9, 2, 100};
+
+    made_add_samples(made_record(&made, MP_SECTION_SITES, 0), &what);
+    read_image();
+    expect_sums();
+    list(MP_TOP_COMPONENT, MP_LIVE_BYTES);
+    cr_assert_not_null(find("(overflow)"));
+    cr_assert(find("(overflow)")->is_rest);
+}
+
+Test(stats_tops, rows_without_samples_are_the_counters)
+{
+    made_remove(&made, MP_SECTION_SAMPLING);
+    read_image();
+    expect_sums();
+    list(MP_TOP_SITE, MP_LIVE_BYTES);
+    cr_assert_eq(mp_tops_count(tops), 1);
+    cr_assert(mp_tops_at(tops, 0)->is_rest);
+    cr_assert_str_eq(mp_tops_at(tops, 0)->name, "(not sampled)");
+}
+
+Test(stats_tops, what_was_counted_is_exact_and_sites_are_not)
+{
+    const struct mp_figures *f;
+
+    read_image();
+    list(MP_TOP_COMPONENT, MP_LIVE_BYTES);
+    f = find("(untagged)")->figures;
+    cr_assert_eq(f->low[MP_LIVE_BYTES], f->value[MP_LIVE_BYTES]);
+    cr_assert_eq(f->high[MP_LIVE_BYTES], f->value[MP_LIVE_BYTES]);
+    f = find("extraction")->figures; /* of which this region has no counters */
+    cr_assert_null(mp_image_cell(image, 2, 3));
+    cr_assert_lt(f->low[MP_LIVE_BYTES], f->high[MP_LIVE_BYTES]);
+    list(MP_TOP_SITE, MP_LIVE_BYTES);
+    f = mp_tops_at(tops, 0)->is_rest ? mp_tops_at(tops, 1)->figures
+                                     : mp_tops_at(tops, 0)->figures;
+    cr_assert_lt(f->low[MP_LIVE_BYTES], f->high[MP_LIVE_BYTES]);
+}
+
+Test(stats_tops, operations_and_threads_have_names)
+{
+    read_image();
+    list(MP_TOP_OPERATION, MP_ALLOCATED_BYTES);
+    cr_assert_not_null(find("GET /index"));
+    cr_assert_not_null(find("(no operation)"));
+    list(MP_TOP_THREAD, MP_ALLOCATED_BYTES);
+    cr_assert_not_null(find("worker"));
+    cr_assert_eq(mp_tops_make(image, MP_TOP_BYS, MP_LIVE_BYTES, &tops), -EINVAL);
+    cr_assert_null(tops);
+    cr_assert_eq(mp_tops_make(image, MP_TOP_SITE, MP_FIGURES, &tops), -EINVAL);
+}
+
+Test(stats_tops, stacks_are_listed_from_the_inside)
+{
+    uint32_t frames[8];
+    size_t depth;
+
+    read_image();
+    depth = mp_image_stack(image, MAKE_FRAMES - 1, frames, 8);
+    cr_assert_gt(depth, 1);
+    for (size_t i = 0; i + 1 < depth; i++) {
+        cr_assert_eq(mp_image_frame(image, frames[i])->parent, frames[i + 1]);
+    }
+    cr_assert_eq(mp_image_frame(image, frames[depth - 1])->parent, 0);
+    cr_assert_eq(mp_image_stack(image, MAKE_FRAMES - 1, frames, 1), depth, "more");
+    cr_assert_eq(mp_image_stack(image, MAKE_FRAMES - 1, NULL, 0), depth);
+    cr_assert_eq(mp_image_stack(image, 0, frames, 8), 0);
+    cr_assert_eq(mp_image_stack(image, UINT32_MAX, frames, 8), 0);
+}
+
+Test(stats_tops, frames_of_the_allocator_are_left_out)
+{
+    struct mp_region_module *m = made_record(&made, MP_SECTION_MODULES, 1);
+    uint32_t frames[8] = {0};
+
+    strcpy(m->path, "/opt/lib/libmpalloc.so.0"); /* of frames 3 and 5 */
+    read_image();
+    cr_assert_eq(mp_image_stack(image, 5, frames, 8), 2);
+    cr_assert_eq(frames[0], 4);
+    cr_assert_eq(frames[1], 1);
+}
