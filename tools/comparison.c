@@ -189,12 +189,8 @@ bool comparison_parse_drift(const char *text, double *ret)
     char *end = NULL;
     double value = strtod(text, &end);
 
-    if (end != text && *end == '%') {
-        value /= 100;
-        end++;
-    }
-    *ret = value;
-    return end != text && *end == '\0' && text[0] >= '0' && text[0] <= '9'
+    *ret = value / 100;
+    return end != text && strcmp(end, "%") == 0 && text[0] >= '0' && text[0] <= '9'
            && isfinite(value);
 }
 

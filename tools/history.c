@@ -93,10 +93,15 @@ static void make_folders(char *path)
     }
 }
 
-/* It names functions and programs: for its owner alone. */
+/*
+ * It names functions and programs: for its owner alone. One that is there is not opened: the close
+ * would drop every lock that this process holds on it through another connection, and the next
+ * process to come would take its log away (POSIX locks belong to the process and the file).
+ */
 static void make_file(const char *path)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    bool is_there = access(path, F_OK) == 0;
+    int fd = is_there ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
     if (fd >= 0) {
         close(fd);

@@ -88,7 +88,7 @@ static enum mp_diff_figure parse_value(const char *text)
         "diff", EXIT_USAGE, "--value takes live, allocated or peak, not \"%s\"", text));
 }
 
-/* "drift=20%", "drift=0.2": a part of what there was. */
+/* "drift=20%", of what there was. Without the sign 20 would be taken for 2,000 % by some. */
 static double parse_fail_on(const char *text)
 {
     double value;

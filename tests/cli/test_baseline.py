@@ -133,7 +133,7 @@ class Baseline(HolderTest):
                           drift="leak=definite,drift=20%:ci", words=("--label", "load=high"))
         self.assertEqual(len(self.baselines("list", "ci")), 1)
         self.assertIn("this run is baseline ci load=high now",
-                      self.run_held("keep 20000", program="holder2", drift="drift=0.2:ci",
+                      self.run_held("keep 20000", program="holder2", drift="drift=20%:ci",
                                     words=("--label", "load=high")))
         self.assertEqual({b["label"] for b in self.baselines("list", "ci")}, {"load=high"})
         self.assertEqual(len(self.baselines("list", "ci")), 2)
@@ -145,7 +145,7 @@ class Baseline(HolderTest):
                        says="--fail-on takes leak")
         self.fails(2, "run", "--label", "x", "--", "touch", self.dir / "ran", says="--label is of")
         (self.dir / "history.db").write_text("no database" * 100)
-        self.fails(1, "run", "--fail-on", "drift=1", "--", "touch", self.dir / "ran",
+        self.fails(1, "run", "--fail-on", "drift=100%", "--", "touch", self.dir / "ran",
                    says="is no history")
         self.fails(2, "run", "--fail-on", "leak", "--", "touch", self.dir / "ran",
                    says="LEAK_SUPPRESSIONS: /nonexistent: No such file",

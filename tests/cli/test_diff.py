@@ -63,7 +63,7 @@ class Diff(HolderTest):
         done = self.command("diff", ra, rb, "--fail-on", "drift=20%", code=3)
         self.assertIn("By call stack", done.stdout)
         self.assertRegex(done.stdout, r"drift: \d+\.\d % .* more than 20.0 %")
-        d = self.document("diff", ra, rb, "--fail-on", "drift=0.2", code=3)
+        d = self.document("diff", ra, rb, "--fail-on", "drift=20.0%", code=3)
         self.assertTrue(d["drift"]["failed"])
         self.assertEqual(d["drift"]["allowed_ratio"], 0.2)
         self.assertTrue(self.stack_of(d, "list")["significant"])
@@ -143,7 +143,8 @@ class Diff(HolderTest):
         self.fails(2, "diff", a.pid, says="takes two")
         self.fails(2, "diff", a.pid, a.pid, a.pid, says="at most 2")
         self.fails(2, "diff", a.pid, a.pid, "--by", "thread", says="component, class or site")
-        for wrong in ("drift", "drift=", "drift=x", "leak", "drift=-1", "drift=20%%"):
+        for wrong in ("drift", "drift=", "drift=x", "leak", "drift=-1", "drift=20%%",
+                      "drift=20", "drift=0.2", "drift=-1%"):
             self.fails(2, "diff", a.pid, a.pid, "--fail-on", wrong, says="drift=20%")
         self.fails(4, "diff", a.pid, "/nonexistent/x.mp", says="No such file")
         bad = self.dir / "bad.mp"

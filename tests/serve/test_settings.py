@@ -6,6 +6,8 @@
 import contextlib
 import http.server
 import json
+import os
+import pathlib
 import re
 import signal
 import sqlite3
@@ -138,6 +140,22 @@ class History(ServeTest):
         self.assertEqual(self.wait_for(rows, "a point is added")[0], (p.pid,))
         self.assertEqual(server.stop(), 0)
         self.command("report", p.pid, "--since", "1h", env={"MPALLOC_HISTORY": str(db)})
+
+    def test_others_beside_it_take_nothing_away(self):
+        p = self.start("quiet")
+        server = self.serve("--allow-actions")
+        db = self.dir / "history.db"
+        self.wait_for(db.exists, "a history is begun")
+        for name in "abc":
+            server.json(f"/api/v1/processes/{p.pid}/baselines/{name}", method="POST")
+            for words in (("alerts",), ("baseline", "list"), ("leaks", p.pid)):
+                self.command(*words, env={"MPALLOC_HISTORY": str(db)})
+        kept = [os.readlink(f) for f in pathlib.Path(f"/proc/{server.pid}/fd").iterdir()]
+        self.assertEqual([f for f in kept if "(deleted)" in f], [])
+        self.assertIn(f"{db}-wal", kept)
+        names = json.loads(self.command("baseline", "list", "--json",
+                                        env={"MPALLOC_HISTORY": str(db)}).stdout)["baselines"]
+        self.assertEqual({b["name"] for b in names}, {"a", "b", "c"})
 
     def test_none_are_when_it_is_not_wanted(self):
         self.start("quiet")
