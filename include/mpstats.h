@@ -83,8 +83,8 @@ MPS_EXPORT int mp_find_name(
 
 /*
  * What people write for a process: its PID, "4711"; the path of a region or of a dump (mp_dump),
- * which is whatever has a "/" in it, ends in ".mp" or is a file here; or else a service name. Of a
- * path nothing is looked at but its length. Errors of the three above; -ENAMETOOLONG; -EINVAL: "".
+ * which is whatever has a "/" in it, ends in ".mp" or is a region here; or else a service name. Of a
+ * path nothing is looked at but its length; a file here that no process is named after is one, too. Errors of the three above; -ENAMETOOLONG; -EINVAL: "".
  */
 MPS_EXPORT int mp_find_target(
     const char *target, char *ret_path, size_t size, struct mp_error *error);
@@ -388,6 +388,7 @@ enum mp_life {
     MP_LIFE_DIED,      /* killed, crashed, _exit, or the machine was restarted */
     MP_LIFE_REPLACED,  /* it runs another program now, by exec */
     MP_LIFE_ELSEWHERE, /* in another pid namespace: cannot be told from here */
+    MP_LIFE_COPY, /* it runs on; this is a dump or a copy of its region, and moves no more */
 };
 
 MPS_EXPORT enum mp_life mp_image_life(const mp_image_t *image);
@@ -398,7 +399,7 @@ MPS_EXPORT enum mp_life mp_image_life(const mp_image_t *image);
  */
 MPS_EXPORT enum mp_life mp_image_life_again(const mp_image_t *image);
 
-/* "running", "exited", "died", "replaced", "elsewhere" */
+/* "running", "exited", "died", "replaced", "elsewhere", "copy" */
 MPS_EXPORT const char *mp_life_name(enum mp_life life);
 
 /* ---- what the kernel says ---- */

@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -356,12 +357,25 @@ static bool is_number(const char *word)
     return digits > 0 && digits < 20 && word[digits] == '\0';
 }
 
-static bool is_file(const char *word)
+static bool is_path(const char *word)
 {
     size_t n = strlen(word);
 
-    return strchr(word, '/') != NULL || (n > 3 && strcmp(word + n - 3, ".mp") == 0)
-           || access(word, F_OK) == 0;
+    return strchr(word, '/') != NULL || (n > 3 && strcmp(word + n - 3, ".mp") == 0);
+}
+
+/* A program's name is that of its file, where people start it: only a region is meant as a file. */
+static bool is_region(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    uint64_t magic = 0;
+    bool is_one = fd >= 0 && pread(fd, &magic, sizeof(magic), 0) == sizeof(magic)
+                  && magic == MP_REGION_MAGIC;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return is_one;
 }
 
 int mp_find_target(
@@ -374,8 +388,12 @@ int mp_find_target(
     if (is_number(target)) {
         return mp_find_pid(strtoull(target, NULL, 10), ret_path, size, error);
     }
-    if (!is_file(target)) {
-        return mp_find_name(target, ret_path, size, error);
+    if (!is_path(target) && !is_region(target)) {
+        int code = mp_find_name(target, ret_path, size, error);
+
+        if (code != -ENOENT || access(target, F_OK) != 0) {
+            return code;
+        }
     }
     if (strlen(target) >= size) {
         return text_fail(error, -ENAMETOOLONG, "%.64s...: too long a path", target);

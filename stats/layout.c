@@ -85,8 +85,8 @@ static int read_header(
             "%s: unfinished: the process has not made it, or died doing so", s->name);
     }
     if (h->magic != MP_REGION_MAGIC) {
-        return text_fail(error, -EBADMSG, "%s: not a region: magic is %016llx", s->name,
-            (unsigned long long)h->magic);
+        return text_fail(
+            error, -EBADMSG, "%s: is no region, dump or core file", s->name);
     }
     if (h->version != MP_REGION_VERSION) {
         return text_fail(error, -EBADMSG,

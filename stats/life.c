@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,19 @@ static bool runs_other_program(const struct mp_region_process *p)
     return strncmp(now, p->exe, sizeof(p->exe) - 1) != 0;
 }
 
+/* Whether the run that the image tells of goes on, in another region: the image is of a copy. */
+static bool is_copy(const struct mp_region_process *p)
+{
+    char path[PATH_MAX];
+    mp_image_t *its = NULL;
+    bool is_same = mp_find_pid(p->pid, path, sizeof(path), NULL) == 0
+                   && mp_image_open(path, &its, NULL) == 0
+                   && memcmp(its->process.run_id, p->run_id, sizeof(p->run_id)) == 0;
+
+    mp_image_free(its);
+    return is_same;
+}
+
 enum mp_life mp_image_life(const mp_image_t *image)
 {
     const struct mp_region_process *p = &image->process;
@@ -76,9 +90,11 @@ enum mp_life mp_image_life(const mp_image_t *image)
         || state == 'Z' || state == 'X') {
         return MP_LIFE_DIED;
     }
-    if (runs_other_program(p)
-        || proc_maps_file(p->pid, image->device, image->inode) == 0) {
+    if (runs_other_program(p)) {
         return MP_LIFE_REPLACED;
+    }
+    if (proc_maps_file(p->pid, image->device, image->inode) == 0) {
+        return is_copy(p) ? MP_LIFE_COPY : MP_LIFE_REPLACED;
     }
     return MP_LIFE_RUNNING;
 }
@@ -105,7 +121,8 @@ const char *mp_life_name(enum mp_life life)
         [MP_LIFE_EXITED] = "exited",
         [MP_LIFE_DIED] = "died",
         [MP_LIFE_REPLACED] = "replaced",
-        [MP_LIFE_ELSEWHERE] = "elsewhere"};
+        [MP_LIFE_ELSEWHERE] = "elsewhere",
+        [MP_LIFE_COPY] = "copy"};
 
     return (unsigned)life < sizeof(names) / sizeof(names[0]) ? names[life] : "unknown";
 }

@@ -123,8 +123,9 @@ int cli_next_option(const char *verb, int argc, char **argv,
 void cli_expect_words(const char *verb, int argc, int most)
 {
     if (argc - optind > most) {
-        exit(cli_fail(verb, EXIT_USAGE, "takes at most %d words, got %d (%s %s --help)",
-            most, argc - optind, "mpalloc", verb));
+        exit(
+            cli_fail(verb, EXIT_USAGE, "takes at most %d word%s, got %d (%s %s --help)",
+                most, most == 1 ? "" : "s", argc - optind, "mpalloc", verb));
     }
 }
 

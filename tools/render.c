@@ -37,6 +37,8 @@ static void put_title(FILE *out, const mp_image_t *image)
         format_time(p->started_ns).text);
     if (life == MP_LIFE_RUNNING || life == MP_LIFE_ELSEWHERE) {
         fprintf(out, "  figures %s old", format_seconds(view_age_seconds(image)).text);
+    } else if (life == MP_LIFE_COPY) {
+        fprintf(out, "  of %s ago", format_seconds(view_age_seconds(image)).text);
     } else if (life == MP_LIFE_DIED) {
         fprintf(
             out, "  last heard %s ago", format_seconds(view_age_seconds(image)).text);

@@ -80,8 +80,10 @@ void symbols_add_module(
 struct symbols *symbols_create(const mp_image_t *image)
 {
     struct symbols *s = symbols_create_empty();
-    uint64_t pid =
-        mp_image_life(image) == MP_LIFE_RUNNING ? mp_image_process(image)->pid : 0;
+    enum mp_life life = mp_image_life(image);
+    uint64_t pid = life == MP_LIFE_RUNNING || life == MP_LIFE_COPY
+                       ? mp_image_process(image)->pid
+                       : 0;
 
     for (size_t i = 0; i < mp_image_module_count(image); i++) {
         symbols_add_module(s, mp_image_module(image, i), pid);

@@ -294,6 +294,18 @@ class Cli(CommandTest):
         self.fails(1, "sample", self.start("quiet").pid, "64k", "--timeout", "200ms",
             says="did not enter")
 
+    def test_a_copy_is_called_one(self):
+        p = self.start("quiet")
+        copy = self.dir / "copy.mp"
+        shutil.copy(self.region_of(p), copy)
+        self.assertEqual(self.document("snapshot", copy)["process"]["state"], "copy")
+        self.assertIn(" copy ", self.command("snapshot", copy).stdout)
+        self.assertRegex(self.command("report", copy).stdout, r"copy  ran .* of .* ago")
+        self.assertFalse(self.document("report", copy)["rss_ledger"]["measured"])
+        p.kill()
+        p.wait()
+        self.assertEqual(self.document("snapshot", copy)["process"]["state"], "died")
+
     def test_what_was_replaced_gets_no_names(self):
         program = self.dir / "program"
         shutil.copy("/usr/bin/sleep", program)

@@ -85,7 +85,7 @@ Test(stats_damage, another_magic)
     struct made m = small();
 
     made_header(&m)->magic ^= 1ull << 40;
-    expect_bad(&m, "not a region: magic is 3130");
+    expect_bad(&m, "is no region, dump or core file");
 }
 
 Test(stats_damage, no_magic_yet)

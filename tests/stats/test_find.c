@@ -332,6 +332,7 @@ Test(stats_find, a_target_is_a_number_a_file_or_a_name)
 {
     mp_image_t *image = NULL;
     char path[256];
+    char here[256];
 
     save("4194305-1.mp", NOBODY, "web");
     cr_assert_eq(mp_find_target("4194305", path, sizeof(path), &error), 0);
@@ -344,6 +345,26 @@ Test(stats_find, a_target_is_a_number_a_file_or_a_name)
     cr_assert_eq(mp_find_target("", path, sizeof(path), &error), -EINVAL);
     cr_assert_eq(mp_find_target("nobody", path, sizeof(path), &error), -ENOENT);
     cr_assert_not_null(strstr(error.text, "\"nobody\""));
+
+    /* In the folder of the program: its file is not meant, one that nobody is named after is. */
+    cr_assert_not_null(getcwd(here, sizeof(here)));
+    cr_assert_eq(chdir(directory), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        int fd = open(i == 0 ? "web" : "other", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+        cr_assert_eq(write(fd, "\177ELF, or so", 12), 12);
+        close(fd);
+    }
+    cr_assert_eq(mp_find_target("web", path, sizeof(path), &error), 0);
+    cr_assert_str_eq(path, path_of("4194305-1.mp"));
+    cr_assert_eq(mp_find_target("other", path, sizeof(path), &error), 0);
+    cr_assert_str_eq(path, "other");
+    cr_assert_eq(rename("4194305-1.mp", "region"), 0);
+    cr_assert_eq(mp_find_target("region", path, sizeof(path), &error), 0);
+    cr_assert_str_eq(path, "region");
+    cr_assert_eq(rename("region", "4194305-1.mp"), 0);
+    cr_assert(unlink("web") == 0 && unlink("other") == 0);
+    cr_assert_eq(chdir(here), 0);
 
     cr_assert_eq(mp_attach("web", &image, &error), 0);
     cr_assert_eq(mp_image_process(image)->pid, NOBODY);

@@ -7,6 +7,7 @@ import {formatShare} from "./words.js";
 export const STATES = {
     running: ["Running", "good"], exited: ["Ended", "calm"], died: ["Died", "bad"],
     replaced: ["Replaced", "calm"], elsewhere: ["Elsewhere", "calm"],
+    copy: ["Copy", "calm"],
     damaged: ["Damaged", "bad"], // its region cannot be read
 };
 export const SEVERITIES = {critical: "bad", error: "bad", warning: "warn", info: "calm"};
