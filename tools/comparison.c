@@ -121,8 +121,9 @@ static void add_notes(struct comparison *c, bool by_names)
     }
     if (by_names) {
         note(c, "by_names",
-            "stacks are matched by the names of modules and functions: one whose "
-            "functions were renamed is gone and come");
+            "stacks are matched by the names of modules and functions: where a "
+            "function "
+            "was renamed, its stack counts as gone and another as new");
     }
     if ((flags & (MP_DIFF_OTHER_RATE | MP_DIFF_SAME_RUN)) == MP_DIFF_OTHER_RATE) {
         note(c, "other_rate",

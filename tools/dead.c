@@ -179,7 +179,11 @@ static void print_text(
             format_name(name, sizeof(name),
                 component_name(d, d->last.stacks[i].component), 80));
         for (size_t k = 0; k < depth && k < FRAMES_SHOWN; k++) {
-            fprintf(out, "%s%s", k == 0 ? ": " : " < ", frames[k].function);
+            fprintf(out, "%s%s",
+                k == 0                ? ": "
+                : format_has_blocks() ? " \u2190 "
+                                      : " <- ",
+                frames[k].function);
         }
         fputc('\n', out);
         free(frames);

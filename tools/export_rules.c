@@ -4,6 +4,7 @@
 #include "configuration.h"
 #include "prometheus_rules.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,8 +55,11 @@ static void take_option(struct words *w, int o)
 }
 
 /* --warn and --critical: of the rules about the limit. */
-static void set_thresholds(const struct words *w, struct mp_alert_rule *rules, size_t n)
+static int set_thresholds(const struct words *w, struct mp_alert_rule *rules, size_t n)
 {
+    double warn = NAN;
+    double critical = NAN;
+
     for (size_t i = 0; i < n; i++) {
         struct mp_alert_rule *r = &rules[i];
 
@@ -64,7 +68,15 @@ static void set_thresholds(const struct words *w, struct mp_alert_rule *rules, s
         } else if (strcmp(r->name, "MpallocMemoryCritical") == 0 && w->critical > 0) {
             r->threshold = w->critical;
         }
+        warn = strcmp(r->name, "MpallocMemoryHigh") == 0 ? r->threshold : warn;
+        critical =
+            strcmp(r->name, "MpallocMemoryCritical") == 0 ? r->threshold : critical;
     }
+    return warn > critical ? cli_fail("export", EXIT_USAGE,
+               "it would warn at %.3g %% of the limit, and be critical at %.3g %% "
+               "already: give a smaller --warn or a greater --critical",
+               warn * 100, critical * 100)
+                           : EXIT_FINE;
 }
 
 int export_rules(int argc, char **argv)
@@ -83,6 +95,7 @@ int export_rules(int argc, char **argv)
     struct config *config = NULL;
     const struct mp_alert_rule *built_in;
     size_t count;
+    int code;
     int o;
 
     while ((o = cli_next_option("export", argc, argv, options, false, &common)) != -1) {
@@ -94,7 +107,7 @@ int export_rules(int argc, char **argv)
     }
     built_in = mp_alert_rules(w.preset, &count);
     if (w.config != NULL) {
-        int code =
+        code =
             config_open("export", w.config, w.has_preset ? &w.preset : NULL, &config);
 
         if (code != EXIT_FINE) {
@@ -108,14 +121,16 @@ int export_rules(int argc, char **argv)
         return cli_fail("export", EXIT_FAILED, "no memory");
     }
     memcpy(rules, built_in, count * sizeof(*rules));
-    set_thresholds(&w, rules, count);
-    prometheus_rules_write(stdout, rules, count, &w.options);
+    code = set_thresholds(&w, rules, count);
+    if (code == EXIT_FINE) {
+        prometheus_rules_write(stdout, rules, count, &w.options);
+    }
     free(rules);
     if (config != NULL) {
         config_free(config);
     }
-    if (fflush(stdout) != 0 || ferror(stdout)) {
+    if (code == EXIT_FINE && (fflush(stdout) != 0 || ferror(stdout))) {
         return cli_fail("export", EXIT_FAILED, "standard output cannot be written");
     }
-    return EXIT_FINE;
+    return code;
 }

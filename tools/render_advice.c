@@ -76,16 +76,19 @@ static void put_item(FILE *out, const struct advice_item *i)
 
 static void put_efficiency(FILE *out, const struct mp_efficiency *e)
 {
+    struct format spread =
+        format_spread(e->requested.value, e->requested.low, e->requested.high);
+
     if (e->heap_bytes == 0) {
         return;
     }
     fprintf(out,
-        "  efficiency %.2f: of %s resident, %s %s are asked for;\n"
+        "  efficiency %.2f: of %s resident, %s%s%s are asked for;\n"
         "  slack in blocks %s, free %s, tables %s\n",
         e->ratio, format_bytes((double)e->heap_bytes).text,
-        format_bytes(e->requested.value).text,
-        format_spread(e->requested.value, e->requested.low, e->requested.high).text,
-        format_bytes(e->slack.value).text, format_bytes((double)e->free_bytes).text,
+        format_bytes(e->requested.value).text, spread.text[0] != '\0' ? " " : "",
+        spread.text, format_bytes(e->slack.value).text,
+        format_bytes((double)e->free_bytes).text,
         format_bytes((double)e->metadata_bytes).text);
 }
 

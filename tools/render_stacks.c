@@ -340,8 +340,9 @@ static void put_since(const struct report *r)
     mp_image_since(r->image, &since);
     if (view_is_stale(r->image)) {
         fprintf(r->out,
-            "  newer than the counters: %s samples, %s allocated; %s freed, %s\n",
+            "  newer than the counters: %s sample%s, %s allocated; %s freed, %s\n",
             format_count((double)since.allocated_samples).text,
+            since.allocated_samples == 1 ? "" : "s",
             format_bytes((double)since.allocated_bytes).text,
             format_count((double)since.freed_samples).text,
             format_bytes((double)since.freed_bytes).text);

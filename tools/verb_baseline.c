@@ -28,7 +28,7 @@ const char help_baseline[] =
     "\n"
     "  TARGET             a PID, a region or dump file, or the name of a process\n"
     "  --name NAME        the process of that name\n"
-    "  --label K=V        the load that it is of, such as load=high\n"
+    "  --label TEXT       the load that it is of, such as load=high\n"
     "  --json             schema tools/schemas/baseline.json\n"
     "\n"
     "Examples:\n"
@@ -40,7 +40,9 @@ static int print_list(
     const struct common *common, const struct baseline *all, size_t count)
 {
     if (!common->json) {
-        if (count > 0) {
+        if (count == 0) {
+            printf("no baselines (mpalloc baseline save NAME TARGET makes one)\n");
+        } else {
             printf("%-16s %-14s %-20s %-14s %-12s %10s %10s\n", "name", "label", "made",
                 "program", "build", "live", "kept");
         }
@@ -57,6 +59,12 @@ static int print_list(
     return document_print(document_baselines(all, count, NULL), false);
 }
 
+static int fail_none(const char *name)
+{
+    return cli_fail("baseline", EXIT_NO_PROCESS,
+        "there is no baseline %s (mpalloc baseline list)", name);
+}
+
 static int list(const struct common *common, const char *name, const char *label)
 {
     char path[PATH_MAX];
@@ -67,14 +75,15 @@ static int list(const struct common *common, const char *name, const char *label
 
     /* Without a history there are none: that is no failure. */
     if (!history_find_path(path, sizeof(path)) || access(path, F_OK) != 0) {
-        return print_list(common, NULL, 0);
+        return name != NULL ? fail_none(name) : print_list(common, NULL, 0);
     }
     code = history_open("baseline", path, HISTORY_READ, &db);
     if (code != EXIT_FINE) {
         return code;
     }
     all = baseline_list(db, name, label, &count);
-    code = print_list(common, all, count);
+    code =
+        count == 0 && name != NULL ? fail_none(name) : print_list(common, all, count);
     free(all);
     history_close(db);
     return code;
@@ -120,8 +129,7 @@ static int reset(const struct common *common, const char *name, const char *labe
     }
     all = baseline_list(db, name, label, &count);
     if (count == 0) {
-        code = cli_fail("baseline", EXIT_NO_PROCESS,
-            "there is no baseline %s (mpalloc baseline list)", name);
+        code = fail_none(name);
     } else {
         code = baseline_remove("baseline", db, name, label);
     }
@@ -155,6 +163,9 @@ int verb_baseline(int argc, char **argv)
         || (words[0] != NULL && words[1] != NULL && strlen(words[1]) > 100)) {
         return cli_fail(
             "baseline", EXIT_USAGE, "names and labels have at most 100 characters");
+    }
+    if (words[0] != NULL && words[1] != NULL && words[1][0] == '\0') {
+        return cli_fail("baseline", EXIT_USAGE, "the name of the baseline is empty");
     }
     if (strcmp(what, "save") == 0 && words[1] != NULL
         && strchr(words[1], ':') != NULL) {

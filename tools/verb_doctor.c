@@ -249,7 +249,8 @@ static void check_environment(struct findings *f)
     if (preload != NULL && strstr(preload, "libmpalloc") != NULL) {
         doctor_say(f, DOCTOR_GOOD, "environment", "LD_PRELOAD names libmpalloc");
     }
-    doctor_say(f, DOCTOR_GOOD, "environment", "%u MPALLOC_ variables are set", set);
+    doctor_say(f, DOCTOR_GOOD, "environment", "%u MPALLOC_ variable%s set", set,
+        set == 1 ? " is" : "s are");
 }
 
 /* ---- a program ---- */
@@ -397,7 +398,7 @@ static bool check_modules(struct findings *f, uint64_t pid)
             "whose malloc they call cannot be read: %s", strerror(-modules));
     } else if (o.count == 0) {
         doctor_say(f, DOCTOR_GOOD, "modules",
-            "%d that call malloc or free, all of them ours", modules);
+            "%d call malloc or free, all of them ours", modules);
     } else if (o.has_libc || (int)o.count == modules) {
         doctor_say(f, DOCTOR_BAD, "modules",
             "the program does not use our malloc: %s. %s", o.first,

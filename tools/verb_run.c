@@ -16,6 +16,7 @@
 #include "serve/beside.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,6 +217,8 @@ static int look(const struct plan *plan, const mp_image_t *image, const char *pr
 {
     int code = EXIT_FINE;
 
+    signal(SIGPIPE,
+        SIG_IGN); /* a reader that has enough: the region is removed all the same */
     if (plan->capture.format != NULL) {
         code = write_profile(plan, image, program, child->pid);
     }

@@ -93,8 +93,8 @@ const char *view_warning(const mp_image_t *image, unsigned number)
                    : "";
     case 4:
         return mp_image_life(image) == MP_LIFE_RUNNING && view_age_seconds(image) > 2
-                   ? "figures come with allocations that take the slow path: these are "
-                     "of then"
+                   ? "it allocates too little to publish newer figures: these are of "
+                     "its last allocations"
                    : "";
     case 5:
         return view_is_stale(image) ? "stacks are newer than the counters, and know of "

@@ -42,6 +42,10 @@ class Baseline(HolderTest):
                       self.command("baseline", "reset", "nightly").stdout)
         self.assertEqual([b["name"] for b in self.baselines("list")], ["high"])
         self.fails(4, "baseline", "reset", "nightly", says="no baseline nightly")
+        self.fails(4, "baseline", "list", "nightly", says="no baseline nightly")
+        self.fails(2, "baseline", "save", "", a.pid, says="name of the baseline is empty")
+        self.command("baseline", "reset", "high")
+        self.assertIn("no baselines", self.command("baseline", "list").stdout)
 
     def test_drift_from_a_baseline(self):
         a = self.hold("keep 20000")

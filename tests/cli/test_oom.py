@@ -59,7 +59,7 @@ class Oom(command.CommandTest):
         self.assertRegex(text, rf"grow {p.pid} died: killed or crashed.*its limit was near")
         self.assertRegex(text, r"limit +\d+ MiB of 800 MiB used")
         self.assertRegex(text, r"Components\n.*INTERVAL.*\n.* grow/fast\n.* grow/slow\n")
-        self.assertRegex(text, r"Call stacks\n.*\n.* grow/fast: grow < main")
+        self.assertRegex(text, r"Call stacks\n.*\n.* grow/fast: grow (\u2190|<-) main")
         d = self.document("report", p.pid, "--dead", schema="dead")
         self.assertGreaterEqual(d["live_bytes"], 0.95 * live)
         self.assertGreater(d["limit_used"], 0.9)

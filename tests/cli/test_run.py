@@ -44,6 +44,12 @@ class Run(CommandTest):
         self.fails(1, "run", "--report=/nonexistent/x", "--", "/bin/true", says="/nonexistent/x")
         self.fails(2, "run", "--json", "--", "/bin/true", says="give both")
 
+    def test_a_reader_that_has_enough_leaves_no_region(self):
+        done = subprocess.run(["sh", "-c", '"$0" run --report -- /bin/ls / 2>&1 >&- | head -1', COMMAND],
+                              env=self.env, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(list(self.dir.glob("*.mp")), [])
+
     def test_run_leaves_no_regions_and_spares_the_killed(self):
         killed = self.start("busy")
         killed.kill()

@@ -110,6 +110,8 @@ class Rules(CommandTest):
             self.tool("promtool", "check", "rules", "--lint=all", "--lint-fatal", path)
         for words, says in ((("--warn", "180%"), "takes a share of the limit"),
                             (("--warn", "x"), "takes a share of the limit"),
+                            (("--warn", "95%", "--critical", "90%"), "warn at 95 %"),
+                            (("--warn", "99%"), "warn at 99 %"),
                             (("--preset", "x"), "production or development"),
                             (("--job", 'a"b'), "takes a name of a job"),
                             (("4711",), "takes at most 0 words")):

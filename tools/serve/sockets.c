@@ -141,8 +141,7 @@ int sockets_listen(const char *text, struct socket *ret)
         code = -ret->fd;
         return cli_fail("serve", fail_as(code), "cannot listen on %s: %s%s", text,
             strerror(code),
-            code == EADDRINUSE ? "; is another server there? --listen chooses a port"
-                               : "");
+            code == EADDRINUSE ? "; is another server there? Choose another port" : "");
     }
     name_socket(ret);
     return EXIT_FINE;
