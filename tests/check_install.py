@@ -154,7 +154,7 @@ with tempfile.TemporaryDirectory(prefix="mpalloc-install-") as temporary:
         "**/include/mpstats.h", "**/include/mpstats/alerts.h",
         "**/include/mpstats/insight.h", "**/include/mpstats/pressure.h",
         "**/include/mpstats/tops.h",
-        "**/include/mpalloc/region.h", "**/bin/mpalloc")
+        "**/include/mpalloc/region.h", "**/bin/mpalloc", "**/mpalloc/mpalloc-whole.so")
     config = next(destination.glob("**/pkgconfig"), folder)
     env = {**os.environ, "PKG_CONFIG_PATH": str(config),
            "PKG_CONFIG_SYSROOT_DIR": str(destination)}
@@ -165,5 +165,7 @@ with tempfile.TemporaryDirectory(prefix="mpalloc-install-") as temporary:
     for command in destination.glob("**/bin/mpalloc"):
         run("the installed mpalloc runs", [command, "version"],
             {**os.environ, "LD_LIBRARY_PATH": str(lib)}, "0.")
+        run("the installed mpalloc finds its other verbs", [command, "help", "serve"], None,
+            "--allow-actions")
 print(f"check_install: {failures or 'no'} problems")
 sys.exit(bool(failures))

@@ -4,7 +4,7 @@
 #ifndef ALERT_SINK_H
 #define ALERT_SINK_H
 
-#include "alert_notice.h"
+#include "alert_sinks.h"
 
 #include <pthread.h>
 
@@ -28,6 +28,7 @@ struct sink_active {
 struct alert_sink {
     const struct config_sink *of;
     const struct config *config;
+    sink_post_fn *post;
     pthread_t thread;
     bool has_thread;
     int fd; /* log */
@@ -51,12 +52,6 @@ struct alert_sink {
 
 /* Runs the program of exec. False: it cannot be run, failed, or took too long. */
 bool sink_exec(struct alert_sink *s, const struct alert_notice *n);
-
-enum sink_answer { SINK_HEARD, SINK_REFUSED, SINK_AGAIN };
-
-/* A POST of JSON. *ret_why (200 bytes): what went wrong. */
-enum sink_answer sink_post(
-    struct alert_sink *s, const char *address, const char *body, char *ret_why);
 
 /* What is sent: to a webhook, and to Alertmanager of all that it is to know. Free them. */
 char *sink_webhook_body(const struct alert_notice *n);

@@ -5,7 +5,6 @@
 #include "said.h"
 #include "view.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -120,7 +119,7 @@ static void deliver(struct alert_sink *s, const struct alert_notice *n)
             answer =
                 sink_exec(s, n) ? SINK_HEARD : SINK_REFUSED; /* it may have acted */
         } else {
-            answer = sink_post(s, s->of->to, body, why);
+            answer = s->post(s, s->of->to, body, why);
         }
         pthread_mutex_lock(&s->lock);
         say(s, answer != SINK_HEARD, why);
@@ -219,7 +218,7 @@ static void *run_resend(void *arg)
         body = sink_alertmanager_body(s, copy, count, now_ns);
         snprintf(address, sizeof(address), "%s%sapi/v2/alerts", s->of->to,
             s->of->to[strlen(s->of->to) - 1] == '/' ? "" : "/");
-        answer = sink_post(s, address, body, why);
+        answer = s->post(s, address, body, why);
         free(body);
         free(copy);
         pthread_mutex_lock(&s->lock);
@@ -344,14 +343,14 @@ void alert_sinks_get_counts(struct alert_sinks *sinks, struct alert_sinks_counts
 
 /* ---- their life ---- */
 
-static void start(
-    struct alert_sink *s, const struct config *config, const struct config_sink *of)
+static void start(struct alert_sink *s, const struct config *config,
+    const struct config_sink *of, sink_post_fn *post)
 {
     pthread_condattr_t attributes;
     sigset_t all;
     sigset_t before;
 
-    *s = (struct alert_sink){.of = of, .config = config, .fd = -1};
+    *s = (struct alert_sink){.of = of, .config = config, .post = post, .fd = -1};
     pthread_mutex_init(&s->lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -376,15 +375,14 @@ static void start(
     }
 }
 
-struct alert_sinks *alert_sinks_create(const struct config *config)
+struct alert_sinks *alert_sinks_create(const struct config *config, sink_post_fn *post)
 {
     struct alert_sinks *sinks = must(calloc(1, sizeof(*sinks)));
 
-    curl_global_init(CURL_GLOBAL_DEFAULT);
     sinks->count = config->sink_count;
     sinks->all = must(calloc(sinks->count + 1, sizeof(*sinks->all)));
     for (size_t i = 0; i < sinks->count; i++) {
-        start(&sinks->all[i], config, &config->sinks[i]);
+        start(&sinks->all[i], config, &config->sinks[i], post);
     }
     return sinks;
 }

@@ -9,10 +9,24 @@
 
 #include "alert_notice.h"
 
+struct alert_sink;
 struct alert_sinks;
 
-/* config outlives it. Ends the process without memory. */
-struct alert_sinks *alert_sinks_create(const struct config *config);
+enum sink_answer { SINK_HEARD, SINK_REFUSED, SINK_AGAIN };
+
+/* A POST of JSON. *ret_why (200 bytes): what went wrong. */
+typedef enum sink_answer sink_post_fn(
+    struct alert_sink *s, const char *address, const char *body, char *ret_why);
+
+/*
+ * By libcurl, which is initialised here; call it before there are other threads. Only who calls
+ * this needs that library: it and what it brings along take 4 ms to load.
+ */
+sink_post_fn *alert_sinks_http(void);
+
+/* config outlives it; post: how those are told that are told by HTTP. Ends the process without
+ * memory. */
+struct alert_sinks *alert_sinks_create(const struct config *config, sink_post_fn *post);
 
 /* Something fired, got worse, or was resolved. Copies; returns at once. */
 void alert_sinks_tell(struct alert_sinks *s, const struct alert_notice *notice);

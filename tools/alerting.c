@@ -58,13 +58,20 @@ static mp_alerts_t *make_engine(const struct config *c)
     return engine;
 }
 
+static struct alert_sinks *make_sinks(const struct alerting *a)
+{
+    return a->options.post != NULL
+               ? alert_sinks_create(a->options.config, a->options.post)
+               : NULL;
+}
+
 struct alerting *alerting_create(const struct alerting_options *options)
 {
     struct alerting *a = must(calloc(1, sizeof(*a)));
 
     a->options = *options;
     a->engine = make_engine(options->config);
-    a->sinks = options->tells ? alert_sinks_create(options->config) : NULL;
+    a->sinks = make_sinks(a);
     return a;
 }
 
@@ -116,7 +123,7 @@ static void keep(
     if (!a->options.keeps) {
         return;
     }
-    if (!a->options.tells && al->event == MP_EVENT_FIRED) {
+    if (a->options.post == NULL && al->event == MP_EVENT_FIRED) {
         copy.is_told = false; /* somebody looked, but nobody was told */
     }
     if (is_open && k->first_ns == 0) {
@@ -482,5 +489,5 @@ void alerting_reload(struct alerting *a, const struct config *config)
         }
     }
     mp_alerts_free(before);
-    a->sinks = a->options.tells ? alert_sinks_create(config) : NULL;
+    a->sinks = make_sinks(a);
 }

@@ -21,9 +21,9 @@ struct alerting_options {
     const struct config *config; /* outlives it */
     sqlite3 *db;                 /* the history; NULL: none */
     bool keeps;                  /* writes to it */
-    bool tells;                  /* the sinks of the configuration */
-    bool is_quick;    /* what takes long, leaks and efficiency, is left out */
-    unsigned slow_ms; /* else it is looked for so often */
+    sink_post_fn *post; /* the sinks of the configuration are told; NULL: nobody */
+    bool is_quick;      /* what takes long, leaks and efficiency, is left out */
+    unsigned slow_ms;   /* else it is looked for so often */
 };
 
 /* Ends the process without memory, as all of this. */

@@ -1,8 +1,12 @@
 /*
  * main - the mpalloc command: finds the verb and runs it
+ *
+ * Compiled twice: for bin/mpalloc, which starts quickly, and for the module that has all verbs.
  */
 #include "cli.h"
 #include "outfile.h"
+#include "serve/beside.h"
+#include "whole.h"
 
 #include <locale.h>
 #include <stdio.h>
@@ -13,6 +17,11 @@ static int verb_version(int argc, char **argv);
 
 static const char help_help[] = "Examples:\n  mpalloc help report\n";
 static const char help_version[] = "Examples:\n  mpalloc version\n";
+
+/* What only the module has. A constant chooses, so that the linker takes nothing else along. */
+#define WHOLE(there, here) (MAIN_IS_WHOLE ? (there) : (here))
+
+const struct beside_calls *const beside = WHOLE(&beside_calls, NULL);
 
 const struct verb verbs[] = {
     {"run", "[--format F] [--report[=PATH]] [OPTIONS] -- PROGRAM [ARGUMENTS]",
@@ -35,7 +44,8 @@ const struct verb verbs[] = {
     {"baseline", "save | list | reset [OPTIONS] [NAME] [TARGET]",
         "Keep a capture under a name, to compare with", help_baseline, verb_baseline},
     {"alerts", "[OPTIONS] [TARGET]",
-        "Say what is wrong with processes, and tell others", help_alerts, verb_alerts},
+        "Say what is wrong with processes, and tell others", WHOLE(help_alerts, ""),
+        WHOLE(verb_alerts, whole_run)},
     {"record", "[OPTIONS] [TARGET...]",
         "Keep the history of processes: what they held, and when", help_record,
         verb_record},
@@ -43,11 +53,11 @@ const struct verb verbs[] = {
         "Write who holds memory in the format of another tool", help_export,
         verb_export},
     {"push", "[OPTIONS] [TARGET] --to KIND --url URL",
-        "Send figures and profiles to OTLP receivers, Pyroscope, Parca", help_push,
-        verb_push},
+        "Send figures and profiles to OTLP receivers, Pyroscope, Parca",
+        WHOLE(help_push, ""), WHOLE(verb_push, whole_run)},
     {"serve", "[--listen ADDR:PORT] [OPTIONS]",
-        "Show all processes over HTTP: a page, metrics, an API", help_serve,
-        verb_serve},
+        "Show all processes over HTTP: a page, metrics, an API", WHOLE(help_serve, ""),
+        WHOLE(verb_serve, whole_run)},
     {"trim", "[OPTIONS] TARGET", "Make a process give free memory back to the kernel",
         help_trim, verb_trim},
     {"sample", "[OPTIONS] TARGET RATE", "Set how often a process samples call stacks",
@@ -56,9 +66,9 @@ const struct verb verbs[] = {
         "List the options of libmpalloc, or those in force", help_options,
         verb_options},
     {"doctor", "[OPTIONS] [PID | PROGRAM]", "Say what would hinder mpalloc here",
-        help_doctor, verb_doctor},
+        WHOLE(help_doctor, ""), WHOLE(verb_doctor, whole_run)},
     {"completion", "bash | zsh", "Print a completion script for the shell",
-        help_completion, verb_completion},
+        WHOLE(help_completion, ""), WHOLE(verb_completion, whole_run)},
     {"help", "[VERB]", "Explain a verb", help_help, verb_help},
     {"version", "", "Print the version", help_version, verb_version},
     {NULL, NULL, NULL, NULL, NULL},
@@ -138,7 +148,8 @@ static int finish(int code)
     return code;
 }
 
-int main(int argc, char **argv)
+/* All that is seen of the module. */
+__attribute__((visibility("default"))) int main(int argc, char **argv)
 {
     const struct verb *v;
     const char *name = argc > 1 ? argv[1] : "";

@@ -12,21 +12,15 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-static const char soname[] = "libmpalloc.so.0";
+#define SONAME "libmpalloc.so.0"
 
-int preload_find_library(char *ret_path, size_t size)
+int preload_find_beside(
+    const char *const *places, size_t count, char *ret_path, size_t size)
 {
-    const char *given = getenv("MPALLOC_LIBRARY");
-    /* Beside bin/ as it was installed, then as a build folder has it. */
-    static const char *const places[] = {MPALLOC_LIBRARY_FROM_BIN, "../alloc"};
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
     char *slash;
 
-    if (given != NULL && given[0] != '\0') {
-        snprintf(ret_path, size, "%s", given);
-        return access(ret_path, R_OK) == 0 ? 0 : -ENOENT;
-    }
     self[n > 0 ? n : 0] = '\0';
     slash = strrchr(self, '/');
     if (slash == NULL) {
@@ -34,11 +28,11 @@ int preload_find_library(char *ret_path, size_t size)
         return -ENOENT;
     }
     *slash = '\0';
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+    for (size_t i = 0; i < count; i++) {
         char path[PATH_MAX * 2];
         char real[PATH_MAX];
 
-        snprintf(path, sizeof(path), "%s/%s/%s", self, places[i], soname);
+        snprintf(path, sizeof(path), "%s/%s", self, places[i]);
         snprintf(ret_path, size, "%s", path);
         if (realpath(path, real) != NULL && strlen(real) < size) {
             strcpy(ret_path, real);
@@ -46,6 +40,21 @@ int preload_find_library(char *ret_path, size_t size)
         }
     }
     return -ENOENT;
+}
+
+int preload_find_library(char *ret_path, size_t size)
+{
+    const char *given = getenv("MPALLOC_LIBRARY");
+    /* As it was installed, then as a build folder has it. */
+    static const char *const places[] = {
+        MPALLOC_LIBRARY_FROM_BIN "/" SONAME, "../alloc/" SONAME};
+
+    if (given != NULL && given[0] != '\0') {
+        snprintf(ret_path, size, "%s", given);
+        return access(ret_path, R_OK) == 0 ? 0 : -ENOENT;
+    }
+    return preload_find_beside(
+        places, sizeof(places) / sizeof(places[0]), ret_path, size);
 }
 
 int preload_find_program(const char *name, char *ret_path, size_t size)

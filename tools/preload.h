@@ -1,11 +1,18 @@
 /*
- * preload - where libmpalloc.so is, and whether a program can be run on it
+ * preload - where libmpalloc.so is, what else is beside the command, and whether a program can be run on it
  */
 #ifndef PRELOAD_H
 #define PRELOAD_H
 
 #include <limits.h>
 #include <stddef.h>
+
+/*
+ * The first that is there of `count` files, by their places seen from the folder of this command.
+ * 0, or -ENOENT with the place that was looked at last in ret_path.
+ */
+int preload_find_beside(
+    const char *const *places, size_t count, char *ret_path, size_t size);
 
 /*
  * The library to preload: $MPALLOC_LIBRARY, else beside this command (installed, or in a

@@ -374,7 +374,7 @@ static int run(struct plan *p)
         p->alerting = alerting_create(&(struct alerting_options){.config = p->config,
             .db = db,
             .keeps = db != NULL,
-            .tells = p->watch,
+            .post = p->watch ? alert_sinks_http() : NULL,
             .slow_ms = p->watch && p->every_ms < SLOW_MS ? SLOW_MS : 0});
         if (p->watch) {
             handle_signals();

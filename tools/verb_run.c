@@ -14,6 +14,7 @@
 #include "preload.h"
 #include "render.h"
 #include "serve/beside.h"
+#include "whole.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -268,7 +269,7 @@ static int run_and_look(const struct plan *plan, const char *program, char **wor
         return code;
     }
     if (plan->serve != NULL) {
-        code = beside_start(plan->serve, (uint64_t)child.pid, &server);
+        code = beside->start(plan->serve, (uint64_t)child.pid, &server);
     }
     if (code != EXIT_FINE) {
         child_stop(&child, PATIENCE_MS);
@@ -277,7 +278,7 @@ static int run_and_look(const struct plan *plan, const char *program, char **wor
     }
     has_ended = child_wait(&child, plan->limit_ms);
     if (server != NULL) {
-        beside_stop(server);
+        beside->stop(server);
     }
     code = open_region(child.pid, path, sizeof(path), &image);
     if (code == EXIT_FINE) {
@@ -326,7 +327,7 @@ static int check_plan(const struct plan *plan, const char *program)
         return cli_fail("run", EXIT_FAILED, "the report cannot be written to %s: %s",
             plan->path, strerror(-code));
     }
-    if (plan->serve != NULL && (code = beside_check(plan->serve)) != EXIT_FINE) {
+    if (plan->serve != NULL && (code = beside->check(plan->serve)) != EXIT_FINE) {
         return code;
     }
     if (plan->fail_on.label != NULL && !plan->fail_on.has_drift) {
@@ -444,6 +445,9 @@ int verb_run(int argc, char **argv)
 
     while ((c = cli_next_option("run", argc, argv, options, true, &common)) != -1) {
         take_option(&plan, c);
+    }
+    if (plan.serve != NULL && beside == NULL) {
+        return whole_run(argc, argv);
     }
     plan.json = common.json;
     if (argv[optind] == NULL) {

@@ -14,7 +14,7 @@ struct beside {
     struct serve *serve;
 };
 
-int beside_check(const char *address)
+static int check(const char *address)
 {
     struct socket s;
     int code = sockets_listen(address, &s);
@@ -25,7 +25,7 @@ int beside_check(const char *address)
     return code;
 }
 
-int beside_start(const char *address, uint64_t pid, struct beside **ret)
+static int start(const char *address, uint64_t pid, struct beside **ret)
 {
     struct beside *b = must(calloc(1, sizeof(*b)));
     struct serve_options *given = &b->settings.given;
@@ -48,10 +48,12 @@ int beside_start(const char *address, uint64_t pid, struct beside **ret)
     return EXIT_FINE;
 }
 
-void beside_stop(struct beside *b)
+static void stop(struct beside *b)
 {
     if (serve_stop(b->serve, PATIENCE_MS)) {
         settings_free(&b->settings);
         free(b);
     }
 }
+
+const struct beside_calls beside_calls = {check, start, stop};

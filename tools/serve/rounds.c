@@ -179,7 +179,7 @@ static void start_alerts(struct rounds *r)
     r->alerting = alerting_create(&(struct alerting_options){.config = o->config,
         .db = r->alerts_db,
         .keeps = r->alerts_db != NULL,
-        .tells = true,
+        .post = alert_sinks_http(),
         .slow_ms = o->interval_ms < SLOW_MS ? SLOW_MS : 0});
 }
 
