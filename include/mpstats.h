@@ -181,6 +181,12 @@ MPS_EXPORT const struct mp_region_limit *mp_image_limit_of(
 MPS_EXPORT bool mp_limit_is_exceeded(
     const mp_image_t *image, const struct mp_region_limit *l);
 
+/*
+ * Allocations that failed for want of memory: those that a limit of a component refused are no such,
+ * for that is what the limit is for. Both are in allocation_failures_total.
+ */
+MPS_EXPORT uint64_t mp_image_memory_failures(const mp_image_t *image);
+
 /* Counters of one class in one component; NULL when they are not in the region. */
 MPS_EXPORT const struct mp_region_cell *mp_image_cell(
     const mp_image_t *image, size_t row, size_t number);

@@ -17,6 +17,7 @@ void mp_alert_facts_init(struct mp_alert_facts *f, uint64_t time_ns)
         .heap_bytes = NAN,
         .resident_bytes = NAN,
         .limit_bytes = NAN,
+        .counted_bytes = NAN,
         .pressure = NAN,
         .purged_bytes = NAN,
         .failures = NAN,
@@ -123,6 +124,7 @@ static double limit_of(const mp_image_t *image, const struct mp_proc *kernel)
                               : p->limit_cgroup_bytes);
     limit = lesser(limit, p->limit_as_bytes);
     limit = lesser(limit, p->limit_data_bytes);
+    limit = isinf(limit) ? lesser(limit, p->physical_bytes) : limit;
     return isinf(limit) ? NAN : limit;
 }
 
@@ -212,6 +214,7 @@ int mp_alert_facts_make(const mp_image_t *image, const struct mp_proc *kernel,
     struct mp_alert_facts *ret)
 {
     const struct mp_region_totals *t = mp_image_totals(image);
+    const struct mp_region_process *p = mp_image_process(image);
     const struct mp_region_sampling *g = mp_image_sampling(image);
     struct mp_alert_facts *f = ret;
     struct mp_pressure pressure;
@@ -225,10 +228,14 @@ int mp_alert_facts_make(const mp_image_t *image, const struct mp_proc *kernel,
         f->resident_bytes = (double)kernel->resident_bytes;
     }
     f->limit_bytes = limit_of(image, kernel);
+    if (f->limit_bytes == (double)p->limit_as_bytes && kernel != NULL
+        && kernel->virtual_bytes != MP_UNKNOWN) {
+        f->counted_bytes = (double)kernel->virtual_bytes;
+    }
     mp_pressure_make(image, kernel, &pressure);
     f->pressure = pressure.value;
     f->purged_bytes = (double)t->purged_bytes_total;
-    f->failures = (double)t->allocation_failures_total;
+    f->failures = (double)mp_image_memory_failures(image);
     f->profiler_seconds =
         ((double)t->publish_ns_total + (double)g->cost_ns_total) / 1e9;
     if (kernel != NULL && kernel->cpu_ns_total != MP_UNKNOWN) {

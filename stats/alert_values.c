@@ -102,9 +102,10 @@ static int make_forecast(const struct mp_alert_rule *rule,
     return mp_forecast_make(point, count, room, ret);
 }
 
+/* Of the limit. fmax passes over NAN. */
 static double used_bytes(const struct mp_alert_facts *f)
 {
-    return f->resident_bytes > f->live_bytes ? f->resident_bytes : f->live_bytes;
+    return fmax(fmax(f->resident_bytes, f->live_bytes), f->counted_bytes);
 }
 
 static struct alert_value growth(
@@ -295,9 +296,13 @@ static struct alert_value failures(const struct mp_alert_rule *rule,
                                                          : unknown(second_look);
 }
 
+/* Of a process that hardly runs any share is large: 1 ms a second hurts nobody. */
+static const double PROFILER_LEAST = 0.001;
+
 static struct alert_value overhead(const struct mp_alert_rule *rule,
     const struct mp_alert_facts *f, const struct alert_past *past)
 {
+    struct alert_value v;
     struct alert_counts c;
     double span;
     double of;
@@ -309,7 +314,9 @@ static struct alert_value overhead(const struct mp_alert_rule *rule,
     if (of < 1) {
         return unknown("not known before the process used a second of processor time");
     }
-    return known(c.profiler_seconds / of);
+    v = known(c.profiler_seconds / of);
+    v.counts = c.profiler_seconds >= PROFILER_LEAST * span;
+    return v;
 }
 
 static struct alert_value drops(const struct mp_alert_rule *rule,
@@ -339,7 +346,7 @@ static struct alert_value ratio_of_limit(
     if (isnan(bytes)) {
         return unknown("the kernel does not say");
     }
-    v = known(bytes / f->limit_bytes);
+    v = known(fmax(bytes, f->counted_bytes) / f->limit_bytes);
     v.counts = bytes >= rule->minimum;
     return v;
 }

@@ -64,6 +64,18 @@ const struct mp_region_limit *mp_image_limit_of(const mp_image_t *image, size_t 
     return NULL;
 }
 
+uint64_t mp_image_memory_failures(const mp_image_t *image)
+{
+    uint64_t all = image->totals.allocation_failures_total;
+    uint64_t refused = 0;
+
+    for (size_t i = 0; i < image->limits.count; i++) {
+        refused += image->limits.all[i].refused_total;
+    }
+    return all > refused ? all - refused
+                         : 0; /* they are published one after the other */
+}
+
 bool mp_limit_is_exceeded(const mp_image_t *image, const struct mp_region_limit *l)
 {
     uint64_t live = image->components[l->component].tree_live_bytes;

@@ -212,13 +212,23 @@ static void make_limit(const mp_image_t *image, const struct mp_proc *kernel,
                       ? (double)kernel->resident_bytes
                       : (double)t->resident_bytes;
     double group = isnan(r->limit_bytes) ? INFINITY : r->limit_bytes;
-    double limit = lesser(INFINITY, facts->limit_as_bytes);
-    const char *whose = "this process of RLIMIT_AS or RLIMIT_DATA";
+    double limit = lesser(INFINITY, facts->limit_data_bytes);
+    const char *whose = "this process of RLIMIT_DATA";
     char used_text[WORDS_BYTES];
     char limit_text[WORDS_BYTES];
 
     held = fmax(held, (double)t->live_bytes);
-    limit = lesser(limit, facts->limit_data_bytes);
+    if (facts->limit_as_bytes != 0) { /* it counts addresses, touched or not */
+        double addresses = kernel != NULL && kernel->virtual_bytes != MP_UNKNOWN
+                               ? (double)kernel->virtual_bytes
+                               : fmax(held, (double)t->mapped_bytes);
+
+        if (addresses / (double)facts->limit_as_bytes >= held / limit) {
+            limit = (double)facts->limit_as_bytes;
+            held = addresses;
+            whose = "this process's addresses of RLIMIT_AS";
+        }
+    }
     if (isinf(group)) { /* of one that is gone, or whose files we may not read */
         group =
             lesser(INFINITY, kernel != NULL && kernel->limit_cgroup_bytes != MP_UNKNOWN
@@ -235,6 +245,10 @@ static void make_limit(const mp_image_t *image, const struct mp_proc *kernel,
             whose = isnan(r->used_bytes) ? "this process of its control group's limit"
                                          : "its control group";
         }
+    }
+    if (isinf(limit) && facts->physical_bytes != 0) {
+        limit = (double)facts->physical_bytes;
+        whose = "this process of the machine's memory";
     }
     if (isinf(limit)) {
         p->used_bytes = NAN;

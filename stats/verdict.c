@@ -8,6 +8,7 @@
 
 #include "held.h"
 #include "series.h"
+#include "thread_name.h"
 #include "trend.h"
 #include "words.h"
 
@@ -163,6 +164,22 @@ static void add_sums(
         add_scanned(v, &scanned);
     }
     v->live_bytes = all->held[g - all->series.groups];
+}
+
+/*
+ * What the check found of a stack is of its samples; what it holds was fitted to the counters. The
+ * same fit makes the two comparable, and nothing that is lost was freed: it is at most what is held.
+ */
+static void fit_scanned(double fit, struct mp_verdict *v)
+{
+    struct mp_scanned *s = &v->scanned;
+    double lost = fit * (s->definite_bytes + s->indirect_bytes);
+    double within = lost > v->live_bytes.high ? v->live_bytes.high / lost : 1;
+
+    s->definite_bytes *= fit * within;
+    s->indirect_bytes *= fit * within;
+    s->possible_bytes *= fit;
+    s->reachable_bytes *= fit;
 }
 
 /* ---- how fast, how long ---- */
@@ -343,9 +360,8 @@ static enum mp_advice advice_of(const struct judged *j, const struct mp_verdict 
         return MP_ADVICE_NONE;
     }
     if (v->thread_share > 0.9 && mp_image_totals(j->of->image)->threads_peak > 1
-        && strcmp(mp_image_name(j->of->image, v->threads[0]),
-               mp_image_process(j->of->image)->service)
-               != 0) {
+        && !thread_name_is_common(
+            j->of->image, mp_image_name(j->of->image, v->threads[0]))) {
         return MP_ADVICE_THREAD;
     }
     /* Handlers are alike; what is cached is of all sizes. */
@@ -452,6 +468,7 @@ static void judge(const struct mp_verdicts *all, const struct series_group *grou
     add_sums(all, group, v);
     add_names(all, group, v);
     j.fit = sampled > 0 ? v->live_bytes.value / sampled : 1;
+    fit_scanned(j.fit, v);
     add_rate(&j, v);
     if (group->past.birth_count > 0) {
         v->oldest_s = series_seconds_since(all->image, &all->series, oldest);

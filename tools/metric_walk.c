@@ -157,7 +157,6 @@ static void walk_reclaim(
 /* The limit that counts: of the cgroup, else of the process, else the machine. */
 static void walk_limit(const struct metric_source *s, const struct out *out, size_t at)
 {
-    const struct mp_region_process *p = mp_image_process(s->image);
     const char *source = "";
     uint64_t limit = view_limit(s->image, &source);
 
@@ -165,9 +164,11 @@ static void walk_limit(const struct metric_source *s, const struct out *out, siz
     if (s->kernel != NULL && s->kernel->limit_cgroup_bytes != MP_UNKNOWN) {
         put_labelled(out, "source", "cgroup", s->kernel->limit_cgroup_bytes);
     } else if (limit != MP_UNKNOWN) {
-        put_labelled(out, "source", source[0] == 'R' ? "rlimit" : source, limit);
-    } else if (p->physical_bytes != 0) {
-        put_labelled(out, "source", "system", p->physical_bytes);
+        put_labelled(out, "source",
+            source[0] == 'R'   ? "rlimit"
+            : source[0] == 't' ? "system"
+                               : source,
+            limit);
     }
 }
 

@@ -195,8 +195,13 @@ static void put_summary(FILE *out, const struct leaks *l)
         fputs("what leaks grows by ", out);
         put_rate(out, &growth);
         if (mp_verdicts_limit(l->verdicts) > 0) {
+            const char *source;
+
             fprintf(out, "; the limit is %s",
                 format_known(mp_verdicts_limit(l->verdicts)).text);
+            if (view_limit(l->image, &source) == mp_verdicts_limit(l->verdicts)) {
+                fprintf(out, ", %s", source);
+            }
         }
         fputc('\n', out);
     }

@@ -88,7 +88,7 @@ const char *view_warning(const mp_image_t *image, unsigned number)
                                              "allocated"
                                            : "";
     case 3:
-        return t->allocation_failures_total != 0
+        return mp_image_memory_failures(image) != 0
                    ? "allocations failed for want of memory"
                    : "";
     case 4:
@@ -109,20 +109,25 @@ uint64_t view_limit(const mp_image_t *image, const char **ret_source)
 {
     const struct mp_region_process *p = mp_image_process(image);
 
-    if (p->limit_cgroup_bytes != 0) {
-        *ret_source = "cgroup";
-        return p->limit_cgroup_bytes;
-    }
-    if (p->limit_as_bytes != 0) {
-        *ret_source = "RLIMIT_AS";
-        return p->limit_as_bytes;
-    }
-    if (p->limit_data_bytes != 0) {
-        *ret_source = "RLIMIT_DATA";
-        return p->limit_data_bytes;
-    }
+    const struct {
+        const char *source;
+        uint64_t bytes;
+    } limit[] = {{"cgroup", p->limit_cgroup_bytes}, {"RLIMIT_AS", p->limit_as_bytes},
+        {"RLIMIT_DATA", p->limit_data_bytes}};
+    uint64_t least = MP_UNKNOWN;
+
     *ret_source = "none";
-    return MP_UNKNOWN;
+    for (unsigned i = 0; i < sizeof(limit) / sizeof(*limit); i++) {
+        if (limit[i].bytes != 0 && limit[i].bytes < least) {
+            least = limit[i].bytes;
+            *ret_source = limit[i].source;
+        }
+    }
+    if (least == MP_UNKNOWN && p->physical_bytes != 0) {
+        least = p->physical_bytes;
+        *ret_source = "the machine's memory";
+    }
+    return least;
 }
 
 bool view_is_ended(const mp_image_t *image)

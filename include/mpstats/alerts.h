@@ -109,12 +109,15 @@ struct mp_alert_facts {
     uint64_t time_ns;    /* CLOCK_REALTIME of the look */
     uint64_t started_ns; /* of the start of the process; 0: not known */
     double live_bytes;
-    double heap_bytes;       /* resident heap */
-    double resident_bytes;   /* of the process */
-    double limit_bytes;      /* NAN: it has none */
+    double heap_bytes;     /* resident heap */
+    double resident_bytes; /* of the process */
+    double
+        limit_bytes; /* of its group or its own, else the machine's memory; NAN: none */
+    double
+        counted_bytes; /* what counts there, where that is more than RSS: RLIMIT_AS; NAN */
     double pressure;         /* 0 to 1: mp_pressure_make */
     double purged_bytes;     /* counter: given back to the kernel */
-    double failures;         /* counter: allocations refused */
+    double failures;         /* counter: allocations that failed for want of memory */
     double profiler_seconds; /* counter */
     double cpu_seconds;      /* counter: of the process */
     double samples;          /* counter: taken */

@@ -224,7 +224,7 @@ class Command(unittest.TestCase):
                 (("--note", "x"), "--note is for --ack ID"),
                 (("--until", "2999-01-31"), "--until is for --ack ID"),
                 (("--what",), "unknown option --what"),
-                (("more",), "takes at most 1 words, got 2")):
+                (("more",), "takes at most 1 word, got 2")):
             with self.subTest(words=words):
                 self.leaks(self.leak, *words, code=2, says=says)
 
@@ -285,6 +285,8 @@ class Command(unittest.TestCase):
 
     def test_a_scan_asks_what_runs(self):
         p = self.start(LOSER)
+        while not any(f.stat().st_size for f in self.dir.glob(f"{p.pid}-*.mp")):
+            time.sleep(0.01)
         p.send_signal(signal.SIGKILL)
         p.wait()
         self.assertIn(", died: ", self.leaks(p.pid))

@@ -2,6 +2,7 @@
 #include "made_image.h"
 
 #include <series.h>
+#include <thread_name.h>
 
 #include <math.h>
 #include <string.h>
@@ -139,6 +140,7 @@ Test(stats_history, what_two_scans_found_is_lost)
 {
     struct mp_scanned scanned[MAKE_SITES] = {[2] = {2, 6400, 640, 0, 0}};
     struct mp_verdict_options options = {.scanned = scanned};
+    const struct mp_verdict *lost;
     mp_verdicts_t *verdicts;
     mp_image_t *image = made_image(&made);
 
@@ -148,11 +150,39 @@ Test(stats_history, what_two_scans_found_is_lost)
     cr_assert_eq(mp_verdicts_at(verdicts, 0)->advice, MP_ADVICE_CYCLE);
     cr_assert_not_null(strstr(mp_verdicts_at(verdicts, 0)->line[0], "nothing points"));
     mp_verdicts_free(verdicts);
+    scanned[2].indirect_bytes = 1e12; /* of samples that weigh too much */
+    cr_assert_eq(mp_verdicts_make(image, &options, &verdicts), 0);
+    lost = mp_verdicts_at(verdicts, 0);
+    cr_assert_eq(lost->kind, MP_VERDICT_LOST);
+    cr_assert_float_eq(lost->scanned.definite_bytes + lost->scanned.indirect_bytes,
+        lost->live_bytes.high, 1, "not more than it holds");
+    mp_verdicts_free(verdicts);
     scanned[2].rounds = 1;
     cr_assert_eq(mp_verdicts_make(image, &options, &verdicts), 0);
     cr_assert_neq(mp_verdicts_at(verdicts, 0)->kind, MP_VERDICT_LOST);
     cr_assert_eq(mp_verdicts_count(verdicts), MAKE_SITES - 1); /* (overflow) has none */
     cr_assert_null(mp_verdicts_at(verdicts, MAKE_SITES));
     mp_verdicts_free(verdicts);
+    mp_image_free(image);
+}
+
+/* "One thread keeps it" is no advice where all threads are called so. */
+Test(stats_history, names_that_all_threads_have)
+{
+    struct mp_region_process *p = made_record(&made, MP_SECTION_PROCESS, 0);
+    mp_image_t *image;
+
+    strcpy(p->service, "shop");
+    strcpy(p->exe, "/usr/local/bin/extraction-server");
+    strcpy(p->command, "/usr/bin/python3 jobs/nightly-clean-up-of-all --now");
+    image = made_image(&made);
+    cr_assert(thread_name_is_common(image, "shop"));
+    cr_assert(thread_name_is_common(image, "extraction-serv"), "the kernel cuts it");
+    cr_assert(thread_name_is_common(image, "python3"));
+    cr_assert(thread_name_is_common(image, "nightly-clean-u"), "the script's");
+    cr_assert_not(thread_name_is_common(image, "extraction"));
+    cr_assert_not(thread_name_is_common(image, "worker-3"));
+    cr_assert_not(thread_name_is_common(image, "--now"));
+    cr_assert_not(thread_name_is_common(image, ""));
     mp_image_free(image);
 }

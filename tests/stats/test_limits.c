@@ -33,6 +33,30 @@ Test(stats_limits, those_that_are_set_are_there)
     mp_image_free(image);
 }
 
+Test(stats_limits, what_a_limit_refused_was_no_want_of_memory)
+{
+    struct mp_region_totals *t = made_record(&made, MP_SECTION_TOTALS, 0);
+    struct mp_region_limit *l = made_record(&made, MP_SECTION_LIMITS, 0);
+    mp_image_t *image = made_image(&made);
+    uint64_t refused = 0;
+
+    for (size_t i = 0; i < mp_image_limit_count(image); i++) {
+        refused += mp_image_limit(image, i)->refused_total;
+    }
+    mp_image_free(image);
+    cr_assert_geq(refused, 14);
+    for (unsigned more = 0; more < 3; more++) {
+        t->allocation_failures_total = refused + more;
+        image = made_image(&made);
+        cr_assert_eq(mp_image_memory_failures(image), more);
+        mp_image_free(image);
+    }
+    l->refused_total += 1000;
+    image = made_image(&made);
+    cr_assert_eq(mp_image_memory_failures(image), 0, "not less than none");
+    mp_image_free(image);
+}
+
 Test(stats_limits, what_is_below_counts)
 {
     struct mp_region_component *c = made_record(&made, MP_SECTION_COMPONENTS, 3);

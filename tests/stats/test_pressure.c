@@ -75,6 +75,9 @@ static void look(const char *groups)
     pressure_read(groups, root, machine, &seen);
 }
 
+static uint64_t physical_bytes;             /* of the machine */
+static uint64_t virtual_bytes = MP_UNKNOWN; /* VmSize */
+
 /* An image of the calling process, whose live bytes were `live` and grew by so much each second. */
 static struct mp_pressure combine(double live, double growth, uint64_t as_bytes)
 {
@@ -89,6 +92,7 @@ static struct mp_pressure combine(double live, double growth, uint64_t as_bytes)
     made_adopt(&made);
     p->limit_cgroup_bytes = p->limit_data_bytes = 0;
     p->limit_as_bytes = as_bytes;
+    p->physical_bytes = physical_bytes;
     for (size_t i = 0; i < 300; i++) {
         struct mp_region_moment *m = made_record(&made, MP_SECTION_TIMELINE_1S, i);
 
@@ -103,6 +107,7 @@ static struct mp_pressure combine(double live, double growth, uint64_t as_bytes)
     cr_assert_eq(mp_image_life(image), MP_LIFE_RUNNING);
     memset(&kernel, 0xff, sizeof(kernel));
     kernel.resident_bytes = (uint64_t)live;
+    kernel.virtual_bytes = virtual_bytes;
     pressure_combine(image, &kernel, &seen, &ret);
     mp_image_free(image);
     munmap(mapped, made.bytes);
@@ -196,6 +201,33 @@ Test(stats_pressure, the_worst_limit_and_the_time_to_it)
     cr_assert_float_eq(p.value, 0.99, 1e-9);
     cr_assert_eq(p.limit_bytes, 1000);
     cr_assert_not_null(strstr(p.part[MP_PRESSURE_LIMIT].text, "control group"));
+}
+
+Test(stats_pressure, addresses_count_for_rlimit_as)
+{
+    struct mp_pressure p;
+
+    look("");
+    virtual_bytes = (uint64_t)(1000 * MIB);
+    p = combine(256 * MIB, 0, (uint64_t)(1024 * MIB));
+    cr_assert_float_eq(p.value, 1000 / 1024.0, 1e-9);
+    cr_assert_eq(p.used_bytes, 1000 * MIB);
+    cr_assert_not_null(
+        strstr(p.part[MP_PRESSURE_LIMIT].text, "addresses of RLIMIT_AS"));
+}
+
+Test(stats_pressure, without_a_limit_the_machine_is_it)
+{
+    struct mp_pressure p;
+
+    look("");
+    physical_bytes = (uint64_t)(1024 * MIB);
+    p = combine(256 * MIB, 0, 0);
+    cr_assert_float_eq(p.part[MP_PRESSURE_LIMIT].value, 0.25, 1e-9);
+    cr_assert_not_null(strstr(p.part[MP_PRESSURE_LIMIT].text, "the machine's memory"));
+    p = combine(256 * MIB, 0, (uint64_t)(2048 * MIB));
+    cr_assert_float_eq(
+        p.part[MP_PRESSURE_LIMIT].value, 0.125, 1e-9, "its own one counts");
 }
 
 Test(stats_pressure, nonsense_is_not_known)
