@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void comparison_set_side(struct comparison *c, unsigned side, const char *label,
@@ -72,6 +73,8 @@ static bool has_other_builds(const mp_image_t *a, const mp_image_t *b)
 
 /* ---- notes ---- */
 
+enum { NEAR_S = 60 }; /* what nobody means by another time */
+
 __attribute__((format(printf, 3, 4))) static void note(
     struct comparison *c, const char *key, const char *format, ...)
 {
@@ -118,6 +121,12 @@ static void add_notes(struct comparison *c, bool by_names)
         note(c, "new_baseline",
             "this build had no baseline and begins one with what it holds now; this is "
             "against the one before");
+    }
+    if (llabs(c->asked_s - c->found_s) > NEAR_S) {
+        note(c, "nearest_moment", "of %s nothing is kept: the nearest moment is %s %s",
+            format_time((uint64_t)c->asked_s * 1000000000u).text,
+            format_seconds((double)llabs(c->asked_s - c->found_s)).text,
+            c->found_s > c->asked_s ? "later" : "earlier");
     }
     if (by_names) {
         note(c, "by_names",

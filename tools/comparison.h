@@ -25,6 +25,9 @@ struct comparison {
     struct comparison_side side[2];
     mp_diff_t *diff;
     enum mp_diff_figure judged;
+    int64_t
+        asked_s; /* of a moment (comparison_moment.h): that time, and when it is of */
+    int64_t found_s;
     bool began_baseline; /* the build had none, and begins one with this */
     size_t note_count;
     struct {

@@ -61,6 +61,11 @@ static const char schema[] =
     "label TEXT NOT NULL, build_id TEXT NOT NULL, program TEXT NOT NULL, "
     "made_s INTEGER NOT NULL, live_bytes INTEGER NOT NULL, region BLOB NOT NULL, "
     "names BLOB NOT NULL, UNIQUE (name, label, build_id)) STRICT;" ALERT_STORE_TABLE
+    "CREATE TABLE IF NOT EXISTS moments (id INTEGER PRIMARY KEY, run_id BLOB NOT NULL, "
+    "time_s INTEGER NOT NULL, live_bytes INTEGER NOT NULL, kept_bytes INTEGER NOT "
+    "NULL, "
+    "region BLOB NOT NULL) STRICT;"
+    "CREATE INDEX IF NOT EXISTS moments_by_run ON moments (run_id, time_s);"
     "PRAGMA user_version = 1;";
 
 /* ---- the file ---- */

@@ -5,7 +5,7 @@
  * ~/.local/state/mpalloc/history.db; its version and tables, and what becomes of one that cannot be
  * used: a damaged or newer one is moved aside, never deleted; a file that was none is
  * left alone. Does not own: what is in the tables (acks.h,
- * history_points.h, baselines.h).
+ * history_points.h, baselines.h, moments.h).
  *
  * It is written ahead (WAL): a writer that is killed leaves all that it committed.
  */

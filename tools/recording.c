@@ -3,10 +3,12 @@
 #include "cli.h"
 #include "history.h"
 #include "history_points.h"
+#include "moments.h"
 
 #include <stdio.h>
 
-enum { VERDICTS_EVERY_S = 60, TIDY_EVERY_S = 60 };
+/* CAPTURES: moments kept in one round, so that it stays short; others have their turn next. */
+enum { VERDICTS_EVERY_S = 60, TIDY_EVERY_S = 60, CAPTURES = 4 };
 
 int recording_open(struct recording *r, const char *verb, const char *path)
 {
@@ -74,6 +76,27 @@ void recording_begin(struct recording *r, int64_t now_s)
     if (r->with_verdicts) {
         r->verdicts_s = now_s;
     }
+    r->turn_from = r->turn_stop;
+    r->turn = 0;
+    r->turn_stop = 0;
+    r->captures = 0;
+}
+
+/* Whoever had to wait is the first in the next round. SQLITE_OK, or what went wrong. */
+static int keep_moment(struct recording *r, const mp_image_t *image)
+{
+    size_t turn = r->turn++;
+
+    if (turn < r->turn_from || r->turn_stop > 0
+        || !moment_is_due(r->db, image, r->now_s)) {
+        return SQLITE_OK;
+    }
+    if (r->captures == CAPTURES) {
+        r->turn_stop = turn;
+        return SQLITE_OK;
+    }
+    r->captures++;
+    return moment_add(r->db, image, r->now_s);
 }
 
 bool recording_add(struct recording *r, const mp_image_t *image, bool *ret_ended)
@@ -89,15 +112,21 @@ bool recording_add(struct recording *r, const mp_image_t *image, bool *ret_ended
     point_take(&point, image, r->with_verdicts);
     code = history_add_point(r->db, &point, r->now_s);
     r->points += code == SQLITE_OK;
+    if (code == SQLITE_OK && !*ret_ended) {
+        code = keep_moment(r, image);
+    }
     *ret_ended &= code == SQLITE_OK; /* its last point is still to be kept */
     return settle(r, code);
 }
 
 bool recording_end(struct recording *r)
 {
+    int code;
+
     if (r->is_paused || r->now_s - r->tidied_s < TIDY_EVERY_S) {
         return true;
     }
     r->tidied_s = r->now_s;
-    return settle(r, history_tidy(r->db, r->now_s));
+    code = history_tidy(r->db, r->now_s);
+    return settle(r, code == SQLITE_OK ? moments_tidy(r->db, r->now_s) : code);
 }

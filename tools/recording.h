@@ -2,7 +2,7 @@
  * recording - adds points to the history, and goes on when that is not possible for a while
  *
  * Owns: the open database of one who records, how often verdicts are made and old points thinned
- * out, and what becomes of a full disk (a pause, with a line), a damaged database (moved aside) and
+ * out, how many moments are kept in a round (moments.h), and what becomes of a full disk (a pause, with a line), a damaged database (moved aside) and
  * one that somebody else writes to. Does not own: which processes, and when (verb_record.c, serve).
  *
  * One thread at a time.
@@ -22,6 +22,10 @@ struct recording {
     int64_t verdicts_s; /* when they were made last */
     int64_t tidied_s;
     bool with_verdicts; /* in this round */
+    size_t turn;        /* of this round: images so far */
+    size_t turn_from;   /* the first that may have its moment kept */
+    size_t turn_stop;   /* the first that had to wait; 0: none had */
+    unsigned captures;  /* moments kept in this round */
     bool is_paused;
     uint64_t points;
     uint64_t pauses;

@@ -3,10 +3,12 @@
  */
 #include "cli.h"
 #include "comparison_baseline.h"
+#include "comparison_moment.h"
 #include "document.h"
 #include "document_diff.h"
 #include "history.h"
 #include "render_diff.h"
+#include "view.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -30,6 +32,11 @@ const char help_diff[] =
     "one is\n"
     "                      compared with the last one before, and begins its own\n"
     "  --label K=V         the baseline of that load\n"
+    "  --since WHEN        what the process was then, as BEFORE, out of the history: "
+    "30m,\n"
+    "                      24h or 7d ago, or 2026-01-31T12:00:00Z; the nearest moment "
+    "that\n"
+    "                      mpalloc serve or mpalloc record kept\n"
     "  --name NAME         the process of that name, instead of AFTER\n"
     "  --by WHAT           component, class or site (a call stack in a component)\n"
     "  --value WHAT        live, allocated or peak (live; peak if both ran to their "
@@ -43,6 +50,7 @@ const char help_diff[] =
     "\n"
     "Examples:\n"
     "  mpalloc diff monday.mp 4711\n"
+    "  mpalloc diff --since 2h 4711\n"
     "  mpalloc diff old.mp new.mp --by site --json | jq '.stacks[] | "
     "select(.significant)'\n"
     "  mpalloc diff --fail-on drift=20% main.mp branch.mp    in CI, after two runs "
@@ -54,6 +62,7 @@ struct plan {
     enum mp_diff_figure judged; /* MP_DIFF_FIGURES: what suits */
     const char *baseline;
     const char *label; /* NULL: none */
+    const char *since; /* NULL: none */
     double fail_drift;
 };
 
@@ -175,14 +184,37 @@ static int open_its_baseline(
     return code;
 }
 
+/* What AFTER was at a time. */
+static int open_earlier(struct comparison *c, const struct plan *plan)
+{
+    int64_t time_s;
+    sqlite3 *db;
+    int code;
+
+    if (!comparison_try_time(
+            plan->since, (int64_t)(view_now_ns() / 1000000000u), &time_s)) {
+        return cli_fail("diff", EXIT_USAGE, "--since takes %s, not \"%s\"",
+            COMPARISON_TIMES, plan->since);
+    }
+    code = history_open("diff", NULL, HISTORY_READ, &db);
+    if (code == EXIT_FINE) {
+        code = comparison_open_moment("diff", c, 0, db, c->side[1].image, time_s);
+        history_close(db);
+    }
+    return code;
+}
+
 static int open_sides(struct comparison *c, const struct plan *plan,
     const struct common *common, char **words)
 {
-    bool has_before = plan->baseline == NULL;
+    bool has_before = plan->baseline == NULL && plan->since == NULL;
     bool has_name = common->name != NULL || common->pid_file != NULL;
     char *after = has_before && words[0] != NULL ? words[1] : words[0];
     int code;
 
+    if (plan->baseline != NULL && plan->since != NULL) {
+        return cli_fail("diff", EXIT_USAGE, "takes --baseline or --since, not both");
+    }
     if ((has_before && words[0] == NULL) || (after == NULL) != has_name
         || (!has_before && after != NULL && words[1] != NULL)) {
         return cli_fail("diff", EXIT_USAGE,
@@ -191,8 +223,9 @@ static int open_sides(struct comparison *c, const struct plan *plan,
     }
     code = open_side(c, 1, plan, common, after);
     if (code == EXIT_FINE) {
-        code = has_before ? open_side(c, 0, plan, common, words[0])
-                          : open_its_baseline(c, plan, is_baseline(after));
+        code = has_before            ? open_side(c, 0, plan, common, words[0])
+               : plan->since != NULL ? open_earlier(c, plan)
+                                     : open_its_baseline(c, plan, is_baseline(after));
     }
     return code;
 }
@@ -212,13 +245,14 @@ static int print(
 
 int verb_diff(int argc, char **argv)
 {
-    enum { BY = 1, VALUE, ALL, ROWS, FAIL_ON, BASELINE, LABEL };
+    enum { BY = 1, VALUE, ALL, ROWS, FAIL_ON, BASELINE, LABEL, SINCE };
     static const struct option options[] = {COMMON_OPTIONS,
         {"by", required_argument, NULL, BY}, {"value", required_argument, NULL, VALUE},
         {"all", no_argument, NULL, ALL}, {"rows", required_argument, NULL, ROWS},
         {"fail-on", required_argument, NULL, FAIL_ON},
         {"baseline", required_argument, NULL, BASELINE},
-        {"label", required_argument, NULL, LABEL}, {0}};
+        {"label", required_argument, NULL, LABEL},
+        {"since", required_argument, NULL, SINCE}, {0}};
     struct common common = {0};
     struct plan plan = {
         .look = {.rows = 10}, .judged = MP_DIFF_FIGURES, .fail_drift = NAN};
@@ -245,6 +279,9 @@ int verb_diff(int argc, char **argv)
             break;
         case LABEL:
             plan.label = optarg;
+            break;
+        case SINCE:
+            plan.since = optarg;
             break;
         default:
             plan.fail_drift = parse_fail_on(optarg);
