@@ -6,6 +6,7 @@
 #include "../document.h"
 #include "../document_baselines.h"
 #include "../document_diff.h"
+#include "../document_moments.h"
 #include "../document_past.h"
 #include "../history.h"
 #include "../report_past.h"
@@ -60,30 +61,39 @@ static enum answered handle_history(struct request *r)
 
 /* ---- baselines ---- */
 
-static enum answered reply_baselines(struct request *r, const char *program)
+/* NULL where there is no history, which is no failure. False: that was answered. */
+static bool open_history(struct request *r, sqlite3 **ret)
 {
     struct said said;
     struct said *before = said_keep(&said);
     char path[PATH_MAX];
-    struct baseline *all = NULL;
-    sqlite3 *db = NULL;
-    size_t count = 0;
     int code = EXIT_FINE;
 
-    /* Without a history there are none: that is no failure. */
+    *ret = NULL;
     if (history_find_path(path, sizeof(path)) && access(path, F_OK) == 0) {
-        code = history_open("serve", path, HISTORY_READ, &db);
+        code = history_open("serve", path, HISTORY_READ, ret);
+    }
+    said_keep(before);
+    if (code != EXIT_FINE) {
+        reply_problem(r, api_status_of_code(code), "%s", said.text);
+    }
+    return code == EXIT_FINE;
+}
+
+static enum answered reply_baselines(struct request *r, const char *program)
+{
+    struct baseline *all = NULL;
+    size_t count = 0;
+    sqlite3 *db;
+
+    if (!open_history(r, &db)) {
+        return ANSWERED;
     }
     if (db != NULL) {
         all = baseline_list(db, NULL, request_value(r, "label"), &count);
         history_close(db);
     }
-    said_keep(before);
-    if (code != EXIT_FINE) {
-        reply_problem(r, api_status_of_code(code), "%s", said.text);
-    } else {
-        api_reply(r, document_baselines(all, count, program));
-    }
+    api_reply(r, document_baselines(all, count, program));
     free(all);
     return ANSWERED;
 }
@@ -98,6 +108,27 @@ static enum answered handle_baselines(struct request *r)
     const struct fleet_process *p = api_process(r);
 
     return p == NULL ? ANSWERED : reply_baselines(r, p->name);
+}
+
+/* ---- moments ---- */
+
+static enum answered handle_moments(struct request *r)
+{
+    const struct fleet_process *p = api_process(r);
+    struct moment *all = NULL;
+    size_t count = 0;
+    sqlite3 *db;
+
+    if (p == NULL || !open_history(r, &db)) {
+        return ANSWERED;
+    }
+    if (db != NULL) {
+        all = moment_list(db, p->image, &count);
+        history_close(db);
+    }
+    api_reply(r, document_moments(p->image, all, count));
+    free(all);
+    return ANSWERED;
 }
 
 /* ---- differences ---- */
@@ -117,7 +148,7 @@ static void make_diff(struct made *made, void *arg)
     const struct asked_diff *a = arg;
     struct comparison c = {.fail_drift = NAN};
 
-    if (sides_open_baseline(a->sides, &c, made)) {
+    if (sides_open_kept(a->sides, &c, made)) {
         if (a->sides->before != NULL) {
             comparison_lend_side(&c, 0, a->label, a->sides->before);
         }
@@ -146,7 +177,8 @@ static enum answered handle_diff(struct request *r)
     }
     if (!sides_are_two(&sides)) {
         return reply_problem(r, 400,
-            "say what to compare with: baseline=NAME, or seconds=N to wait for");
+            "say what to compare with: baseline=NAME, since=2h, or seconds=N to wait "
+            "for");
     }
     if (!sides_take(r, &sides)) {
         return ANSWERED;
@@ -165,6 +197,7 @@ const struct route api_past_routes[] = {
     {"GET", "/api/v1/baselines", handle_all_baselines, 0},
     {"GET", "/api/v1/processes/{id}/history", handle_history, 0},
     {"GET", "/api/v1/processes/{id}/baselines", handle_baselines, 0},
+    {"GET", "/api/v1/processes/{id}/moments", handle_moments, 0},
     {"GET", "/api/v1/processes/{id}/diff", handle_diff, 0},
     {NULL, NULL, NULL, 0},
 };

@@ -100,15 +100,17 @@ static void make_profile(struct made *made, void *arg)
     struct comparison c = {.fail_drift = NAN};
     struct profile *profile = NULL;
 
-    if (s->baseline != NULL && sides_open_baseline(s, &c, made)) {
-        profile = subtract(profile_create_named(c.side[0].image, c.side[0].names),
+    if (sides_are_kept(s) && sides_open_kept(s, &c, made)) {
+        profile = subtract(s->baseline != NULL
+                               ? profile_create_named(c.side[0].image, c.side[0].names)
+                               : profile_create(c.side[0].image),
             profile_create(s->after));
     } else if (s->before != NULL) {
         profile = subtract(profile_create(s->before), profile_create(s->after));
         profile->before_ns =
             s->process->read_ns; /* a quiet process published nothing */
         profile->after_ns = s->later->read_ns;
-    } else if (s->baseline == NULL) {
+    } else if (!sides_are_kept(s)) {
         profile = profile_create(s->after);
     }
     if (profile != NULL) {

@@ -2,7 +2,9 @@
 
 #include "../cli.h"
 #include "../comparison_baseline.h"
+#include "../comparison_moment.h"
 #include "../history.h"
+#include "../view.h"
 
 #include <string.h>
 
@@ -12,13 +14,21 @@ bool sides_ask(struct request *r, struct sides *ret)
 {
     *ret = (struct sides){.process = api_process(r),
         .baseline = request_value(r, "baseline"),
-        .label = request_value(r, "label")};
+        .label = request_value(r, "label"),
+        .since = request_value(r, "since")};
     if (ret->process == NULL || !api_seconds(r, &ret->seconds)) {
         return false;
     }
     ret->label = ret->label != NULL ? ret->label : "";
-    if (ret->baseline != NULL && ret->seconds != 0) {
-        reply_problem(r, 400, "takes baseline or seconds, not both");
+    if ((ret->baseline != NULL) + (ret->seconds != 0) + (ret->since != NULL) > 1) {
+        reply_problem(r, 400, "takes one of baseline, since and seconds, not both");
+        return false;
+    }
+    if (ret->since != NULL
+        && !comparison_try_time(
+            ret->since, (int64_t)(view_now_ns() / 1000000000u), &ret->since_s)) {
+        reply_problem(
+            r, 400, "since takes " COMPARISON_TIMES ", not \"%.100s\"", ret->since);
         return false;
     }
     if (strlen(ret->label) >= NAME_MOST
@@ -30,9 +40,14 @@ bool sides_ask(struct request *r, struct sides *ret)
     return true;
 }
 
+bool sides_are_kept(const struct sides *s)
+{
+    return s->baseline != NULL || s->since != NULL;
+}
+
 bool sides_are_two(const struct sides *s)
 {
-    return s->baseline != NULL || s->seconds != 0;
+    return sides_are_kept(s) || s->seconds != 0;
 }
 
 bool sides_take(struct request *r, struct sides *s)
@@ -40,6 +55,10 @@ bool sides_take(struct request *r, struct sides *s)
     if (s->baseline != NULL) {
         snprintf(s->key, sizeof(s->key), "of %zu %s\n%s", strlen(s->baseline),
             s->baseline, s->label);
+        return true;
+    }
+    if (s->since != NULL) {
+        snprintf(s->key, sizeof(s->key), "since %s", s->since);
         return true;
     }
     if (s->seconds == 0) {
@@ -77,24 +96,30 @@ static int find(sqlite3 *db, const struct sides *s, struct baseline *ret)
         "serve", db, s->baseline, s->label, s->after, ret, &is_new);
 }
 
-bool sides_open_baseline(const struct sides *s, struct comparison *c, struct made *made)
+static int open_baseline(const struct sides *s, struct comparison *c, sqlite3 *db)
+{
+    struct baseline b;
+    int code = find(db, s, &b);
+
+    return code == EXIT_FINE ? comparison_open_baseline("serve", c, 0, db, &b) : code;
+}
+
+bool sides_open_kept(const struct sides *s, struct comparison *c, struct made *made)
 {
     struct said said;
     struct said *outer;
-    struct baseline b;
     sqlite3 *db = NULL;
     int code;
 
-    if (s->baseline == NULL) {
+    if (!sides_are_kept(s)) {
         return true;
     }
     outer = said_keep(&said);
     code = history_open("serve", NULL, HISTORY_READ, &db);
     if (code == EXIT_FINE) {
-        code = find(db, s, &b);
-    }
-    if (code == EXIT_FINE) {
-        code = comparison_open_baseline("serve", c, 0, db, &b);
+        code = s->baseline != NULL
+                   ? open_baseline(s, c, db)
+                   : comparison_open_moment("serve", c, 0, db, s->after, s->since_s);
     }
     history_close(db);
     said_keep(outer);
