@@ -307,8 +307,11 @@ class Process:
                             "over": [held[i] // scale // 9 for i in rows]}
                            for unit, scale in (("bytes", 1), ("blocks", 200))]}
 
-    def diff(self):
+    def diff(self, since=None):
         live = self.now()
+        label = "baseline:monday" if since is None else f"what it was at {since}"
+        notes = [] if since is None or since > "2026" else [{"name": "nearest_moment",
+            "text": "of then nothing is kept: the nearest moment is 5 d later"}]
         both = [("extraction/html", self.frames(True), live // 10, live * 3 // 10),
                 ("cache", self.frames(True)[3:], live // 2, live // 2 + 100),
                 ("index", self.frames(True)[5:], live // 2, live // 5)]
@@ -325,9 +328,9 @@ class Process:
                     "allocated_blocks_total": figures(before, after, part),
                     "live_peak_bytes": figures(before, after, part)}
         return {"schema": "mpalloc.diff/1", "generated": stamp(time.time()),
-                "before": {**self.facts(), "label": "baseline:monday"},
+                "before": {**self.facts(), "label": label},
                 "after": {**self.facts(), "label": str(self.pid)}, "same_run": False,
-                "exact": False, "notes": [], **row(live * 11 // 10, live, 0),
+                "exact": False, "notes": notes, **row(live * 11 // 10, live, 0),
                 "components": [], "size_classes": [],
                 "stacks": [{"component": c, "in": "both", **row(a, b), "significant": True,
                             "samples": 40, "p": 0.01, "frames": f} for c, f, a, b in both],
@@ -480,12 +483,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         p = fleet.find(steps[1]) if len(steps) == 3 else None
         if p is None:
             return None
-        return {"snapshot": p.snapshot, "advice": p.advice, "diff": p.diff,
+        return {"snapshot": p.snapshot, "advice": p.advice, "diff": lambda: p.diff(query.get("since")),
                 "profile": p.profile_page, "history": p.history,
                 "timeline": lambda: p.timeline(int(query.get("tier", 0))),
                 "leaks": lambda: {"potential_leak_count": p.leaks["growing"]}
                 if query.get("summary") == "1" else p.leaks_document(query.get("all") == "1"),
                 "alerts": lambda: {"alerts": p.alerts},
+                "moments": lambda: {"moments": [
+                    {"time": stamp(time.time() - age), "live_bytes": p.live // 3,
+                     "kept_bytes": 50000} for age in (86400, 7200, 60)]},
                 "baselines": lambda: {"baselines": [
                     {"name": "monday", "label": "", "build_id": "ab", "program": p.name,
                      "made": stamp(time.time() - 86400), "live_bytes": p.live,

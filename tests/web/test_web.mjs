@@ -376,6 +376,29 @@ check("flame graph of a difference", `${SERVER}/flame`, {}, async (page) => {
         "a tenth grew to three");
 });
 
+check("flame graph against an earlier time of the history", `${SERVER}/flame`, {}, async (page) => {
+    const frame = page.frameLocator("iframe");
+    await frame.locator("#rows tr").first().waitFor();
+    const group = page.locator("optgroup[label='Earlier, in the history'] option");
+    await until(() => group.allTextContents(), (t) => t.length === 3, "what is kept");
+    const labels = await group.allTextContents();
+    assert.match(labels[0], /^(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d, 1 min ago: 60\.0 MiB$/);
+    assert.match(labels[1], /, 2 h ago: /);
+    await page.getByLabel("Compare with").selectOption({label: labels[1]});
+    await frame.getByRole("button", {name: "Shrunk"}).waitFor();
+    assert.match(page.url(), /compare=then%3A20\d\d-/);
+    assert.equal(await page.locator(".flame-part .notice").count(), 0);
+    await page.reload();
+    await frame.getByRole("button", {name: "Shrunk"}).waitFor();
+    // Of a time that nothing is kept of the nearest is taken, and that is said.
+    await page.goto(`${server.base}${SERVER}/flame?compare=then%3A2020-01-01T00%3A00%3A00Z`);
+    await frame.getByRole("button", {name: "Shrunk"}).waitFor();
+    await page.getByText("Of then nothing is kept: the nearest moment is 5 d later.").waitFor();
+    await page.getByLabel("Compare with").selectOption("");
+    await frame.locator("#rows tr").first().waitFor();
+    assert.equal(await page.locator(".flame-part .notice").count(), 0);
+});
+
 check("flame graph against a moment that was marked", `${SERVER}/flame`, {}, async (page, tell) => {
     const frame = page.frameLocator("iframe");
     await frame.locator("#rows tr").first().waitFor();

@@ -1,8 +1,9 @@
 /*
  * flame_loader - fetches a profile, or two, and lets the scripts of tools/flame/ draw it
  *
- *     /flame?process=ID&compare=…    nothing; baseline:NAME; next:SECONDS; mark:TIME, a moment that
- *                                    the page around this one keeps (view_flame.js)
+ *     /flame?process=ID&compare=…    nothing; then:TIME, out of the history; baseline:NAME;
+ *                                    next:SECONDS; mark:TIME, a moment that the page around this
+ *                                    one keeps (view_flame.js)
  */
 import {getJson, getText, processPath} from "./api.js";
 import {fromDiff, fromProfiles} from "./difference.js";
@@ -22,11 +23,15 @@ export async function profileOf(process) {
 }
 
 async function load() {
-    if (kind === "baseline" || kind === "next") {
-        const by = kind === "next" ? `seconds=${encodeURIComponent(what)}`
-            : `baseline=${encodeURIComponent(what)}`;
-        return fromDiff(await getJson(processPath(id, `diff?${by}&value=live&all=1&rows=100000`),
-            {ms: LONG_MS + 1000 * (Number(what) || 0)}));
+    const by = {baseline: "baseline", next: "seconds", then: "since"}[kind];
+    if (by !== undefined) {
+        const d = await getJson(processPath(id, `diff?${by}=${encodeURIComponent(what)}&value=live${
+            ""}&all=1&rows=100000`), {ms: LONG_MS + 1000 * (Number(what) || 0)});
+        if (isInside && d.notes?.length > 0) {
+            parent.dispatchEvent(new CustomEvent("flamenotes", {
+                detail: d.notes.map((n) => `${n.text[0].toUpperCase()}${n.text.slice(1)}.`)}));
+        }
+        return fromDiff(d);
     }
     const now = await profileOf(id);
     if (kind === "mark") {

@@ -4,16 +4,19 @@
  * What is zoomed and searched is in the hash of the address, as on that page.
  */
 import {getJson, post} from "./api.js";
-import {clock, el, setText, timeText, when} from "./dom.js";
+import {bytesText, clock, el, secondsText, setText, timeText, when} from "./dom.js";
 import {profileOf} from "./flame_loader.js";
 import {notice} from "./parts.js";
 import {choose, chosen} from "./routes.js";
+
+const MOMENTS_MS = 60000; // the history has a new one at most so often
 
 window.flameMarks ??= new Map(); // of an id: moments by their time, for the frame
 
 export function flameView(shared) {
     let compare = chosen("compare");
     let baselines = [];
+    let moments = [];
     let isOver = false;
     const marks = window.flameMarks.get(shared.id) ?? new Map();
     window.flameMarks.set(shared.id, marks);
@@ -24,7 +27,7 @@ export function flameView(shared) {
         compare = select.value;
         choose({compare});
         load(false);
-    }});
+    }, onblur: showOptions});
     const refresh = el("button", {text: "Refresh", title: "Draw it anew, of now",
         onclick: () => load(true)});
     const mark = el("button", {text: "Mark this moment",
@@ -39,15 +42,32 @@ export function flameView(shared) {
         el("div", {class: "tools"}, el("label", {for: "compare"}, "Compare with "), select, mark,
             save, key, asked, el("span", {class: "fill"}), refresh, alone), problem, frame);
 
+    function groups() {
+        const ago = (t) => `${secondsText((Date.now() - Date.parse(t)) / 1000)} ago`;
+        return [
+            ["", [["", "nothing"]]],
+            ["Earlier, in the history", moments.map((m) => [`then:${m.time}`,
+                `${timeText(m.time)}, ${ago(m.time)}: ${bytesText(m.live_bytes)}`])],
+            ["Marked in this page", [...marks.keys()].map((t) => [`mark:${t}`,
+                `this page’s moment ${t}`])],
+            ["Baselines", baselines.map((b) => [`baseline:${b.name}`,
+                `baseline ${b.name}${b.label ? ` (${b.label})` : ""}, ${timeText(b.made)}`])],
+            ["From now on", shared.isOver ? [] : [["next:10", "what is in 10 s"],
+                ["next:60", "what is in a minute"]]]];
+    }
+
     function showOptions() {
-        const options = [["", "nothing"], ...[...marks.keys()].map((t) => [`mark:${t}`,
-            `this page’s moment ${t}`]), ...baselines.map((b) => [`baseline:${b.name}`,
-            `baseline ${b.name}${b.label ? ` (${b.label})` : ""}, ${timeText(b.made)}`]),
-        ["next:10", "what is in 10 s"], ["next:60", "what is in a minute"]];
-        if (!options.some(([value]) => value === compare)) {
-            options.push([compare, compare.replace(":", " ")]);
+        const all = groups();
+        if (!all.some(([, options]) => options.some(([value]) => value === compare))) {
+            all[0][1].push([compare, compare.startsWith("then:") ? timeText(compare.slice(5))
+                : compare.replace(":", " ")]);
         }
-        when(select, options, () => options.map(([value, text]) => el("option", {value, text})));
+        const make = ([value, text]) => el("option", {value, text});
+        if (document.activeElement !== select) { // an open list stays as it is
+            when(select, all, () => all.map(([label, options]) => label === ""
+                ? options.map(make) : options.length > 0
+                    ? el("optgroup", {label}, options.map(make)) : null));
+        }
         select.value = compare;
         key.hidden = compare === "";
     }
@@ -60,6 +80,7 @@ export function flameView(shared) {
         if (!keepState) {
             history.replaceState(null, "", location.pathname + location.search);
         }
+        problem.replaceChildren();
         if (frame.contentWindow && frame.isConnected) {
             frame.contentWindow.location.replace(address);
         } else {
@@ -85,11 +106,16 @@ export function flameView(shared) {
         showOptions();
     }
 
-    async function askBaselines() {
+    /* What there is to compare with. */
+    async function askKept() {
+        if (shared.isOver) {
+            return;
+        }
         try {
             baselines = (await getJson(shared.path("baselines"))).baselines ?? [];
+            moments = ((await getJson(shared.path("moments"))).moments ?? []).reverse();
         } catch {
-            baselines = []; // none were saved, or there is no history
+            // none were kept, or there is no history
         }
         if (!isOver) {
             showOptions();
@@ -100,7 +126,7 @@ export function flameView(shared) {
         try {
             await post(shared.path(`baselines/${encodeURIComponent(name)}`));
             problem.replaceChildren();
-            await askBaselines();
+            await askKept();
         } catch (e) {
             problem.replaceChildren(notice("bad", `It was not saved: ${e.message}.`));
         }
@@ -121,16 +147,22 @@ export function flameView(shared) {
             history.replaceState(null, "", location.pathname + location.search + event.detail);
         }
     };
+    const onNotes = (event) => problem.replaceChildren(...event.detail.map((text) =>
+        notice("calm", text)));
     addEventListener("flamestate", onState);
+    addEventListener("flamenotes", onNotes);
     showOptions();
     load(true);
-    askBaselines();
+    askKept();
+    const asking = setInterval(askKept, MOMENTS_MS);
     return {
         element,
         update: showActions,
         end() {
             isOver = true;
+            clearInterval(asking);
             removeEventListener("flamestate", onState);
+            removeEventListener("flamenotes", onNotes);
         },
     };
 }
