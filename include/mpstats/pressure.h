@@ -18,8 +18,9 @@ extern "C" {
  *
  * limit  What is used, divided by the limit that is nearest: of the process's cgroup and those
  *        above it (memory.max and memory.high; version 1: memory.limit_in_bytes) what the group
- *        uses without file pages that it can drop at once (inactive_file); of RLIMIT_AS and
- *        RLIMIT_DATA what is resident, or live in blocks if that is more. Of a process that
+ *        uses without file pages that it can drop at once (inactive_file); of RLIMIT_AS its
+ *        addresses (VmSize); of RLIMIT_DATA what is resident, or live in blocks if that is
+ *        more; and the same of the machine's memory where there is no limit. Of a process that
  *        runs no more: of the limits it had at its start, and what mpalloc held at its end.
  * stall  Pressure stall information of the kernel: the share of time in which some task waited for
  *        memory, of the last 10 or 60 seconds, whichever is more, and that in which all did once
