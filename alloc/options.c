@@ -444,9 +444,9 @@ static void option_read(enum id id, const char *text)
     if (!option_set(id, text)) {
         given[id].origin = ORIGIN_REFUSED;
         if (options.log != LOG_QUIET) {
-            check_say("MPALLOC_%s=%s is not %s; using %s", table[id].name,
+            check_say("MPALLOC_%s=%s: takes %s; using %s", table[id].name,
                 given[id].text, table[id].range,
-                table[id].standard[0] != '\0' ? table[id].standard : "\"\"");
+                table[id].standard[0] != '\0' ? table[id].standard : "none");
         }
     }
 }

@@ -146,26 +146,55 @@ uint64_t cli_number(const char *verb, const char *option, const char *text,
     return value;
 }
 
+bool cli_parse_time(const char *text, double *ret_s)
+{
+    static const struct {
+        const char *name;
+        double seconds;
+    } units[] = {{"", 1}, {"ms", 1e-3}, {"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600},
+        {"d", 86400}};
+    char *end;
+    double value = strtod(text, &end);
+
+    for (unsigned i = 0; i < sizeof(units) / sizeof(*units); i++) {
+        if (strcmp(end, units[i].name) == 0) {
+            *ret_s = value * units[i].seconds;
+            return end != text && isdigit((unsigned char)text[0]);
+        }
+    }
+    return false;
+}
+
+/* As it may be written: "100ms", "1h". */
+static void write_time(unsigned ms, char *ret, size_t size)
+{
+    if (ms % 86400000 == 0 && ms > 0) {
+        snprintf(ret, size, "%ud", ms / 86400000);
+    } else if (ms % 3600000 == 0 && ms > 0) {
+        snprintf(ret, size, "%uh", ms / 3600000);
+    } else if (ms % 1000 == 0) {
+        snprintf(ret, size, "%us", ms / 1000);
+    } else {
+        snprintf(ret, size, "%ums", ms);
+    }
+}
+
 unsigned cli_milliseconds(const char *verb, const char *option, const char *text,
     unsigned least, unsigned most)
 {
-    char *end;
-    double value = strtod(text, &end);
-    double scale = strcmp(end, "ms") == 0                  ? 1
-                   : *end == '\0' || strcmp(end, "s") == 0 ? 1000
-                   : strcmp(end, "m") == 0                 ? 60000
-                   : strcmp(end, "h") == 0                 ? 3600000
-                   : strcmp(end, "d") == 0                 ? 86400000
-                                                           : 0;
+    char shortest[32];
+    char longest[32];
+    double value;
 
-    if (end == text || !isdigit((unsigned char)text[0]) || !(value * scale >= least)
-        || !(value * scale <= most)) {
+    if (!cli_parse_time(text, &value) || !(value * 1e3 >= least)
+        || !(value * 1e3 <= most)) {
+        write_time(least, shortest, sizeof(shortest));
+        write_time(most, longest, sizeof(longest));
         exit(cli_fail(verb, EXIT_USAGE,
-            "%s takes a time from %s to %s such as 500ms, 2s or 24h, not \"%s\"",
-            option, format_seconds(least / 1e3).text, format_seconds(most / 1e3).text,
-            text));
+            "%s takes a time from %s to %s, such as 500ms, 2s or 24h, not \"%s\"",
+            option, shortest, longest, text));
     }
-    return (unsigned)(value * scale);
+    return (unsigned)(value * 1e3);
 }
 
 unsigned cli_request_options(

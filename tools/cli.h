@@ -74,7 +74,13 @@ enum exit_code cli_code(int error);
 /* The same with a line that says what libmpstats says. */
 enum exit_code cli_fail_as(const char *verb, int code, const struct mp_error *error);
 
-/* A whole number, "1500", or a number of seconds, "0.5" or "500ms": usage error if not. */
+/*
+ * How times are written everywhere: "500ms", "2s", "30m" (or "30min"), "24h", "7d"; a number alone is
+ * of seconds. False if it is none; nothing is said then.
+ */
+bool cli_parse_time(const char *text, double *ret_s);
+
+/* A whole number, "1500", or a time: usage error if not. */
 uint64_t cli_number(const char *verb, const char *option, const char *text,
     uint64_t least, uint64_t most);
 unsigned cli_milliseconds(const char *verb, const char *option, const char *text,

@@ -18,19 +18,12 @@ enum {
 
 bool report_try_since(const char *text, int64_t *ret)
 {
-    char *end;
-    double value = strtod(text, &end);
-    double unit = strcmp(end, "s") == 0   ? 1
-                  : strcmp(end, "m") == 0 ? 60
-                  : strcmp(end, "h") == 0 ? 3600
-                  : strcmp(end, "d") == 0 ? DAY_S
-                                          : 0;
+    double value;
 
-    if (end == text || text[0] < '0' || text[0] > '9' || !(value * unit >= 1)
-        || !(value * unit <= 3660.0 * DAY_S)) {
+    if (!cli_parse_time(text, &value) || !(value >= 1) || !(value <= 3660.0 * DAY_S)) {
         return false;
     }
-    *ret = (int64_t)(value * unit);
+    *ret = (int64_t)value;
     return true;
 }
 

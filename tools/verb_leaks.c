@@ -173,6 +173,12 @@ static int judge(const struct plan *plan, const mp_image_t *image)
     int code = EXIT_FINE;
 
     if (plan->since != NULL && plan->since_s == 0) {
+        if (access(plan->since, F_OK) != 0 && strpbrk(plan->since, "/.") == NULL) {
+            return cli_fail("leaks", EXIT_USAGE,
+                "--since takes a time such as 30m, 24h or 7d, or an earlier dump, not "
+                "\"%s\"",
+                plan->since);
+        }
         code = cli_open_file("leaks", plan->since, &earlier);
     }
     if (code != EXIT_FINE) {

@@ -52,7 +52,10 @@ static void list_text(const mp_image_t *image, uint64_t resident)
         mp_life_name(life), format_end(), format_bytes((double)t->live_bytes).text,
         format_bytes((double)t->live_peak_bytes).text,
         resident == MP_UNKNOWN ? "-" : format_bytes((double)resident).text,
-        format_seconds(view_age_seconds(image)).text,
+        format_seconds(life == MP_LIFE_EXITED
+                           ? (double)(view_now_ns() - p->ended_ns) / 1e9
+                           : view_age_seconds(image))
+            .text,
         format_seconds(view_ran_seconds(image)).text,
         format_name(name, sizeof(name), p->service, 40), p->forked ? " (forked)" : "");
 }

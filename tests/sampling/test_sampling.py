@@ -327,7 +327,7 @@ class Interval(Base):
             worker = Worker(self, MPALLOC_SAMPLE=value)
             self.assertEqual(worker.dump().sampling.interval, DEFAULT)
             err = worker.finish()
-            self.assertEqual(err, f"mpalloc: MPALLOC_SAMPLE={value} is not bytes up to 1t such "
+            self.assertEqual(err, f"mpalloc: MPALLOC_SAMPLE={value}: takes bytes up to 1t such "
                                   "as 64k, exact, or off; using 512k\n")
         for value, wanted in (("1", EXACT), ("2", 2), ("64K", 64 * KIB), ("1t", 2**40),
                               ("EXACT", EXACT), ("off", OFF)):
