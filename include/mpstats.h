@@ -358,7 +358,16 @@ struct mp_figures {
     double lifetime_s;       /* of its freed blocks, all together */
     uint64_t live_requested; /* of MP_LIVE_BYTES and MP_PEAK_BYTES */
     uint64_t peak_requested;
+    /*
+     * Bit 1 << i: the samples alone would allow more than high[i], which is all that was counted. Few
+     * samples leave such figures too low, all of them: sums of them add what is missing as it is, and
+     * not as errors that go either way (mp_figures_spread).
+     */
+    uint32_t cut;
 };
+
+/* How far above their sum two figures may be, of which each may be so far above its value. */
+MPS_EXPORT double mp_figures_spread(double a, double b, bool is_cut);
 
 typedef struct mp_estimates mp_estimates_t;
 

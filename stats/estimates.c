@@ -229,6 +229,20 @@ static struct slots slots_of(
     return (struct slots){&f->value[figure], &f->low[figure], &f->high[figure]};
 }
 
+/* What was allocated is the sum of what is live and what was freed. */
+static void set_cut(
+    struct mp_estimates *e, uint32_t group, enum part part, enum unit unit)
+{
+    struct mp_figures *f = &e->figures[group];
+
+    if (part == LIVE || part == FREED) {
+        f->cut |= 1u << (MP_ALLOCATED_BLOCKS + (unsigned)unit);
+    }
+    if (part != FREED) {
+        f->cut |= 1u << (slots_of(e, group, part, unit).value - f->value);
+    }
+}
+
 /* What a cell counted, of live or of freed; without a counter anything may be. */
 struct counter {
     bool is_known;
@@ -278,6 +292,7 @@ static void estimate_part(
                     && whole.bytes.value > 0 && whole.samples >= ESTIMATE_CALIBRATED;
     uint64_t most = e->is_exact ? UINT64_MAX : counter.value;
     double peak = part == PEAK ? peak_most(e, m, unit) : INFINITY;
+    double bound = part == PEAK ? peak : (double)most;
 
     for (size_t i = 0; is_whole && i < m->count; i++) {
         if (e->groups[m->group[i]].part[part].samples > 0) {
@@ -302,6 +317,9 @@ static void estimate_part(
         *to.high = round_up(r.high);
         *to.low = *to.low < *to.value ? *to.low : *to.value;
         *to.high = *to.high > *to.value ? *to.high : *to.value;
+        if (*to.high > *to.value && (double)*to.high >= bound) {
+            set_cut(e, m->group[i], part, unit);
+        }
     }
 }
 
@@ -665,6 +683,11 @@ void mp_estimates_free(mp_estimates_t *e)
         free(e->rests);
         free(e);
     }
+}
+
+double mp_figures_spread(double a, double b, bool is_cut)
+{
+    return is_cut ? a + b : hypot(a, b);
 }
 
 const struct mp_figures *mp_estimates_group(const mp_estimates_t *e, size_t number)

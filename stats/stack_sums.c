@@ -73,7 +73,8 @@ static void add_figures(struct stack_sum *s, const struct mp_figures *f)
         struct mp_estimate *e = &s->value[i];
         double value = (double)f->value[i];
         double down = hypot(e->value - e->low, value - (double)f->low[i]);
-        double up = hypot(e->high - e->value, (double)f->high[i] - value);
+        double up = mp_figures_spread(
+            e->high - e->value, (double)f->high[i] - value, (f->cut & 1u << i) != 0);
 
         e->value += value;
         e->low = fmax(e->value - down, 0);

@@ -146,7 +146,7 @@ static uint64_t sum_of(uint64_t a, uint64_t b)
 
 /*
  * Sites, and what none explains, are estimated apart: half widths add as the sides of a right angle
- * do.
+ * do, but for those that are cut.
  */
 static void add(struct mp_figures *to, const struct mp_figures *f)
 {
@@ -155,8 +155,8 @@ static void add(struct mp_figures *to, const struct mp_figures *f)
     for (unsigned i = 0; i < MP_FIGURES; i++) {
         double down = hypot(
             (double)(to->value[i] - to->low[i]), (double)(f->value[i] - f->low[i]));
-        double up = hypot(
-            (double)(to->high[i] - to->value[i]), (double)(f->high[i] - f->value[i]));
+        double up = mp_figures_spread((double)(to->high[i] - to->value[i]),
+            (double)(f->high[i] - f->value[i]), (f->cut & 1u << i) != 0);
         uint64_t value = sum_of(to->value[i], f->value[i]);
 
         to->value[i] = value;
@@ -175,7 +175,7 @@ static void add(struct mp_figures *to, const struct mp_figures *f)
 
 /*
  * Components and classes have counters, and all that is in them adds up to those: what is summed
- * over a whole one is no estimate.
+ * over a whole one is no estimate, unless samples came after the counters.
  */
 static void make_exact(struct mp_figures *f)
 {
@@ -245,7 +245,9 @@ static void sum(struct mp_tops *t, const mp_image_t *image, enum mp_top_by by,
     const struct item *items, size_t count)
 {
     bool is_counted = false;
+    struct mp_since since;
 
+    mp_image_since(image, &since);
     for (size_t i = 0; i < count; i++) {
         if (i == 0 || compare_keys(&items[i - 1], &items[i]) != 0) {
             t->tops[t->count] = (struct mp_top){.by = by,
@@ -256,7 +258,8 @@ static void sum(struct mp_tops *t, const mp_image_t *image, enum mp_top_by by,
                 .name = name_of(image, by, &items[i]),
                 .figures = &t->figures[t->count]};
             t->count++;
-            is_counted = by == MP_TOP_COMPONENT || by == MP_TOP_CLASS;
+            is_counted = (by == MP_TOP_COMPONENT || by == MP_TOP_CLASS)
+                         && since.allocated_samples + since.freed_samples == 0;
         }
         add(&t->figures[t->count - 1], &items[i].figures);
         add(&t->total, &items[i].figures);

@@ -171,8 +171,8 @@ static json_t *components_of(const struct leaks *l)
         document_set(o, "name", document_string(all[i].name));
         document_set(o, "verdict", document_string(mp_verdict_name(all[i].worst)));
         document_set(o, "verdicts", counts_of(all[i].stacks));
-        document_set(o, "live_bytes", document_number(all[i].live));
-        document_set(o, "growth_bytes_per_hour", document_number(all[i].rate));
+        document_set_bytes(o, "live_bytes", all[i].live);
+        document_set(o, "growth_bytes_per_hour", document_estimate(&all[i].rate));
         document_append(list, o);
     }
     free(all);

@@ -132,34 +132,53 @@ static int compare_components(const void *a, const void *b)
     if (x->worst != y->worst) {
         return (x->worst > y->worst) - (x->worst < y->worst);
     }
-    if (x->rate != y->rate) {
-        return x->rate < y->rate ? 1 : -1;
+    if (x->rate.value != y->rate.value) {
+        return x->rate.value < y->rate.value ? 1 : -1;
     }
     return (x->live < y->live) - (x->live > y->live);
 }
 
+/* Stacks grow by themselves: half widths add as the sides of a right angle do. */
+static void add_rate(struct mp_estimate *sum, const struct mp_estimate *e)
+{
+    double below = hypot(sum->value - sum->low, e->value - e->low);
+    double above = hypot(sum->high - sum->value, e->high - e->value);
+
+    sum->value += e->value;
+    sum->low = sum->value - below;
+    sum->high = sum->value + above;
+}
+
 struct leaks_component *leaks_by_component(const struct leaks *l, size_t *ret_count)
 {
-    struct leaks_component *all = must(calloc(l->count + 1, sizeof(*all)));
-    size_t *of_row = must(calloc(MP_REGION_COMPONENT_ROWS + 1, sizeof(*of_row)));
+    size_t rows = mp_image_component_count(l->image);
+    struct leaks_component *all = must(calloc(rows + 1, sizeof(*all)));
+    size_t *of_row = must(calloc(rows + 1, sizeof(*of_row)));
     size_t count = 0;
 
     for (size_t i = 0; i < l->count; i++) {
-        const struct mp_verdict *v = l->all[i].verdict;
-        size_t row = v->component < MP_REGION_COMPONENT_ROWS ? v->component
-                                                             : MP_REGION_COMPONENT_ROWS;
-        struct leaks_component *c;
+        of_row[l->all[i].verdict->component] = 1; /* perhaps newer than its counters */
+    }
+    for (size_t row = 0; row < rows; row++) {
+        const struct mp_region_component *c = mp_image_component(l->image, row);
+        struct leaks_component *to = &all[count];
 
-        if (of_row[row] == 0) {
-            all[count++] = (struct leaks_component){
-                .name = l->all[i].component, .worst = MP_VERDICT_FINE};
-            of_row[row] = count;
+        if (c->allocated_blocks_total != 0 || of_row[row] != 0) {
+            mp_text_escape(to->name, sizeof(to->name), c->name, sizeof(c->name));
+            to->worst = MP_VERDICT_FINE;
+            to->live = c->live_bytes;
+            of_row[row] = ++count;
         }
-        c = &all[of_row[row] - 1];
+    }
+    for (size_t i = 0; i < l->count; i++) {
+        const struct mp_verdict *v = l->all[i].verdict;
+        struct leaks_component *c = &all[of_row[v->component] - 1];
+
         c->worst = v->kind < c->worst ? v->kind : c->worst;
         c->stacks[v->kind]++;
-        c->live += v->live_bytes.value;
-        c->rate += v->kind <= MP_VERDICT_GROWING ? v->bytes_per_hour.value : 0;
+        if (v->kind <= MP_VERDICT_GROWING) {
+            add_rate(&c->rate, &v->bytes_per_hour);
+        }
     }
     free(of_row);
     qsort(all, count, sizeof(*all), compare_components);

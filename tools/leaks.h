@@ -51,14 +51,14 @@ void leaks_destroy(struct leaks *l);
 size_t leaks_failing(const struct leaks *l, bool growing);
 
 struct leaks_component {
-    const char *name; /* lives as long as the leaks do */
+    char name[4 * MP_REGION_NAME_BYTES + 1]; /* fit to print */
     enum mp_verdict_kind worst;
     size_t stacks[MP_VERDICTS];
-    double live;
-    double rate; /* bytes per hour, of lost and growing ones */
+    uint64_t live;           /* bytes, counted: also of what no stack explains */
+    struct mp_estimate rate; /* bytes per hour, of lost and growing ones */
 };
 
-/* The worst first; free it. */
+/* Of all that ever had a block, the worst first; free it. */
 struct leaks_component *leaks_by_component(const struct leaks *l, size_t *ret_count);
 
 /* "GET /cart", "worker-3 (97 %), main": fit to print. */

@@ -109,6 +109,7 @@ static struct profile_sample *add_sample(
         .depth = depth,
         .frames = must(malloc(depth * sizeof(*frames))),
         .component = component_name(b, key->component),
+        .component_row = key->component,
         .operation = name_of(b, key->operation),
         .thread = name_of(b, key->thread),
     };
@@ -324,6 +325,7 @@ static void set_figures(struct profile_sample *s, const struct mp_figures *f)
     s->peak_requested = f->peak_requested;
     s->first_ns = f->first_ns;
     s->last_ns = f->last_ns;
+    s->cut = f->cut;
     s->lifetime_s = f->lifetime_s;
     memcpy(s->value, f->value, sizeof(s->value));
     memcpy(s->low, f->low, sizeof(s->low));

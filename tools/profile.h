@@ -50,11 +50,12 @@ struct site_names;
 
 struct profile_sample {
     size_t depth;
-    uint32_t *frames;      /* numbers, the root first */
-    const char *component; /* its whole name, fit to print */
-    const char *operation; /* "": none */
-    const char *thread;    /* name; "": not known */
-    uint64_t block_bytes;  /* of the class; of a large one, the mean of its blocks */
+    uint32_t *frames;       /* numbers, the root first */
+    const char *component;  /* its whole name, fit to print */
+    uint32_t component_row; /* UINT32_MAX: (overflow) of sites */
+    const char *operation;  /* "": none */
+    const char *thread;     /* name; "": not known */
+    uint64_t block_bytes;   /* of the class; of a large one, the mean of its blocks */
     uint64_t
         requested; /* bytes asked for, of PROFILE_ALLOCATED_BYTES; samples 0: not known */
     uint64_t live_requested; /* the same of PROFILE_LIVE_BYTES, PROFILE_PEAK_BYTES */
@@ -67,6 +68,7 @@ struct profile_sample {
     /* 95 % interval of value. */
     uint64_t low[PROFILE_VALUES];
     uint64_t high[PROFILE_VALUES];
+    uint32_t cut;      /* see struct mp_figures */
     double lifetime_s; /* of its freed blocks, all together; 0: none or not known */
     bool is_cut;       /* the first frames of the stack are missing */
     uint64_t before[PROFILE_VALUES]; /* of a difference; else 0 */

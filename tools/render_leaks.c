@@ -125,12 +125,20 @@ static void put_components(FILE *out, const struct leaks *l, size_t rows)
     size_t count;
     struct leaks_component *all = leaks_by_component(l, &count);
 
-    fprintf(out, "\n  %-10s %10s %14s  %s\n", "verdict", "live", "growth per h",
+    fprintf(out, "\n  %-10s %10s %14s        %s\n", "verdict", "live", "grows by, a h",
         "component");
     for (size_t i = 0; i < count && i < rows; i++) {
-        fprintf(out, "  %s%-10s%s %10s %14s  %s\n", style_of(all[i].worst),
-            mp_verdict_name(all[i].worst), format_end(), format_bytes(all[i].live).text,
-            format_bytes(all[i].rate).text, all[i].name);
+        const struct mp_estimate *r = &all[i].rate;
+        const char *spread = format_spread(r->value, r->low, r->high).text;
+        unsigned used = format_columns(spread);
+
+        fprintf(out, "  %s%-10s%s %10s %14s %s%*s %s\n", style_of(all[i].worst),
+            mp_verdict_name(all[i].worst), format_end(),
+            format_bytes((double)all[i].live).text,
+            all[i].worst <= MP_VERDICT_GROWING
+                ? format_estimate(r->value, r->low, r->high).text
+                : "",
+            spread, used < 6 ? (int)(6 - used) : 0, "", all[i].name);
     }
     if (count > rows) {
         fprintf(out, "\n%zu more (--rows %zu)\n", count - rows, count);

@@ -7,9 +7,11 @@
 
 enum { NAME_COLUMNS = 60, STACK_FRAMES = 3, TEXT_BYTES = 2048 };
 
-static const char *sort_words(enum profile_value by)
+static const char *sort_words(enum top_key key, enum profile_value by)
 {
-    return by == PROFILE_ALLOCATED_BYTES    ? "bytes allocated"
+    return key == TOP_COMPONENT && by == PROFILE_PEAK_BYTES
+               ? "the most bytes that each had live"
+           : by == PROFILE_ALLOCATED_BYTES  ? "bytes allocated"
            : by == PROFILE_ALLOCATED_BLOCKS ? "blocks allocated"
            : by == PROFILE_PEAK_BYTES       ? "bytes live at the peak"
            : by == PROFILE_SHORT_BLOCKS     ? "blocks that lived less than 8 ms"
@@ -79,10 +81,12 @@ void render_tops(FILE *out, const mp_image_t *image, enum top_key key,
 
     format_set_output(out);
     fprintf(out, "%sTop by %s, by %s%s  (%s)\n", format_begin(STYLE_BOLD),
-        top_key_name(key), sort_words(by), format_end(),
-        profile_describe(p, how, sizeof(how)));
+        top_key_name(key), sort_words(key, by), format_end(),
+        key == TOP_COMPONENT ? "counted, but for young"
+                             : profile_describe(p, how, sizeof(how)));
     fprintf(out, "  %11s        %11s        %11s        %9s  %7s  %6s  %s\n", "live",
-        "at peak", "allocated", "blocks/s", "young", "share", top_key_name(key));
+        key == TOP_COMPONENT ? "peak" : "at peak", "allocated", "blocks/s", "young",
+        "share", top_key_name(key));
     for (size_t i = 0; i < t->count && i < most; i++) {
         put_row(out, p, &t->top[i], t, key, by, ran);
     }

@@ -47,15 +47,15 @@ static uint64_t sum_of(uint64_t a, uint64_t b)
 
 /*
  * Samples of several classes are estimated apart, so their errors are independent: distances
- * from the value to the limits add like standard deviations.
+ * from the value to the limits add like standard deviations, but for those that are cut.
  */
 static void add_interval(
     struct stack *t, const struct profile_sample *s, enum profile_value i)
 {
     double below =
         hypot((double)(t->value[i] - t->low[i]), (double)(s->value[i] - s->low[i]));
-    double above =
-        hypot((double)(t->high[i] - t->value[i]), (double)(s->high[i] - s->value[i]));
+    double above = mp_figures_spread((double)(t->high[i] - t->value[i]),
+        (double)(s->high[i] - s->value[i]), (s->cut & 1u << i) != 0);
 
     t->value[i] = sum_of(t->value[i], s->value[i]);
     t->low[i] = below < (double)t->value[i] ? t->value[i] - (uint64_t)(below + 0.5) : 0;
@@ -71,6 +71,29 @@ static void add_sample(struct stack *t, const struct profile_sample *s)
     t->is_cut |= s->is_cut;
     for (unsigned i = 0; i < PROFILE_VALUES; i++) {
         add_interval(t, s, (enum profile_value)i);
+    }
+}
+
+/* A stack has no more than its component: counters may be a moment older. */
+static void bound(const struct profile *p, struct stack *t, uint32_t row)
+{
+    const struct mp_region_component *c = mp_image_component(p->image, row);
+    uint64_t most[PROFILE_VALUES];
+    struct mp_since since;
+
+    if (c == NULL || t->samples == 0 || p->before != NULL || profile_is_exact(p)) {
+        return;
+    }
+    mp_image_since(p->image, &since);
+    memset(most, 0xff, sizeof(most));
+    most[PROFILE_ALLOCATED_BYTES] =
+        sum_of(c->allocated_bytes_total, since.allocated_bytes);
+    most[PROFILE_LIVE_BYTES] = sum_of(c->live_bytes, since.allocated_bytes);
+    most[PROFILE_PEAK_BYTES] = sum_of(c->live_peak_bytes, since.allocated_bytes);
+    for (unsigned i = 0; i < PROFILE_VALUES; i++) {
+        if (t->high[i] > most[i]) {
+            t->high[i] = most[i] > t->value[i] ? most[i] : t->value[i];
+        }
     }
 }
 
@@ -91,6 +114,9 @@ struct stacks *stacks_create(const struct profile *p)
                 .frames = all[i]->frames};
         }
         add_sample(&r->stack[r->count - 1], all[i]);
+        if (i + 1 == p->sample_count || !is_of(&r->stack[r->count - 1], all[i + 1])) {
+            bound(p, &r->stack[r->count - 1], all[i]->component_row);
+        }
     }
     free(all);
     stacks_sort(r, PROFILE_LIVE_BYTES);

@@ -118,8 +118,8 @@ static void add(struct top *t, const struct profile_sample *s)
     for (unsigned i = 0; i < PROFILE_VALUES; i++) {
         double down =
             hypot((double)(t->value[i] - t->low[i]), (double)(s->value[i] - s->low[i]));
-        double up = hypot(
-            (double)(t->high[i] - t->value[i]), (double)(s->high[i] - s->value[i]));
+        double up = mp_figures_spread((double)(t->high[i] - t->value[i]),
+            (double)(s->high[i] - s->value[i]), (s->cut & 1u << i) != 0);
 
         t->value[i] += s->value[i];
         t->low[i] =
@@ -140,17 +140,35 @@ static int compare_tops(const void *a, const void *b, void *by)
     return strcmp(x->name, y->name);
 }
 
-/*
- * Components have exact counters, and the samples of each, with what none explains, add up to
- * them: what is summed over a whole one is no estimate.
- */
-static void make_exact(struct top *t)
+static void set_exact(struct top *t, enum profile_value i, uint64_t value)
 {
-    static const enum profile_value counted[] = {PROFILE_ALLOCATED_BLOCKS,
-        PROFILE_ALLOCATED_BYTES, PROFILE_LIVE_BLOCKS, PROFILE_LIVE_BYTES};
+    t->value[i] = t->low[i] = t->high[i] = value;
+}
 
-    for (size_t i = 0; i < sizeof(counted) / sizeof(*counted); i++) {
-        t->low[counted[i]] = t->high[counted[i]] = t->value[counted[i]];
+/*
+ * Components have counters: what those say is no estimate, and what samples knew after them is left
+ * to the tables of stacks. A peak is the component's own, of a moment of its own.
+ */
+static void count_components(struct tops *t, const mp_image_t *image)
+{
+    char name[4 * MP_REGION_NAME_BYTES + 1];
+
+    for (size_t row = 0; row < mp_image_component_count(image); row++) {
+        const struct mp_region_component *c = mp_image_component(image, row);
+
+        mp_text_escape(name, sizeof(name), c->name, sizeof(c->name));
+        for (size_t i = 0; i < t->count; i++) {
+            struct top *top = &t->top[i];
+
+            if (strcmp(top->name, name) == 0) {
+                set_exact(top, PROFILE_ALLOCATED_BLOCKS, c->allocated_blocks_total);
+                set_exact(top, PROFILE_ALLOCATED_BYTES, c->allocated_bytes_total);
+                set_exact(top, PROFILE_LIVE_BLOCKS, c->live_blocks);
+                set_exact(top, PROFILE_LIVE_BYTES, c->live_bytes);
+                set_exact(top, PROFILE_PEAK_BYTES, c->live_peak_bytes);
+                break;
+            }
+        }
     }
 }
 
@@ -173,12 +191,12 @@ struct tops *tops_create(
         add(&t->top[t->count - 1], all[i].sample);
     }
     free(all);
+    if (key == TOP_COMPONENT) {
+        count_components(t, p->image);
+    }
     for (size_t i = 0; i < t->count; i++) {
         for (unsigned v = 0; v < PROFILE_VALUES; v++) {
             t->whole[v] += t->top[i].value[v];
-        }
-        if (key == TOP_COMPONENT) {
-            make_exact(&t->top[i]);
         }
     }
     qsort_r(t->top, t->count, sizeof(*t->top), compare_tops, &by);

@@ -24,6 +24,7 @@ struct top {
         *sample;      /* one of them: its stack is that of all, of TOP_SITE */
     uint64_t samples; /* 0: known from counters alone */
     uint64_t live_samples;
+    /* Of a component from its counters, and PROFILE_PEAK_BYTES its own peak: exact. */
     uint64_t value[PROFILE_VALUES];
     uint64_t low[PROFILE_VALUES];
     uint64_t high[PROFILE_VALUES];

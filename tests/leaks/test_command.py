@@ -158,6 +158,12 @@ class Command(unittest.TestCase):
         self.assertEqual(sum(sum(c["verdicts"].values()) for c in d["components"]),
                          sum(d["verdicts"].values()))
         self.assertEqual(d["components"][0], part, "the worst is the first")
+        self.assertGreater(part["growth_bytes_per_hour"]["high"],
+                           part["growth_bytes_per_hour"]["low"])
+        counted = json.loads(subprocess.run([COMMAND, "snapshot", "--json", self.leak],
+            env=self.env, capture_output=True, check=True).stdout)["components"]
+        self.assertEqual({c["name"]: c["live_bytes"] for c in d["components"]},
+            {c["name"]: c["live_bytes"] for c in counted if c["allocated_blocks_total"]})
         self.assertEqual(len(self.document(self.leak, "--all", "--rows", 1)["leaks"]), 1)
         fine = self.document(self.fine)
         self.assertEqual([k for k in fine["leaks"] if k["verdict"] in ("lost", "growing")], [])
@@ -190,7 +196,7 @@ class Command(unittest.TestCase):
         self.assertIn("\nfine  ", self.leaks(self.leak, "--all"))
         self.assertRegex(self.leaks(self.leak, "--all", "--rows", 1), r"\n\d+ more \(--rows \d+\)")
         text = self.leaks(self.leak, "--by", "component")
-        self.assertRegex(text, r"\n  growing .* part\n")
+        self.assertRegex(text, r"\n  growing .* \d+\.\d [KMG]iB +±\d+ % +part\n")
         self.assertNotIn("grow_cache", text)
         self.assertIn("grow_cache", self.leaks(self.leak, "--by", "site"))
 
