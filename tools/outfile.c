@@ -157,14 +157,33 @@ int outfile_flush(FILE *out)
     return has_failed ? guess_error(out) : 0;
 }
 
+/*
+ * What umask says, without a moment in which it is another one: other threads may be making files.
+ * Kernels before 4.7 do not tell: then nobody else may read it.
+ */
+static mode_t file_mask(void)
+{
+    static const char key[] = "\nUmask:\t";
+    char text[4096];
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+    const char *at;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    text[n > 0 ? n : 0] = '\0';
+    at = strstr(text, key);
+    return at != NULL ? (mode_t)strtoul(at + strlen(key), NULL, 8) & 0777 : 0077;
+}
+
 /* What is left to be written, then the mode that any new file would have. */
 static int settle(struct outfile *f)
 {
-    mode_t mask = umask(0);
+    mode_t mask = file_mask();
     struct stat status;
     int code;
 
-    umask(mask);
     code = outfile_flush(f->out);
     if (code != 0 || f->is_direct) {
         return code;
