@@ -15,9 +15,13 @@
  *     -EACCES, -EPERM   not permitted
  *     -EBADMSG          the file is damaged, unfinished, or of another version
  *
+ * Structs that the caller provides, and those in arrays, keep their size until the soname changes,
+ * but for those with a member `size` that the caller sets. What is handed out one by one, by pointer,
+ * may grow at its end: its size is not to be relied on.
+ *
  * Threads: an image does not change after it was made and may be read by many threads;
- * everything else keeps no state. Bytes are bytes, times nanoseconds, unless a name says
- * otherwise.
+ * everything else keeps no state, but for the one watch of a process (mps_on_leak). Bytes are
+ * bytes, times nanoseconds, unless a name says otherwise.
  */
 #ifndef MPSTATS_H
 #define MPSTATS_H

@@ -129,7 +129,7 @@ static const char *name_of(
                : by == MP_TOP_OPERATION ? "(no operation)"
                                         : "(not known)";
     }
-    if (by == MP_TOP_COMPONENT) {
+    if (by == MP_TOP_COMPONENT || by == MP_TOP_SITE) {
         return mp_image_component(image, i->component)->name;
     }
     return by == MP_TOP_OPERATION || by == MP_TOP_THREAD

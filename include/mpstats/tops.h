@@ -33,9 +33,9 @@ struct mp_top {
     uint32_t number;    /* of the class, or of the name (mp_image_name) */
     uint32_t frame;     /* of MP_TOP_SITE, for mp_image_stack; 0: none could be taken */
     /*
-     * Of the component, operation or thread, as the program wrote it: print it through
-     * mp_text_escape. A rest is called "(overflow)", "(not sampled)", "(no operation)" or "(not
-     * known)"; a class and a site are "".
+     * Of the component (also of a site), the operation or the thread, as the program wrote it:
+     * print it through mp_text_escape. A rest is called "(overflow)", "(not sampled)", "(no
+     * operation)" or "(not known)"; a class is "".
      */
     const char *name;
     /* Bytes and blocks; low and high are of 95 %, and the value where it comes from counters. */

@@ -135,6 +135,7 @@ Test(stats_tops, what_was_counted_is_exact_and_sites_are_not)
     f = mp_tops_at(tops, 0)->is_rest ? mp_tops_at(tops, 1)->figures
                                      : mp_tops_at(tops, 0)->figures;
     cr_assert_lt(f->low[MP_LIVE_BYTES], f->high[MP_LIVE_BYTES]);
+    cr_assert_not_null(find("extraction"), "a site has the name of its component");
 }
 
 Test(stats_tops, operations_and_threads_have_names)
