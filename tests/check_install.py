@@ -107,6 +107,7 @@ int main()
 STATS_PROGRAM = "#include <mpstats.h>\nint main(void) { return 0; }\n"
 
 meson, build = sys.argv[1], pathlib.Path(sys.argv[2])
+profile = "CONFIG_PROFILE 1" in (build / "config.h").read_text()
 failures = 0
 
 
@@ -131,6 +132,7 @@ def present(root, *patterns):
 
 
 def compile_and_run(folder, lib, env, name, source, compiler, package, expect):
+    global failures
     path = folder / name
     path.write_text(source)
     for kind, flags, asked in (("dynamic", [], []), ("static", ["-static"], ["--static"])):
@@ -140,7 +142,14 @@ def compile_and_run(folder, lib, env, name, source, compiler, package, expect):
         if options is None or run(f"{name} compiles, {kind}",
                 [compiler, *flags, "-Wall", "-Werror", path, *options, "-o", program]) is None:
             continue
-        run(f"{name} runs, {kind}", [program], {**os.environ, "LD_LIBRARY_PATH": str(lib)}, expect)
+        before = set(folder.glob("regions/*.mp"))
+        run(f"{name} runs, {kind}", [program],
+            {**os.environ, "LD_LIBRARY_PATH": str(lib), "MPALLOC_DIR": str(folder / "regions"),
+             "MPALLOC_KEEP": "1"}, expect)
+        if package.startswith("mpalloc") and profile:
+            left = set(folder.glob("regions/*.mp")) - before
+            print(f"{'ok  ' if left else 'FAIL'} {name} left a region, {kind}")
+            failures += not left
 
 
 with tempfile.TemporaryDirectory(prefix="mpalloc-install-") as temporary:
