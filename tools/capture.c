@@ -49,58 +49,43 @@ int capture_check_terminal(const struct capture *c)
     return EXIT_FINE;
 }
 
-enum profile_value capture_value(const struct capture *c, const struct profile *p)
+static struct export_wish wish_of(const struct capture *c)
 {
-    bool is_picture = c->format->write == export_html || c->format->write == export_svg
-                      || c->format->write == export_collapsed;
-
-    if (c->has_value) {
-        return c->value;
-    }
-    for (size_t i = 0;
-         i < p->sample_count && is_picture && mp_image_life(p->image) == MP_LIFE_EXITED;
-         i++) {
-        if (p->samples[i].value[PROFILE_PEAK_BYTES] != 0) {
-            return PROFILE_PEAK_BYTES;
-        }
-    }
-    return PROFILE_LIVE_BYTES;
+    return (struct export_wish){.format = c->format,
+        .by_component = c->by_component,
+        .has_value = c->has_value,
+        .value = c->value};
 }
 
-static int write_file(
-    const struct capture *c, const struct profile *p, uint64_t *ret_bytes)
+enum profile_value capture_value(const struct capture *c, const struct profile *p)
 {
-    struct outfile file;
-    int code = outfile_open(&file, c->path);
+    struct export_wish wish = wish_of(c);
 
+    return export_pick_value(&wish, p);
+}
+
+int capture_write(const struct capture *c, const mp_image_t *image, uint64_t *ret_bytes)
+{
+    struct export_wish wish = wish_of(c);
+    struct outfile file;
+    int code;
+
+    if (c->path == NULL) {
+        code = export_write(stdout, image, &wish);
+        return code != 0 && !ferror(stdout) /* else main says why */
+                   ? cli_fail(c->verb, EXIT_FAILED, "no memory for the document")
+                   : EXIT_FINE;
+    }
+    code = outfile_open(&file, c->path);
     if (code == 0) {
-        code = outfile_close(&file, c->format->write(file.out, p, capture_value(c, p)));
+        code = outfile_close(&file, export_write(file.out, image, &wish));
     }
     if (code != 0) {
         return cli_fail(
             c->verb, EXIT_FAILED, "%s cannot be written: %s", c->path, strerror(-code));
     }
-    *ret_bytes = file.bytes;
+    if (ret_bytes != NULL) {
+        *ret_bytes = file.bytes;
+    }
     return EXIT_FINE;
-}
-
-int capture_write(const struct capture *c, const mp_image_t *image, uint64_t *ret_bytes)
-{
-    struct profile *profile = profile_create(image);
-    uint64_t bytes;
-    int code = EXIT_FINE;
-
-    if (ret_bytes == NULL) {
-        ret_bytes = &bytes;
-    }
-    if (export_prepare(profile, c->by_component) != 0) {
-        code = cli_fail(c->verb, EXIT_FAILED, "no memory for the document");
-    } else if (c->path != NULL) {
-        code = write_file(c, profile, ret_bytes);
-    } else if (c->format->write(stdout, profile, capture_value(c, profile)) != 0
-               && !ferror(stdout)) { /* else main says why */
-        code = cli_fail(c->verb, EXIT_FAILED, "no memory for the document");
-    }
-    profile_destroy(profile);
-    return code;
 }

@@ -255,7 +255,7 @@ const char *comparison_name(const struct comparison *c, enum mp_diff_by by,
 }
 
 size_t comparison_stack(const struct comparison *c, const struct mp_difference *r,
-    struct site_line ret[SITE_LINES_MAX])
+    struct mp_line ret[SITE_LINES_MAX])
 {
     unsigned side = side_of(r);
 

@@ -68,6 +68,6 @@ const char *comparison_name(const struct comparison *c, enum mp_diff_by by,
 
 /* The stack of a row by site, the innermost first. */
 size_t comparison_stack(const struct comparison *c, const struct mp_difference *r,
-    struct site_line ret[SITE_LINES_MAX]);
+    struct mp_line ret[SITE_LINES_MAX]);
 
 #endif

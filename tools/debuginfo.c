@@ -483,6 +483,8 @@ void debuginfo_init(struct debuginfo *d, const struct symfile *f, struct texts *
     *d = (struct debuginfo){.file = f, .texts = texts};
     d->dwarf = dwfl_module_getdwarf(f->module, &d->bias);
     if (d->dwarf != NULL) {
+        dwarf_new_oom_handler(
+            d->dwarf, must_fail); /* else it ends the process itself */
         read_units(d);
     }
 }

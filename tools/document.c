@@ -6,6 +6,7 @@
 #include "must.h"
 #include "view.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,11 +15,7 @@
 
 static json_t *checked(json_t *value)
 {
-    if (value == NULL) {
-        fputs("mpalloc: out of memory\n", stderr);
-        exit(EXIT_FAILED);
-    }
-    return value;
+    return must(value);
 }
 
 void document_set(json_t *object, const char *key, json_t *value)
@@ -588,13 +585,21 @@ void document_add_history(json_t *d, const mp_image_t *image)
     document_set(d, "modules", document_modules(image));
 }
 
-int document_print(json_t *document, bool line)
+int document_write(json_t *document, FILE *out, bool line)
 {
     size_t flags = line ? JSON_COMPACT : JSON_INDENT(2);
-    int bad = json_dumpf(document, stdout, flags | JSON_REAL_PRECISION(9));
+    int bad = json_dumpf(document, out, flags | JSON_REAL_PRECISION(9));
 
     json_decref(document);
-    if (bad != 0 || putchar('\n') == EOF || fflush(stdout) != 0) {
+    if (bad == 0) {
+        bad = putc('\n', out) == EOF;
+    }
+    return bad == 0 ? 0 : ferror(out) ? -EIO : -ENOMEM;
+}
+
+int document_print(json_t *document, bool line)
+{
+    if (document_write(document, stdout, line) != 0 || fflush(stdout) != 0) {
         fputs("mpalloc: standard output cannot be written\n", stderr);
         return EXIT_FAILED;
     }

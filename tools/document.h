@@ -12,6 +12,7 @@
 
 #include <jansson.h>
 #include <mpstats.h>
+#include <stdio.h>
 
 /* A new document "mpalloc.NAME/1" with the time it was made. Ends the process without memory. */
 json_t *document_new(const char *name);
@@ -50,6 +51,9 @@ void document_add_snapshot(json_t *document, const mp_image_t *image);
 
 /* What a report has besides: timeline and modules. */
 void document_add_history(json_t *document, const mp_image_t *image);
+
+/* To a stream, in one line when `line`; frees it. 0, -EIO or -ENOMEM. */
+int document_write(json_t *document, FILE *out, bool line);
 
 /* To standard output, in one line when `line`; frees it. EXIT_FAILED when it fails. */
 int document_print(json_t *document, bool line);

@@ -29,7 +29,7 @@ static void put_figures(json_t *o, const struct mp_difference *r, bool has_peak)
 
 static json_t *frames_of(const struct comparison *c, const struct mp_difference *r)
 {
-    struct site_line line[SITE_LINES_MAX];
+    struct mp_line line[SITE_LINES_MAX];
     size_t depth = comparison_stack(c, r, line);
     json_t *frames = json_array();
 

@@ -6,19 +6,22 @@
 #include <string.h>
 
 const struct export_format export_formats[] = {
-    {"pprof", "pb.gz", false, export_pprof},
-    {"collapsed", "collapsed", false, export_collapsed},
-    {"speedscope", "speedscope.json", false, export_speedscope},
-    {"svg", "svg", false, export_svg},
-    {"html", "html", false, export_html},
-    {"dhat", "dhat.json", true, export_dhat},
-    {"massif", "massif.out", false, export_massif},
-    {"heaptrack", "heaptrack", true, export_heaptrack},
-    {"heap", "heap", false, export_heap},
-    {"jeprof", "jeprof.heap", false, export_jeprof},
-    {"json", "json", false, export_json},
-    {"openmetrics", "openmetrics", false, export_openmetrics},
-    {NULL, NULL, false, NULL},
+    {"pprof", "pb.gz", false, "go tool pprof, Pyroscope, Parca, Perfetto",
+        export_pprof},
+    {"collapsed", "collapsed", false, "flamegraph.pl, inferno", export_collapsed},
+    {"speedscope", "speedscope.json", false, "speedscope", export_speedscope},
+    {"svg", "svg", false, "browsers: a flame graph", export_svg},
+    {"html", "html", false, "browsers: the page of mpalloc flame", export_html},
+    {"dhat", "dhat.json", true, "dh_view.html of Valgrind, the Firefox profiler",
+        export_dhat},
+    {"massif", "massif.out", false, "ms_print, massif-visualizer", export_massif},
+    {"heaptrack", "heaptrack", true, "heaptrack_gui, heaptrack_print",
+        export_heaptrack},
+    {"heap", "heap", false, "google-pprof, jeprof, go tool pprof", export_heap},
+    {"jeprof", "jeprof.heap", false, "jeprof", export_jeprof},
+    {"json", "json", false, "programs: schemas/profile.json", export_json},
+    {"openmetrics", "openmetrics", false, "Prometheus and its kin", export_openmetrics},
+    {NULL, NULL, false, NULL, NULL},
 };
 
 const struct export_format *export_find_format(const char *name)
@@ -208,6 +211,39 @@ int export_prepare(struct profile *p, bool by_component)
         }
     }
     return 0;
+}
+
+/* ---- the whole ---- */
+
+enum profile_value export_pick_value(
+    const struct export_wish *w, const struct profile *p)
+{
+    bool is_picture = w->format->write == export_html || w->format->write == export_svg
+                      || w->format->write == export_collapsed;
+
+    if (w->has_value) {
+        return w->value;
+    }
+    for (size_t i = 0;
+         i < p->sample_count && is_picture && mp_image_life(p->image) == MP_LIFE_EXITED;
+         i++) {
+        if (p->samples[i].value[PROFILE_PEAK_BYTES] != 0) {
+            return PROFILE_PEAK_BYTES;
+        }
+    }
+    return PROFILE_LIVE_BYTES;
+}
+
+int export_write(FILE *out, const mp_image_t *image, const struct export_wish *w)
+{
+    struct profile *p = profile_create(image);
+    int code = export_prepare(p, w->by_component);
+
+    if (code == 0) {
+        code = w->format->write(out, p, export_pick_value(w, p));
+    }
+    profile_destroy(p);
+    return code;
 }
 
 /* ---- collapsed ---- */

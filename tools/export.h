@@ -15,6 +15,7 @@ struct export_format {
     const char *name;
     const char *ending; /* of files, as its readers like it */
     bool is_exact;      /* its readers take it that every allocation is in it */
+    const char *readers;
     int (*write)(FILE *out, const struct profile *p, enum profile_value value);
 };
 
@@ -43,6 +44,24 @@ extern const char *const export_value_options[PROFILE_VALUES];
 /* Which one that is; false: none, and export_value_list says what there is. */
 bool export_find_value(const char *option, enum profile_value *ret);
 extern const char export_value_list[];
+
+/* A document as somebody wishes it. */
+struct export_wish {
+    const struct export_format *format;
+    bool by_component;
+    bool has_value; /* else export_pick_value */
+    enum profile_value value;
+};
+
+/*
+ * What a document shows first, unless something else is wished for: what is live; of a program that
+ * ended, in pictures, what was live at the peak.
+ */
+enum profile_value export_pick_value(
+    const struct export_wish *w, const struct profile *p);
+
+/* The whole way from an image to a document: 0 or a negative errno; ferror is not looked at. */
+int export_write(FILE *out, const mp_image_t *image, const struct export_wish *w);
 
 /*
  * What every writer counts on: each sample has a frame. Where the stack is not known it is

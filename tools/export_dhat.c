@@ -157,7 +157,9 @@ int export_dhat(FILE *out, const struct profile *p, enum profile_value value)
     if (order != NULL && root != NULL
         && json_object_set_new(root, "pps", make_points(p, order)) == 0
         && json_object_set_new(root, "ftbl", make_frames(p)) == 0) {
-        code = json_dumpf(root, out, JSON_COMPACT) == 0 ? 0 : -EIO;
+        code = json_dumpf(root, out, JSON_COMPACT) == 0 ? 0
+               : ferror(out)                            ? -EIO
+                                                        : -ENOMEM;
         putc('\n', out);
     }
     json_decref(root);

@@ -180,11 +180,10 @@ static json_t *make_profile(const struct profile *p)
 int export_json(FILE *out, const struct profile *p, enum profile_value value)
 {
     json_t *root = p->before != NULL ? make_difference(p) : make_profile(p);
-    int code =
-        json_dumpf(root, out, JSON_COMPACT | JSON_REAL_PRECISION(9)) == 0 ? 0 : -EIO;
+    int bad = json_dumpf(root, out, JSON_COMPACT | JSON_REAL_PRECISION(9));
 
     (void)value; /* all are there */
     json_decref(root);
     putc('\n', out);
-    return code;
+    return bad == 0 ? 0 : ferror(out) ? -EIO : -ENOMEM;
 }

@@ -9,10 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
-static bool has_color;
-static bool is_color_decided;
-static bool is_color_forced;
-static FILE *output;
+static _Thread_local bool has_color;
+static _Thread_local bool is_color_decided;
+static _Thread_local bool is_color_forced;
+static _Thread_local FILE *output;
 
 struct format format_bytes(double bytes)
 {

@@ -1,5 +1,6 @@
 #include "frames.h"
 
+#include "guest.h"
 #include "must.h"
 #include "said.h"
 #include "site_names.h"
@@ -85,7 +86,9 @@ static void tell_problems(const struct frames *f)
     if (count > FEW) {
         said_note("mpalloc", "and %zu more modules are not named", count - FEW);
     }
-    rest = isatty(STDERR_FILENO) ? symbols_rest(f->symbols) : NULL; /* but a hint */
+    /* But a hint: for people. */
+    rest =
+        guest_get() != NULL || isatty(STDERR_FILENO) ? symbols_rest(f->symbols) : NULL;
     if (rest != NULL) {
         said_note("mpalloc", "%s", rest);
     }
@@ -159,7 +162,7 @@ static void add_code(struct frames *f, const struct known *k, const char *functi
 /* Returns how many lines it has. */
 static uint32_t add_lines(struct frames *f, uint32_t number, const struct known *k)
 {
-    const struct site_line *kept;
+    const struct mp_line *kept;
     const struct symbol_line *line;
     size_t count;
 

@@ -323,7 +323,7 @@ static int64_t add_point(
 /* "malloc_user file.c:12\nmain file.c:40", cut. */
 static void stack_text(struct site_names *names, uint32_t frame, char ret[STACK_BYTES])
 {
-    struct site_line line[SITE_LINES_MAX];
+    struct mp_line line[SITE_LINES_MAX];
     size_t depth = site_names_stack(names, frame, line);
     size_t at = 0;
 

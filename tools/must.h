@@ -1,5 +1,8 @@
 /*
  * must - memory, or the end of the tool with a line
+ *
+ * In a library (guest.h) it is the end of what the program asked the library for: no lock may be
+ * held, and nothing be half done that outlives the call.
  */
 #ifndef MUST_H
 #define MUST_H
@@ -7,11 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+_Noreturn void must_fail(void);
+
 static inline void *must(void *memory)
 {
     if (memory == NULL) {
-        fputs("mpalloc: no memory\n", stderr);
-        exit(1);
+        must_fail();
     }
     return memory;
 }

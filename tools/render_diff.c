@@ -183,7 +183,7 @@ static void put_stack(
     FILE *out, const struct comparison *c, const struct mp_difference *r)
 {
     const struct mp_change *f = &r->figure[c->judged];
-    struct site_line line[SITE_LINES_MAX];
+    struct mp_line line[SITE_LINES_MAX];
     size_t depth = comparison_stack(c, r, line);
     char name[512];
 

@@ -1,5 +1,7 @@
 #include "said.h"
 
+#include "guest.h"
+
 #include <stdio.h>
 
 static _Thread_local struct said *kept;
@@ -23,9 +25,23 @@ __attribute__((format(printf, 2, 0))) static void put(
     fputc('\n', stderr);
 }
 
+/* To the program that this is done for, if it listens. */
+__attribute__((format(printf, 2, 0))) static void tell(
+    const struct guest *g, const char *format, va_list args)
+{
+    char text[2048];
+
+    if (g->note != NULL) {
+        vsnprintf(text, sizeof(text), format, args);
+        g->note(text, g->arg);
+    }
+}
+
 void said_error(const char *who, const char *format, va_list args)
 {
-    if (kept != NULL) {
+    if (guest_get() != NULL) {
+        tell(guest_get(), format, args);
+    } else if (kept != NULL) {
         vsnprintf(kept->text, sizeof(kept->text), format, args);
     } else {
         put(who, format, args);
@@ -37,7 +53,9 @@ void said_note(const char *who, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    if (kept == NULL) {
+    if (guest_get() != NULL) {
+        tell(guest_get(), format, args);
+    } else if (kept == NULL) {
         put(who, format, args);
     }
     va_end(args);

@@ -2,7 +2,7 @@
  * said - lines for people about what went wrong: on standard error, or kept for who asks
  *
  * Owns: where they go. A verb of the command says them at once; a server, whose threads do the same
- * work for others, keeps the last one and answers with it.
+ * work for others, keeps the last one and answers with it; a library (guest.h) tells its program.
  */
 #ifndef SAID_H
 #define SAID_H

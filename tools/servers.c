@@ -1,5 +1,7 @@
 #include "servers.h"
 
+#include "guest.h"
+
 #include <dlfcn.h>
 #include <elfutils/libdwelf.h>
 #include <errno.h>
@@ -29,14 +31,17 @@ static double now(void)
 
 /* ---- one question ---- */
 
-/* Whether to ask at all. libdebuginfod goes by the environment. */
+/*
+ * Whether to ask at all, within our bounds. libdebuginfod goes by the environment, which is not ours
+ * in a library: there it keeps to its own.
+ */
 static bool begin(double *ret_began)
 {
     const char *urls = getenv(URLS);
     const char *all = getenv(ALL);
     char text[32];
 
-    if (urls == NULL || urls[0] == '\0') {
+    if (urls == NULL || urls[0] == '\0' || guest_get() != NULL) {
         return false;
     }
     if (left_s < 0) {
@@ -90,7 +95,7 @@ void servers_forbid(void)
 
 const char *servers_problem(void)
 {
-    if (!has_problem) {
+    if (guest_get() != NULL || !has_problem) {
         return NULL;
     }
     has_problem = false;
@@ -206,7 +211,7 @@ char *servers_fetch(const uint8_t *build_id, uint64_t bytes)
     char *path = NULL;
     void *client;
 
-    if (getenv(URLS) == NULL || bytes == 0) {
+    if (guest_get() != NULL || getenv(URLS) == NULL || bytes == 0) {
         return NULL;
     }
     if (!is_tried) {

@@ -8,7 +8,7 @@
  *
  * The bounds are those of debuginfod-find(1), which the environment can set, else 10 s for
  * each 100 KiB (DEBUGINFOD_TIMEOUT), 30 s in all (DEBUGINFOD_MAXTIME), and no second try
- * (DEBUGINFOD_RETRY_LIMIT).
+ * (DEBUGINFOD_RETRY_LIMIT). In a library (guest.h) only libdwfl asks, as the environment says.
  */
 #ifndef SERVERS_H
 #define SERVERS_H

@@ -12,7 +12,7 @@
 /* Lines of the code at one frame, the innermost first. */
 struct lines {
     uint32_t count; /* 0: not asked for yet */
-    struct site_line *line;
+    struct mp_line *line;
 };
 
 struct site_names {
@@ -96,7 +96,7 @@ static void add_line(struct site_names *n, uint32_t frame, const char *function,
     struct lines *l = &n->frames[frame];
 
     l->line = must(reallocarray(l->line, l->count + 1, sizeof(*l->line)));
-    l->line[l->count++] = (struct site_line){function, file, module_of(n, frame), line};
+    l->line[l->count++] = (struct mp_line){function, file, module_of(n, frame), line};
 }
 
 static const struct lines *lines_of(struct site_names *n, uint32_t frame)
@@ -121,7 +121,7 @@ static const struct lines *lines_of(struct site_names *n, uint32_t frame)
 }
 
 size_t site_names_lines(
-    struct site_names *n, uint32_t frame, const struct site_line **ret)
+    struct site_names *n, uint32_t frame, const struct mp_line **ret)
 {
     const struct lines *l = lines_of(n, frame);
 
@@ -130,7 +130,7 @@ size_t site_names_lines(
 }
 
 size_t site_names_stack(
-    struct site_names *n, uint32_t frame, struct site_line ret[SITE_LINES_MAX])
+    struct site_names *n, uint32_t frame, struct mp_line ret[SITE_LINES_MAX])
 {
     size_t depth = 0;
 

@@ -9,13 +9,7 @@
 #define SITE_NAMES_H
 
 #include <mpstats.h>
-
-struct site_line {
-    const char *function; /* fit to print, and so are the next two */
-    const char *file;     /* NULL: not known */
-    const char *module;   /* name of its file; "": none */
-    uint32_t line;        /* 0: not known */
-};
+#include <mpstats/export.h>
 
 struct site_names;
 
@@ -30,11 +24,11 @@ enum { SITE_LINES_MAX = 128 };
 
 /* The lines of one frame, the innermost first; returns how many, at least 1. */
 size_t site_names_lines(
-    struct site_names *n, uint32_t frame, const struct site_line **ret);
+    struct site_names *n, uint32_t frame, const struct mp_line **ret);
 
 /* The stack that ends in a frame, the innermost first, without mpalloc's own. Returns how many. */
 size_t site_names_stack(
-    struct site_names *n, uint32_t frame, struct site_line ret[SITE_LINES_MAX]);
+    struct site_names *n, uint32_t frame, struct mp_line ret[SITE_LINES_MAX]);
 
 /*
  * One number for each site of the image: equal where the stacks have the same functions in the same

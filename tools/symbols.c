@@ -1,6 +1,7 @@
 #include "symbols.h"
 
 #include "debuginfo.h"
+#include "guest.h"
 #include "must.h"
 #include "names.h"
 #include "servers.h"
@@ -53,7 +54,8 @@ static void raise_file_limit(void)
     const rlim_t wanted = 2 * MP_REGION_MODULES_MAX + 256;
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
+    if (guest_get() == NULL && getrlimit(RLIMIT_NOFILE, &limit) == 0
+        && limit.rlim_cur < wanted) {
         limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
@@ -207,8 +209,12 @@ static void end_work(int64_t began)
 
 static bool is_late(struct symbols *s)
 {
+    const struct guest *g = guest_get();
     bool late = is_bound && left_ns <= 0;
 
+    if (g != NULL && g->is_nameless) {
+        return true;
+    }
     if (late && !s->is_late) {
         s->is_late = true;
         add_problem(s, "names take long to find: the rest of them next time");

@@ -1,5 +1,6 @@
 #include "symcache.h"
 
+#include "guest.h"
 #include "must.h"
 
 #include <ctype.h>
@@ -89,9 +90,17 @@ static bool make_id(const struct mp_region_module *m, char ret[ID_BYTES])
     return true;
 }
 
+/* Whether names may be kept on disk at all. */
+static bool is_used(void)
+{
+    const struct guest *g = guest_get();
+
+    return g == NULL || (!g->is_uncached && !g->is_nameless);
+}
+
 static bool find_file(const char *id, char folder[PATH_MAX], char *ret, size_t size)
 {
-    return find_folder(folder, PATH_MAX)
+    return is_used() && find_folder(folder, PATH_MAX)
            && snprintf(ret, size, "%s/%s", folder, id) < (int)size;
 }
 
@@ -179,11 +188,11 @@ static char *find_kept(const char *id)
     pthread_mutex_lock(&lock);
     k = take_kept_locked(id);
     if (k != NULL) {
-        text = must(strdup(k->text));
+        text = strdup(k->text);
         put_kept_locked(k);
     }
     pthread_mutex_unlock(&lock);
-    return text;
+    return k != NULL ? must(text) : NULL; /* no lock is held where memory ends */
 }
 
 /* ---- reading ---- */
