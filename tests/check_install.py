@@ -1,8 +1,9 @@
 """
 check_install - what `meson install` lays down is complete and works
 
-Usage: check_install.py MESON BUILD. Installs into a temporary DESTDIR; compiles a C and a
-C++ program against that by pkg-config alone, dynamic and -static; runs them and the CLI.
+Usage: check_install.py MESON BUILD. Installs into a temporary DESTDIR; compiles C and C++
+programs against that by pkg-config alone, dynamic and -static; runs them and the CLI. Among them
+are the examples of the libraries for readers, as users build them.
 """
 import os
 import pathlib
@@ -104,7 +105,24 @@ int main()
 }
 """
 
-STATS_PROGRAM = "#include <mpstats.h>\nint main(void) { return 0; }\n"
+STATS_PROGRAM = r"""
+#include <mpstats.h>
+
+/* Names that the libraries have inside, too: a program may have its own. */
+int must_fail(void);
+int must_fail(void) { return 0; }
+int text_fail(void);
+int text_fail(void) { return 0; }
+
+int main(void)
+{
+    struct mp_error error = {""};
+    mp_image_t *image;
+
+    return mp_attach("/nowhere.mp", &image, &error) != 0 && error.text[0] != 0 ? 0 : 1;
+}
+"""
+EXAMPLES = pathlib.Path(__file__).resolve().parent.parent / "tools/demo"
 
 meson, build = sys.argv[1], pathlib.Path(sys.argv[2])
 profile = "CONFIG_PROFILE 1" in (build / "config.h").read_text()
@@ -131,19 +149,20 @@ def present(root, *patterns):
         failures += not found
 
 
-def compile_and_run(folder, lib, env, name, source, compiler, package, expect):
+def compile_and_run(folder, lib, env, name, source, compiler, package, expect, *words):
     global failures
     path = folder / name
     path.write_text(source)
     for kind, flags, asked in (("dynamic", [], []), ("static", ["-static"], ["--static"])):
         options = run(f"pkg-config {' '.join(asked)} {package}",
-            ["pkg-config", "--cflags", "--libs", *asked, package], env)
+            ["pkg-config", "--cflags", "--libs", *asked, *package.split()], env)
         program = folder / f"{path.stem}-{kind}"
         if options is None or run(f"{name} compiles, {kind}",
-                [compiler, *flags, "-Wall", "-Werror", path, *options, "-o", program]) is None:
+                [*compiler.split(), *flags, "-Wall", "-Wextra", "-Werror", path, *options, "-o",
+                 program]) is None:
             continue
         before = set(folder.glob("regions/*.mp"))
-        run(f"{name} runs, {kind}", [program],
+        run(f"{name} runs, {kind}", [program, *words],
             {**os.environ, "LD_LIBRARY_PATH": str(lib), "MPALLOC_DIR": str(folder / "regions"),
              "MPALLOC_KEEP": "1"}, expect)
         if package.startswith("mpalloc") and profile:
@@ -162,7 +181,8 @@ with tempfile.TemporaryDirectory(prefix="mpalloc-install-") as temporary:
         "**/pkgconfig/mpstats.pc", "**/include/mpalloc.h", "**/include/mpalloc.hpp",
         "**/include/mpstats.h", "**/include/mpstats/alerts.h",
         "**/include/mpstats/insight.h", "**/include/mpstats/pressure.h",
-        "**/include/mpstats/tops.h",
+        "**/include/mpstats/tops.h", "**/include/mpstats/export.h", "**/lib*/**/libmpexport.so",
+        "**/lib*/**/libmpexport.a", "**/pkgconfig/mpexport.pc",
         "**/include/mpalloc/region.h", "**/bin/mpalloc", "**/mpalloc/mpalloc-whole.so")
     config = next(destination.glob("**/pkgconfig"), folder)
     env = {**os.environ, "PKG_CONFIG_PATH": str(config),
@@ -171,6 +191,13 @@ with tempfile.TemporaryDirectory(prefix="mpalloc-install-") as temporary:
     compile_and_run(folder, lib, env, "c.c", C_PROGRAM, "gcc", "mpalloc", "fine")
     compile_and_run(folder, lib, env, "cxx.cpp", CXX_PROGRAM, "g++", "mpalloc", "fine")
     compile_and_run(folder, lib, env, "stats.c", STATS_PROGRAM, "gcc", "mpstats", "")
+    watch, inspect = ((EXAMPLES / name).read_text() for name in ("self_watch.c", "inspect.c"))
+    compile_and_run(folder, lib, env, "watch.c", watch, "gcc", "mpalloc mpexport",
+        "Where resident memory", "1")
+    region = next(iter(sorted(folder.glob("regions/*.mp"))), folder)
+    for name, compiler in (("inspect.c", "gcc"), ("inspect.cpp", "g++ -std=c++17")):
+        compile_and_run(folder, lib, env, name, inspect, compiler, "mpexport",
+            "live bytes by component", region, folder / (name + ".pb.gz"))
     for command in destination.glob("**/bin/mpalloc"):
         run("the installed mpalloc runs", [command, "version"],
             {**os.environ, "LD_LIBRARY_PATH": str(lib)}, "0.")

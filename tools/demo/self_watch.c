@@ -4,11 +4,11 @@
  *     self-watch [SECONDS]
  *
  * It serves requests, keeps what it should not, and is told: of alerts (here one of its own, and
- * those that are built in) and of leaks, on a thread of libmpstats. At the end it says who holds
- * its memory. Build it with `pkg-config --cflags --libs mpalloc mpstats`.
+ * those that are built in) and of leaks, on a thread of libmpstats. At the end it writes its own
+ * report. Build it with `pkg-config --cflags --libs mpalloc mpexport`.
  */
 #include <mpalloc.h>
-#include <mpstats.h>
+#include <mpstats/export.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,31 +27,18 @@ static void on_alert(const struct mp_alert *a, const mp_image_t *image, void *ar
 
 static void on_leak(const struct mp_verdict *v, const mp_image_t *image, void *arg)
 {
+    const struct mp_line *line;
+    mp_names_t *names = NULL;
+    size_t depth = 0;
+
     (void)arg;
-    printf("leak: %s holds %.0f bytes, %s\n",
-        mp_image_component(image, v->component)->name, v->live_bytes.value,
-        v->line_count > 0 ? v->line[0] : "");
+    if (mp_names_create(image, NULL, &names) == 0) {
+        depth = mp_names_stack(names, v->frame, &line, 1);
+    }
+    printf("leak: %s holds %.0f bytes, %s\n", depth > 0 ? line->function : "?",
+        v->live_bytes.value, v->line_count > 0 ? v->line[0] : "");
     fflush(stdout);
-}
-
-/* What there is to know is in the region: here components and their peaks. */
-static void report(void)
-{
-    char path[4096];
-    mp_image_t *image;
-
-    if (mp_find_pid((uint64_t)getpid(), path, sizeof(path), NULL) != 0
-        || mp_image_open(path, &image, NULL) != 0) {
-        return;
-    }
-    for (size_t i = 0; i < mp_image_component_count(image); i++) {
-        const struct mp_region_component *c = mp_image_component(image, i);
-
-        printf("%12llu bytes live, %12llu at most: %s\n",
-            (unsigned long long)c->live_bytes, (unsigned long long)c->live_peak_bytes,
-            c->name);
-    }
-    mp_image_free(image);
+    mp_names_free(names);
 }
 
 static void serve(double seconds)
@@ -82,6 +69,7 @@ static void serve(double seconds)
 int main(int argc, char **argv)
 {
     struct mp_alert_rule rules[64];
+    struct mp_error error;
     size_t count;
     const struct mp_alert_rule *builtin = mp_alert_rules(MP_PRESET_DEVELOPMENT, &count);
 
@@ -93,11 +81,13 @@ int main(int argc, char **argv)
         .severity = MP_SEVERITY_WARNING,
         .is_enabled = true};
 
-    mps_on_alert(on_alert, NULL, rules, count, 1); /* start */
-    mps_on_leak(on_leak, NULL, 1);
+    mps_on_alert(on_alert, NULL, rules, count, 1); /* start: who is told of alerts, */
+    mps_on_leak(on_leak, NULL, 1);                 /* and of leaks */
     serve(argc > 1 ? atof(argv[1]) : 20);
-    sleep(2);         /* the end of it is told, too */
-    mps_stop_watch(); /* stop */
-    report();
+    sleep(2); /* the end of it is told, too */
+    if (mps_stop_and_report("text", stdout, NULL, &error) != 0) { /* stop */
+        fprintf(stderr, "self-watch: %s\n", error.text);
+        return 1;
+    }
     return 0;
 }
