@@ -209,15 +209,15 @@ static void make_component(struct mp_alert_facts *f, const mp_image_t *image)
 }
 
 int mp_alert_facts_make(const mp_image_t *image, const struct mp_proc *kernel,
-    const mp_verdicts_t *verdicts, const bool *is_known,
-    const struct mp_alert_point *older, size_t older_count, uint64_t time_ns,
-    struct mp_alert_facts *ret)
+    const struct mp_pressure *pressure, const mp_verdicts_t *verdicts,
+    const bool *is_known, const struct mp_alert_point *older, size_t older_count,
+    uint64_t time_ns, struct mp_alert_facts *ret)
 {
     const struct mp_region_totals *t = mp_image_totals(image);
     const struct mp_region_process *p = mp_image_process(image);
     const struct mp_region_sampling *g = mp_image_sampling(image);
     struct mp_alert_facts *f = ret;
-    struct mp_pressure pressure;
+    struct mp_pressure made;
     int code;
 
     mp_alert_facts_init(f, time_ns);
@@ -232,8 +232,11 @@ int mp_alert_facts_make(const mp_image_t *image, const struct mp_proc *kernel,
         && kernel->virtual_bytes != MP_UNKNOWN) {
         f->counted_bytes = (double)kernel->virtual_bytes;
     }
-    mp_pressure_make(image, kernel, &pressure);
-    f->pressure = pressure.value;
+    if (pressure == NULL) {
+        mp_pressure_make(image, kernel, &made);
+        pressure = &made;
+    }
+    f->pressure = pressure->value;
     f->purged_bytes = (double)t->purged_bytes_total;
     f->failures = (double)mp_image_memory_failures(image);
     f->profiler_seconds =

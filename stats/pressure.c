@@ -1,194 +1,15 @@
 #include "pressure.h"
 
-#include "proc.h"
+#include "groups.h"
 #include "words.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum {
-    GROUP_BYTES = 512,
-    PATH_BYTES = 2 * GROUP_BYTES,
     HALF_TIME_S = 3600, /* so long before the limit that part is 0.5 */
     RECENT_S = 600,     /* growth is that of so many seconds */
 };
-
-/* Names of files of both versions. */
-struct version {
-    const char *under; /* of the mount */
-    const char *limit[2];
-    const char *used;
-    const char *droppable; /* in memory.stat */
-};
-
-static const struct version unified = {
-    "", {"memory.max", "memory.high"}, "memory.current", "inactive_file"};
-static const struct version hybrid = {
-    "/unified", {"memory.max", "memory.high"}, "memory.current", "inactive_file"};
-static const struct version first = {"/memory", {"memory.limit_in_bytes", NULL},
-    "memory.usage_in_bytes", "total_inactive_file"};
-
-/* ---- files ---- */
-
-static char *read_in(const char *folder, const char *name)
-{
-    char path[PATH_BYTES];
-    char *text = NULL;
-
-    if ((size_t)snprintf(path, sizeof(path), "%s/%s", folder, name) >= sizeof(path)
-        || proc_read_path(path, &text) < 0) {
-        return NULL;
-    }
-    return text;
-}
-
-/* NAN: no such file, or "max". */
-static double number_in(const char *folder, const char *name)
-{
-    char *text = read_in(folder, name);
-    double value =
-        text != NULL && text[0] >= '0' && text[0] <= '9' ? strtod(text, NULL) : NAN;
-
-    free(text);
-    return value;
-}
-
-/* The number after a word at the begin of a line. */
-static double field_in(const char *folder, const char *name, const char *word)
-{
-    char *text = read_in(folder, name);
-    double value = NAN;
-    size_t length = strlen(word);
-
-    for (const char *at = text; at != NULL; at = strchr(at, '\n')) {
-        at += *at == '\n';
-        if (strncmp(at, word, length) == 0 && at[length] == ' ') {
-            value = strtod(at + length, NULL);
-            break;
-        }
-    }
-    free(text);
-    return value;
-}
-
-/* Of "some avg10=1.50 avg60=0.40 avg300=0.10 total=123", as a share. */
-static double average(const char *text, const char *line, const char *name)
-{
-    const char *at = strstr(text, line);
-    const char *end = at != NULL ? strchr(at, '\n') : NULL;
-    double value;
-
-    at = at != NULL ? strstr(at, name) : NULL;
-    if (at == NULL || (end != NULL && at > end)) {
-        return NAN;
-    }
-    value = strtod(at + strlen(name), NULL) / 100;
-    return value >= 0 && value <= 1 ? value : NAN;
-}
-
-static void read_stall(char *text, struct pressure_read *r)
-{
-    if (text == NULL) {
-        return;
-    }
-    r->some_10 = average(text, "some ", "avg10=");
-    r->some_60 = average(text, "some ", "avg60=");
-    r->full_10 = average(text, "full ", "avg10=");
-    free(text);
-}
-
-/* ---- the group, and those above it ---- */
-
-static void look_at_level(
-    const char *folder, const struct version *v, struct pressure_read *r)
-{
-    double limit = INFINITY;
-    double used;
-
-    for (unsigned i = 0; i < 2 && v->limit[i] != NULL; i++) {
-        limit = fmin(limit, number_in(folder, v->limit[i])); /* fmin passes over NAN */
-    }
-    if (!(limit < 0x1p60)) { /* version 1 says "none" with a huge number */
-        return;
-    }
-    used = number_in(folder, v->used);
-    if (!isnan(used)) {
-        double droppable = field_in(folder, "memory.stat", v->droppable);
-
-        used = fmax(used - (isnan(droppable) ? 0 : droppable), 0);
-    }
-    if (isnan(r->limit_bytes) || isnan(r->used_bytes)
-        || used / limit > r->used_bytes / r->limit_bytes) {
-        r->limit_bytes = limit;
-        r->used_bytes = used;
-    }
-}
-
-static void look_at_group(const char *mount, const char *group, const struct version *v,
-    struct pressure_read *r)
-{
-    char folder[PATH_BYTES];
-    size_t base = (size_t)snprintf(folder, sizeof(folder), "%s%s", mount, v->under);
-    double kills;
-    char *slash;
-
-    if (base + strlen(group) >= sizeof(folder)) {
-        return;
-    }
-    strcpy(folder + base, group);
-    if (isnan(r->some_10)) {
-        read_stall(read_in(folder, "memory.pressure"), r);
-    }
-    kills = field_in(
-        folder, v == &first ? "memory.oom_control" : "memory.events", "oom_kill");
-    r->oom_kills = isnan(r->oom_kills) ? kills : r->oom_kills;
-    for (;;) {
-        look_at_level(folder, v, r);
-        slash = strrchr(folder + base, '/');
-        if (slash == NULL) {
-            return;
-        }
-        *slash = '\0';
-    }
-}
-
-void pressure_read(const char *groups, const char *mount, const char *machine,
-    struct pressure_read *ret)
-{
-    *ret = (struct pressure_read){NAN, NAN, NAN, NAN, NAN, false, NAN};
-    for (const char *at = groups; at != NULL && *at != '\0';) {
-        const char *end = strchrnul(at, '\n');
-        const char *controllers = memchr(at, ':', (size_t)(end - at));
-        const char *group = controllers != NULL ? memchr(
-                                controllers + 1, ':', (size_t)(end - controllers - 1))
-                                                : NULL;
-        char name[GROUP_BYTES];
-
-        if (group != NULL && (size_t)(end - group) <= sizeof(name)) {
-            size_t length = (size_t)(end - group - 1);
-
-            memcpy(name, group + 1, length);
-            name[length] = '\0';
-            if (group == controllers + 1) {
-                look_at_group(mount, name, &unified, ret);
-                look_at_group(mount, name, &hybrid, ret);
-            } else if (strncmp(controllers, ":memory:", 8) == 0) {
-                look_at_group(mount, name, &first, ret);
-            }
-        }
-        at = *end != '\0' ? end + 1 : end;
-    }
-    if (isnan(ret->some_10)) {
-        char *text = NULL;
-
-        if (proc_read_path(machine, &text) > 0) {
-            read_stall(text, ret);
-            ret->is_machine = true;
-        }
-    }
-}
 
 /* ---- parts ---- */
 
@@ -343,10 +164,10 @@ static void make_time(const mp_image_t *image, bool runs, struct mp_pressure *p)
     }
 }
 
-void pressure_combine(const mp_image_t *image, const struct mp_proc *kernel,
-    const struct pressure_read *read, struct mp_pressure *ret)
+void pressure_combine(const mp_image_t *image, enum mp_life life,
+    const struct mp_proc *kernel, const struct pressure_read *read,
+    struct mp_pressure *ret)
 {
-    enum mp_life life = mp_image_life(image);
     bool runs = life == MP_LIFE_RUNNING || life == MP_LIFE_ELSEWHERE;
 
     *ret = (struct mp_pressure){.value = NAN,
@@ -367,19 +188,30 @@ void pressure_combine(const mp_image_t *image, const struct mp_proc *kernel,
     }
 }
 
+void mp_pressure_make_in(mp_pressure_groups_t *groups, const mp_image_t *image,
+    enum mp_life life, const struct mp_proc *kernel, uint64_t *group,
+    struct mp_pressure *ret)
+{
+    struct pressure_read read;
+
+    if (life == MP_LIFE_RUNNING) {
+        groups_read_process(groups, mp_image_process(image)->pid, group, &read);
+    } else {
+        read = groups_nothing;
+    }
+    pressure_combine(image, life, kernel, &read, ret);
+}
+
 void mp_pressure_make(
     const mp_image_t *image, const struct mp_proc *kernel, struct mp_pressure *ret)
 {
-    struct pressure_read read;
-    char *groups = NULL;
+    enum mp_life life = mp_image_life(image);
+    struct mp_pressure_groups groups;
+    uint64_t group = 0;
 
-    pressure_read("", "", "", &read);
-    if (mp_image_life(image) == MP_LIFE_RUNNING
-        && proc_read_file(mp_image_process(image)->pid, "cgroup", &groups) >= 0) {
-        pressure_read(groups, "/sys/fs/cgroup", "/proc/pressure/memory", &read);
-    }
-    free(groups);
-    pressure_combine(image, kernel, &read, ret);
+    groups_init(&groups, GROUPS_MOUNT, GROUPS_MACHINE);
+    mp_pressure_make_in(&groups, image, life, kernel, &group, ret);
+    groups_fini(&groups);
 }
 
 const char *mp_pressure_part_name(enum mp_pressure_kind part)

@@ -92,8 +92,8 @@ static void tell_alerts(const mp_image_t *image, const mp_verdicts_t *verdicts)
     size_t count;
     int code;
 
-    if (mp_alert_facts_make(image, is_known ? &kernel : NULL, verdicts, NULL, NULL, 0,
-            now_ns(CLOCK_REALTIME), &facts)
+    if (mp_alert_facts_make(image, is_known ? &kernel : NULL, NULL, verdicts, NULL,
+            NULL, 0, now_ns(CLOCK_REALTIME), &facts)
         != 0) {
         return;
     }

@@ -264,7 +264,8 @@ static void describe_leak(struct mp_alert_facts *f, const struct leaks *l)
 }
 
 static void make_facts(struct alerting *a, struct subject *s, const mp_image_t *image,
-    const struct mp_proc *kernel, uint64_t now_ns, struct mp_alert_facts *ret)
+    const struct mp_proc *kernel, const struct mp_pressure *pressure, uint64_t now_ns,
+    struct mp_alert_facts *ret)
 {
     struct leaks *l = NULL;
     bool *is_known = NULL;
@@ -283,8 +284,8 @@ static void make_facts(struct alerting *a, struct subject *s, const mp_image_t *
             }
         }
     }
-    if (mp_alert_facts_make(image, kernel, l != NULL ? l->verdicts : NULL, is_known,
-            s->older, s->older_count, now_ns, ret)
+    if (mp_alert_facts_make(image, kernel, pressure, l != NULL ? l->verdicts : NULL,
+            is_known, s->older, s->older_count, now_ns, ret)
         != 0) {
         must(NULL);
     }
@@ -338,18 +339,18 @@ void alerting_begin(struct alerting *a)
 }
 
 void alerting_look(struct alerting *a, const mp_image_t *image,
-    const struct mp_proc *kernel, uint64_t now_ns)
+    const struct mp_proc *kernel, const struct mp_pressure *pressure, uint64_t now_ns)
 {
     struct subject *s = get_subject(a, image, now_ns);
     struct mp_alert_facts facts;
     struct mp_proc asked;
-    bool runs = mp_image_life(image) == MP_LIFE_RUNNING;
 
-    if (kernel == NULL && runs && mp_proc_read(s->who.pid, &asked) == 0) {
+    if (kernel == NULL && mp_image_life(image) == MP_LIFE_RUNNING
+        && mp_proc_read(s->who.pid, &asked) == 0) {
         kernel = &asked;
     }
     s->is_seen = true;
-    make_facts(a, s, image, kernel, now_ns, &facts);
+    make_facts(a, s, image, kernel, pressure, now_ns, &facts);
     if (mp_alerts_look(a->engine, s->who.id, &facts) != 0) {
         must(NULL);
     }

@@ -34,11 +34,12 @@ void alerting_destroy(struct alerting *a, unsigned patience_ms);
 
 /*
  * A round: begin, a look at each process, end. Processes that were not looked at in a round have
- * ended: what fires of them is resolved, and they are forgotten. kernel: NULL: it is read.
+ * ended: what fires of them is resolved, and they are forgotten. kernel: NULL: it is read;
+ * pressure: NULL: it is made.
  */
 void alerting_begin(struct alerting *a);
 void alerting_look(struct alerting *a, const mp_image_t *image,
-    const struct mp_proc *kernel, uint64_t now_ns);
+    const struct mp_proc *kernel, const struct mp_pressure *pressure, uint64_t now_ns);
 void alerting_end(struct alerting *a, uint64_t now_ns);
 
 /* What happened in the last round: what fired, got worse or was resolved; they live until the next. */

@@ -175,14 +175,18 @@ static void walk_limit(const struct metric_source *s, const struct out *out, siz
 static void walk_pressure(
     const struct metric_source *s, const struct out *out, size_t at)
 {
-    struct mp_pressure p;
+    const struct mp_pressure *p = s->pressure;
+    struct mp_pressure made;
 
     (void)at;
-    mp_pressure_make(s->image, s->kernel, &p);
+    if (p == NULL) {
+        mp_pressure_make(s->image, s->kernel, &made);
+        p = &made;
+    }
     for (unsigned i = 0; i < MP_PRESSURE_PARTS; i++) {
-        if (!isnan(p.part[i].value)) {
+        if (!isnan(p->part[i].value)) {
             put(out, &(struct metric_sample){.type = METRIC_REAL,
-                         .real = p.part[i].value,
+                         .real = p->part[i].value,
                          .label_count = 1,
                          .label = {{"part",
                              mp_pressure_part_name((enum mp_pressure_kind)i)}}});

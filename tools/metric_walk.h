@@ -132,6 +132,7 @@ struct metric_source {
     const struct mp_proc *kernel;         /* NULL: not known */
     const struct metric_insight *insight; /* NULL: not made yet */
     const struct metric_alerts *alerts; /* NULL: nobody looks for them; set it later */
+    const struct mp_pressure *pressure; /* NULL: it is made; set it later */
     bool hides_functions;               /* sites have their id only; set it later */
     struct metric_options options;
     char id[64];      /* "PID-STARTTIME", for addresses; "": none */

@@ -99,9 +99,9 @@ static int keep_moment(struct recording *r, const mp_image_t *image)
     return moment_add(r->db, image, r->now_s);
 }
 
-bool recording_add(struct recording *r, const mp_image_t *image, bool *ret_ended)
+bool recording_add(
+    struct recording *r, const mp_image_t *image, enum mp_life life, bool *ret_ended)
 {
-    enum mp_life life = mp_image_life(image);
     struct point point;
     int code;
 

@@ -40,7 +40,11 @@ void recording_close(struct recording *r);
 void recording_begin(struct recording *r, int64_t now_s);
 bool recording_end(struct recording *r);
 
-/* A point of it; *ret_ended: it has ended, and no more will come. False: it cannot go on. */
-bool recording_add(struct recording *r, const mp_image_t *image, bool *ret_ended);
+/*
+ * A point of it. life: as mp_image_life says; *ret_ended: it has ended, and no more will come.
+ * False: it cannot go on.
+ */
+bool recording_add(
+    struct recording *r, const mp_image_t *image, enum mp_life life, bool *ret_ended);
 
 #endif

@@ -37,8 +37,8 @@ struct alert_notice *report_alerts_make(const mp_image_t *image, size_t *ret_cou
     a = alerting_create(&(struct alerting_options){
         .config = c, .db = db, .is_quick = mp_image_site_count(image) > SITES_MOST});
     alerting_begin(a);
-    alerting_look(
-        a, image, NULL, runs ? view_now_ns() : mp_image_totals(image)->published_ns);
+    alerting_look(a, image, NULL, NULL,
+        runs ? view_now_ns() : mp_image_totals(image)->published_ns);
     list = alerting_list(a, false, ret_count);
     for (size_t i = 0; i < *ret_count; i++) {
         if (list[i].state == MP_ALERT_FIRING && list[i].silenced_by[0] == '\0') {

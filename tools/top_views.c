@@ -137,8 +137,8 @@ static void look(struct top_views *v, const mp_image_t *image)
     bool has_kernel = mp_image_life(image) == MP_LIFE_RUNNING
                       && mp_proc_read(mp_image_process(image)->pid, &kernel) == 0;
 
-    if (mp_alert_facts_make(image, has_kernel ? &kernel : NULL, l->verdicts, known,
-            NULL, 0, view_now_ns(), &facts)
+    if (mp_alert_facts_make(image, has_kernel ? &kernel : NULL, NULL, l->verdicts,
+            known, NULL, 0, view_now_ns(), &facts)
             != 0
         || mp_alerts_look(v->alerts, "this", &facts) != 0) {
         must(NULL);

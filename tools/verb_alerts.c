@@ -142,7 +142,7 @@ static bool look_at(struct plan *p, const mp_image_t *image)
         now_ns = mp_image_totals(image)->published_ns;
     }
     p->process_count++;
-    alerting_look(p->alerting, image, NULL, now_ns);
+    alerting_look(p->alerting, image, NULL, NULL, now_ns);
     return runs;
 }
 

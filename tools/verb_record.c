@@ -79,7 +79,7 @@ static bool record_one(struct recorder *r, const char *path, bool *ret_ended)
     if (mp_image_open(path, &image, &error) != 0) {
         return true; /* it ended in order, and took its region with it */
     }
-    goes_on = recording_add(&r->into, image, ret_ended);
+    goes_on = recording_add(&r->into, image, mp_image_life(image), ret_ended);
     mp_image_free(image);
     return goes_on;
 }

@@ -138,17 +138,21 @@ struct mp_alert_facts {
     const struct mp_alert_point *points;
 };
 
+struct mp_pressure; /* pressure.h */
+
 /* All of it unknown. */
 MPS_EXPORT void mp_alert_facts_init(struct mp_alert_facts *ret, uint64_t time_ns);
 
 /*
- * Out of an image, what the kernel says (NULL: nothing), and verdicts (NULL: has_slow is false).
+ * Out of an image, what the kernel says (NULL: nothing), its pressure (NULL: it is made), and
+ * verdicts (NULL: has_slow is false).
  * is_known: for each verdict whether somebody knows of it, so that it does not count; may be NULL.
  * older: points of before the image's timeline, such as those of a history. Free with
  * mp_alert_facts_fini. What comes from elsewhere, drift, is to be set then. -ENOMEM.
  */
 MPS_EXPORT int mp_alert_facts_make(const mp_image_t *image,
-    const struct mp_proc *kernel, const mp_verdicts_t *verdicts, const bool *is_known,
+    const struct mp_proc *kernel, const struct mp_pressure *pressure,
+    const mp_verdicts_t *verdicts, const bool *is_known,
     const struct mp_alert_point *older, size_t older_count, uint64_t time_ns,
     struct mp_alert_facts *ret);
 MPS_EXPORT void mp_alert_facts_fini(struct mp_alert_facts *facts);

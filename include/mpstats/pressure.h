@@ -62,6 +62,27 @@ struct mp_pressure {
 MPS_EXPORT void mp_pressure_make(
     const mp_image_t *image, const struct mp_proc *kernel, struct mp_pressure *ret);
 
+/*
+ * For who looks at many processes, round after round: of each control group, and each above it,
+ * files are read once a round, however many processes are in it; limits every 10 s. One thread at
+ * a time. NULL: no memory.
+ */
+typedef struct mp_pressure_groups mp_pressure_groups_t;
+
+MPS_EXPORT mp_pressure_groups_t *mp_pressure_groups_create(void);
+MPS_EXPORT void mp_pressure_groups_free(mp_pressure_groups_t *groups);
+
+/* A new round. What nobody asked for in the last minute is forgotten. */
+MPS_EXPORT void mp_pressure_groups_next(mp_pressure_groups_t *groups);
+
+/*
+ * As mp_pressure_make. life: as mp_image_life says. *group: 0 for a process that was not asked
+ * which group it is in, or not lately; set to what saves asking it next time.
+ */
+MPS_EXPORT void mp_pressure_make_in(mp_pressure_groups_t *groups,
+    const mp_image_t *image, enum mp_life life, const struct mp_proc *kernel,
+    uint64_t *group, struct mp_pressure *ret);
+
 /* "limit", "stall", "time" */
 MPS_EXPORT const char *mp_pressure_part_name(enum mp_pressure_kind part);
 

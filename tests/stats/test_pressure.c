@@ -1,4 +1,5 @@
 /* Memory pressure: of control groups made of files, limits and timelines that are given. */
+#include "groups.h"
 #include "make_region.h"
 #include "pressure.h"
 
@@ -67,12 +68,21 @@ static void put(const char *path, const char *text)
     fclose(f);
 }
 
-static void look(const char *groups)
-{
-    char machine[64];
+static char machine[64];
 
+static void begin(struct mp_pressure_groups *groups)
+{
     snprintf(machine, sizeof(machine), "%s/machine", root);
-    pressure_read(groups, root, machine, &seen);
+    groups_init(groups, root, machine);
+}
+
+static void look(const char *text)
+{
+    struct mp_pressure_groups groups;
+
+    begin(&groups);
+    groups_read(&groups, text, &seen);
+    groups_fini(&groups);
 }
 
 static uint64_t physical_bytes;             /* of the machine */
@@ -108,7 +118,7 @@ static struct mp_pressure combine(double live, double growth, uint64_t as_bytes)
     memset(&kernel, 0xff, sizeof(kernel));
     kernel.resident_bytes = (uint64_t)live;
     kernel.virtual_bytes = virtual_bytes;
-    pressure_combine(image, &kernel, &seen, &ret);
+    pressure_combine(image, MP_LIFE_RUNNING, &kernel, &seen, &ret);
     mp_image_free(image);
     munmap(mapped, made.bytes);
     close(fd);
@@ -123,11 +133,9 @@ Test(stats_pressure, the_group_that_is_nearest_its_limit)
     put("/a/b/memory.stat", "anon 1\ninactive_file 100\n");
     put("/a/memory.max", "2000\n");
     put("/a/memory.current", "1800\n");
-    put("/a/b/memory.events", "low 0\noom 4\noom_kill 3\n");
     look("5:cpu:/x\n0::/a/b\n");
     cr_assert_eq(seen.limit_bytes, 2000);
     cr_assert_eq(seen.used_bytes, 1800);
-    cr_assert_eq(seen.oom_kills, 3);
     put("/a/memory.current", "1100\n");
     look("0::/a/b\n");
     cr_assert_eq(seen.limit_bytes, 1000);
@@ -138,13 +146,11 @@ Test(stats_pressure, version_1)
 {
     put("/memory/g/memory.limit_in_bytes", "4096\n");
     put("/memory/g/memory.usage_in_bytes", "2048\n");
-    put("/memory/g/memory.oom_control", "under_oom 0\noom_kill 2\n");
     put("/memory/memory.limit_in_bytes", "9223372036854771712\n");
     put("/memory/memory.usage_in_bytes", "99999\n");
     look("4:memory:/g\n0::/\n");
     cr_assert_eq(seen.limit_bytes, 4096);
     cr_assert_eq(seen.used_bytes, 2048);
-    cr_assert_eq(seen.oom_kills, 2);
 }
 
 Test(stats_pressure, stalls_of_the_group_else_of_the_machine)
@@ -240,4 +246,126 @@ Test(stats_pressure, nonsense_is_not_known)
     cr_assert(isnan(seen.some_60));
     cr_assert(isnan(seen.full_10));
     cr_assert(isnan(combine(MIB, 0, 0).part[MP_PRESSURE_LIMIT].value));
+}
+
+/* ---- many processes ---- */
+
+static uint64_t reads_of(struct mp_pressure_groups *g, const char *text)
+{
+    uint64_t before = g->reads;
+
+    cr_assert_neq(groups_read(g, text, &seen), 0);
+    return g->reads - before;
+}
+
+Test(stats_pressure, a_group_is_read_once_a_round)
+{
+    struct mp_pressure_groups g;
+
+    put("/pods/a/memory.max", "1000\n");
+    put("/pods/a/memory.current", "300\n");
+    put("/pods/a/memory.pressure", "some avg10=1.00 avg60=0.00\nfull avg10=0.00\n");
+    put("/pods/memory.max", "2000\n");
+    put("/pods/memory.current", "1800\n");
+    begin(&g);
+    cr_assert_gt(reads_of(&g, "0::/pods/a\n"), 4);
+    cr_assert_eq(seen.used_bytes, 1800);
+    cr_assert_eq(
+        reads_of(&g, "0::/pods/a\n"), 0, "a second process in it costs nothing");
+    cr_assert_eq(seen.used_bytes, 1800);
+    cr_assert_float_eq(seen.some_10, 0.01, 1e-9);
+    put("/pods/memory.current", "100\n");
+    put("/pods/a/memory.pressure", "some avg10=2.00 avg60=0.00\nfull avg10=0.00\n");
+    mp_pressure_groups_next(&g);
+    /* Stalls, what is used of the two with a limit, and what of that can go. */
+    cr_assert_eq(reads_of(&g, "0::/pods/a\n"), 5, "limits are not read each time");
+    cr_assert_eq(seen.limit_bytes, 1000);
+    cr_assert_eq(seen.used_bytes, 300);
+    cr_assert_float_eq(seen.some_10, 0.02, 1e-9);
+    groups_fini(&g);
+}
+
+Test(stats_pressure, groups_above_are_shared)
+{
+    struct mp_pressure_groups g;
+    uint64_t first;
+    uint64_t second;
+
+    put("/pods/memory.max", "2000\n");
+    put("/pods/memory.current", "500\n");
+    put("/pods/a/memory.max", "max\n");
+    put("/pods/b/memory.max", "1000\n");
+    put("/pods/b/memory.current", "900\n");
+    begin(&g);
+    first = reads_of(&g, "0::/pods/a\n");
+    cr_assert_eq(seen.limit_bytes, 2000);
+    second = reads_of(&g, "0::/pods/b\n");
+    cr_assert_eq(seen.limit_bytes, 1000);
+    cr_assert_lt(second, first, "%llu after %llu", (unsigned long long)second,
+        (unsigned long long)first);
+    reads_of(&g, "0::/pods/a\n");
+    cr_assert_eq(seen.limit_bytes, 2000, "each has its own figures");
+    groups_fini(&g);
+}
+
+Test(stats_pressure, a_limit_that_is_set_later_is_seen)
+{
+    struct mp_pressure_groups g;
+
+    put("/g/memory.max", "max\n");
+    put("/g/memory.current", "100\n");
+    begin(&g);
+    reads_of(&g, "0::/g\n");
+    cr_assert(isnan(seen.limit_bytes));
+    cr_assert(isnan(seen.some_10));
+    put("/g/memory.max", "400\n");
+    put("/g/memory.pressure", "some avg10=3.00 avg60=0.00\nfull avg10=0.00\n");
+    g.past_ms = 10000; /* as if so much time went by */
+    mp_pressure_groups_next(&g);
+    reads_of(&g, "0::/g\n");
+    cr_assert_eq(seen.limit_bytes, 400);
+    cr_assert_eq(seen.used_bytes, 100);
+    cr_assert_float_eq(seen.some_10, 0.03, 1e-9);
+    groups_fini(&g);
+}
+
+Test(stats_pressure, groups_that_are_gone_are_forgotten)
+{
+    struct mp_pressure_groups g;
+
+    begin(&g);
+    for (unsigned i = 0; i < 1000; i++) {
+        char text[64];
+
+        snprintf(text, sizeof(text), "0::/pods/p%u\n", i);
+        reads_of(&g, text);
+    }
+    cr_assert_gt(g.count, 1000);
+    mp_pressure_groups_next(&g);
+    cr_assert_gt(g.count, 1000);
+    g.past_ms = 61000; /* as if so much time went by */
+    mp_pressure_groups_next(&g);
+    cr_assert_eq(g.count, 0);
+    groups_fini(&g);
+}
+
+Test(stats_pressure, a_process_is_asked_once_where_it_is)
+{
+    struct mp_pressure_groups g;
+    struct pressure_read again;
+    uint64_t group = 0;
+    uint64_t reads;
+
+    begin(&g);
+    groups_read_process(&g, (uint64_t)getpid(), &group, &seen);
+    cr_assert_neq(group, 0);
+    reads = g.reads;
+    groups_read_process(&g, (uint64_t)getpid(), &group, &again);
+    cr_assert_eq(g.reads, reads);
+    cr_assert_eq(memcmp(&again.some_10, &seen.some_10, sizeof(seen.some_10)), 0);
+    cr_assert_eq(again.is_machine, seen.is_machine);
+    group = 12345;
+    groups_read_process(&g, (uint64_t)getpid(), &group, &again);
+    cr_assert_eq(g.reads, reads + 1, "a number that is not known any more");
+    groups_fini(&g);
 }

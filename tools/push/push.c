@@ -403,6 +403,7 @@ static void add_metrics(struct gathering *g, const struct push_process *process)
     }
     metric_source_make(source, process->image, process->kernel, insight, &o->metrics,
         push_memory_rows(g->push->memory, process->id));
+    source->pressure = process->pressure;
     otlp_metrics_add(g->metrics, source, &resource);
     free(source);
     if (++g->in_batch == BATCH) {

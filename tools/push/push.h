@@ -43,6 +43,7 @@ struct push_process {
     const mp_image_t *image;
     const struct mp_proc *kernel;         /* NULL: not known */
     const struct metric_insight *insight; /* NULL: not made */
+    const struct mp_pressure *pressure;   /* NULL: not made */
     const char *id;                       /* "PID-STARTTIME" */
 };
 

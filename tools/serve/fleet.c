@@ -36,7 +36,8 @@ struct entry {
     uint64_t end_ns;  /* CLOCK_REALTIME; of those that ended */
     uint64_t read_ms; /* CLOCK_MONOTONIC */
     uint64_t
-        asked_ms; /* when the kernel was asked all, and not only what changes fast */
+        asked_ms;   /* when the kernel was asked all, and not only what changes fast */
+    uint64_t group; /* of control groups, as groups know it */
     uint64_t image_bytes;
     struct stamp stamp;
 };
@@ -52,9 +53,10 @@ struct box {
 
 /* `work` is taken before `lock`. */
 struct fleet {
-    pthread_mutex_t work; /* who looks at regions; `paths` is his */
+    pthread_mutex_t work; /* who looks at regions; `paths` and `groups` are his */
     pthread_mutex_t lock; /* `now`, for a moment */
     struct fleet_paths *paths;
+    mp_pressure_groups_t *groups;
     struct box *now;
     unsigned dead_s;
 };
@@ -192,7 +194,8 @@ static bool is_again(const struct entry *before, const struct entry *e)
                   == 0;
 }
 
-static void set_facts(struct entry *e, const struct entry *before)
+static void set_facts(
+    struct entry *e, const struct entry *before, mp_pressure_groups_t *groups)
 {
     const struct mp_region_process *r = mp_image_process(e->p.image);
     bool again = is_again(before, e);
@@ -209,6 +212,9 @@ static void set_facts(struct entry *e, const struct entry *before)
                != 0) {
         set_unknown(&e->p.kernel);
     }
+    e->group = again ? before->group : 0;
+    mp_pressure_make_in(
+        groups, e->p.image, e->p.life, &e->p.kernel, &e->group, &e->p.pressure);
 }
 
 /* What it left; a copy that was made before its end might lack the last of it. */
@@ -228,8 +234,8 @@ static int read_the_end(struct entry *e, struct mp_error *error)
     return code;
 }
 
-static int read_region(
-    struct entry *e, const struct entry *before, uint64_t room, struct mp_error *error)
+static int read_region(struct entry *e, const struct entry *before,
+    mp_pressure_groups_t *groups, uint64_t room, struct mp_error *error)
 {
     int code;
 
@@ -240,14 +246,16 @@ static int read_region(
     }
     code = mp_image_open(e->p.path, &e->p.image, error);
     if (code == 0) {
-        set_facts(e, before);
+        set_facts(e, before, groups);
     }
     return code == 0 && has_ended(&e->p) ? read_the_end(e, error) : code;
 }
 
-/* NULL: it is there no more, and left in order. before: what was known of it, or NULL. */
-static struct entry *read_entry(
-    const char *path, const struct entry *before, uint64_t room)
+/*
+ * Under `work`. NULL: it is there no more, and left in order. before: what was known of it, or NULL.
+ */
+static struct entry *read_entry_locked(
+    struct fleet *f, const char *path, const struct entry *before, uint64_t room)
 {
     struct entry *e = must(calloc(1, sizeof(*e)));
     struct mp_error error = {""};
@@ -259,7 +267,8 @@ static struct entry *read_entry(
     e->p.life = MP_LIFE_DIED;
     e->p.read_ns = now_ns();
     e->read_ms = now_ms();
-    code = take_stamp(path, &e->stamp) ? read_region(e, before, room, &error) : -ENOENT;
+    code = take_stamp(path, &e->stamp) ? read_region(e, before, f->groups, room, &error)
+                                       : -ENOENT;
     if (code == -ENOENT || (code != 0 && strncmp(path, "/proc/", 6) == 0)) {
         free(e);
         return NULL;
@@ -401,13 +410,15 @@ static void look_locked(struct fleet *f, unsigned most_age_ms)
     size_t found;
     size_t count = 0;
 
+    mp_pressure_groups_next(f->groups);
     fleet_paths_find(f->paths, &paths, &found);
     entries = must(calloc(found + 1, sizeof(struct entry *)));
     for (size_t i = 0; i < found; i++) {
         struct entry *e = find_path(f->now, paths[i]);
 
-        e = e != NULL && is_good(e, begun, most_age_ms) ? hold_entry(e)
-                                                        : read_entry(paths[i], e, room);
+        e = e != NULL && is_good(e, begun, most_age_ms)
+                ? hold_entry(e)
+                : read_entry_locked(f, paths[i], e, room);
         if (e == NULL) {
             continue;
         }
@@ -503,10 +514,12 @@ static struct entry *hold_known(struct fleet *f, const char *id)
 /* Under `work`: the same list with this one read again. NULL: it is gone. */
 static struct entry *read_again_locked(struct fleet *f, struct entry *before)
 {
-    struct entry *now = read_entry(before->p.path, before, UINT64_MAX);
     struct entry **entries = must(calloc(f->now->count + 1, sizeof(struct entry *)));
+    struct entry *now;
     size_t count = 0;
 
+    mp_pressure_groups_next(f->groups);
+    now = read_entry_locked(f, before->p.path, before, UINT64_MAX);
     for (size_t i = 0; i < f->now->count; i++) {
         struct entry *e = f->now->entries[i];
 
@@ -572,6 +585,7 @@ int fleet_create(
     pthread_mutex_init(&f->work, NULL);
     pthread_mutex_init(&f->lock, NULL);
     f->paths = fleet_paths_create(options);
+    f->groups = must(mp_pressure_groups_create());
     f->dead_s = options->dead_s;
     f->now = close_box(must(calloc(1, sizeof(struct entry *))), 0, 0, 0);
     *ret = f;
@@ -582,6 +596,7 @@ void fleet_destroy(struct fleet *f)
 {
     release_box(f->now);
     fleet_paths_destroy(f->paths);
+    mp_pressure_groups_free(f->groups);
     pthread_mutex_destroy(&f->work);
     pthread_mutex_destroy(&f->lock);
     free(f);

@@ -33,7 +33,8 @@ struct fleet_process {
     mp_image_t *image; /* NULL: it cannot be read, and error says why */
     char error[320];
     struct mp_proc kernel; /* what the kernel says; MP_UNKNOWN where it does not */
-    uint64_t read_ns;      /* CLOCK_REALTIME when all this was read */
+    struct mp_pressure pressure; /* of an image; made with it */
+    uint64_t read_ns;            /* CLOCK_REALTIME when all this was read */
 };
 
 /* In the order of ids. */

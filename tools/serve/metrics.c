@@ -123,6 +123,7 @@ static void add_source(struct metrics *m, const struct fleet_process *p,
     ret->hides_functions = !is_trusted;
     memcpy(ret->id, p->id, sizeof(ret->id));
     ret->alerts = insights_find_alerts(m->insights, p->id);
+    ret->pressure = &p->pressure;
 }
 
 /* ---- the whole ---- */

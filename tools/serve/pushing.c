@@ -41,7 +41,7 @@ static void each(void *source, push_process_fn *fn, void *arg)
     }
     for (size_t i = 0; i < list->count; i++) {
         const struct fleet_process *p = list->at[i];
-        struct push_process process = {p->image, NULL, NULL, p->id};
+        struct push_process process = {p->image, NULL, NULL, &p->pressure, p->id};
 
         if (p->image == NULL
             || (p->life != MP_LIFE_RUNNING && p->life != MP_LIFE_ELSEWHERE)) {

@@ -68,7 +68,8 @@ static void record(struct rounds *r)
     recording_begin(&r->recording, (int64_t)(view_now_ns() / 1000000000u));
     for (size_t i = 0; goes_on && i < list->count && !r->serve->is_ending; i++) {
         if (list->at[i]->image != NULL) {
-            goes_on = recording_add(&r->recording, list->at[i]->image, &has_ended);
+            goes_on = recording_add(
+                &r->recording, list->at[i]->image, list->at[i]->life, &has_ended);
         }
     }
     fleet_release(r->serve->fleet, list);
@@ -116,7 +117,8 @@ static void evaluate(struct rounds *r)
 
         if (p->image != NULL
             && (p->life == MP_LIFE_RUNNING || p->life == MP_LIFE_ELSEWHERE)) {
-            alerting_look(r->alerting, p->image, &p->kernel, view_now_ns());
+            alerting_look(
+                r->alerting, p->image, &p->kernel, &p->pressure, view_now_ns());
         }
     }
     fleet_release(r->serve->fleet, list);
