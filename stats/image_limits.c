@@ -19,7 +19,8 @@ int limits_read(struct mp_image *image, const struct source *s, struct mp_error 
     struct limits *limits = &image->limits;
     int code = 0;
 
-    limits->all = records_copy(image, s, c, count, sizeof(*limits->all), &code, error);
+    limits->all = records_copy_used(image, s, c, &count, sizeof(*limits->all),
+        offsetof(struct mp_region_limit, is_set), &code, error);
     for (size_t i = 0;
          code == 0 && limits->all != NULL && i < count && limits->all[i].is_set != 0;
          i++) {

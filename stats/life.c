@@ -70,12 +70,16 @@ static bool is_copy(const struct mp_region_process *p)
     return is_same;
 }
 
+static bool is_over(const struct proc_stat *stat)
+{
+    return stat->state == 'Z' || stat->state == 'X';
+}
+
 enum mp_life mp_image_life(const mp_image_t *image)
 {
     const struct mp_region_process *p = &image->process;
     uint64_t ours = proc_pid_namespace("self");
-    uint64_t ticks = 0;
-    char state = '?';
+    struct proc_stat stat;
 
     if (p->state == MP_STATE_EXITED) {
         return MP_LIFE_EXITED;
@@ -86,8 +90,8 @@ enum mp_life mp_image_life(const mp_image_t *image)
     if (p->pid_namespace != 0 && ours != 0 && p->pid_namespace != ours) {
         return MP_LIFE_ELSEWHERE;
     }
-    if (proc_read_stat(p->pid, &state, &ticks) != 0 || ticks != p->start_ticks
-        || state == 'Z' || state == 'X') {
+    if (proc_read_stat(p->pid, &stat) != 0 || stat.start_ticks != p->start_ticks
+        || is_over(&stat)) {
         return MP_LIFE_DIED;
     }
     if (runs_other_program(p)) {
@@ -99,20 +103,26 @@ enum mp_life mp_image_life(const mp_image_t *image)
     return MP_LIFE_RUNNING;
 }
 
-enum mp_life mp_image_life_again(const mp_image_t *image)
+enum mp_life mp_proc_look_again(mp_proc_files_t *files, const mp_image_t *image,
+    const struct mp_proc *before, struct mp_proc *ret)
 {
     const struct mp_region_process *p = &image->process;
-    uint64_t ticks = 0;
-    char state = '?';
+    struct proc_stat stat;
 
     if (p->state == MP_STATE_EXITED) {
+        proc_set_unknown(ret);
         return MP_LIFE_EXITED;
     }
-    if (proc_read_stat(p->pid, &state, &ticks) != 0 || ticks != p->start_ticks
-        || state == 'Z' || state == 'X') {
+    if (proc_read_both(files, p->pid, before, &stat, ret) != 0
+        || stat.start_ticks != p->start_ticks || is_over(&stat)) {
+        proc_set_unknown(ret);
         return MP_LIFE_DIED;
     }
-    return runs_other_program(p) ? MP_LIFE_REPLACED : MP_LIFE_RUNNING;
+    if (runs_other_program(p)) {
+        proc_set_unknown(ret);
+        return MP_LIFE_REPLACED;
+    }
+    return MP_LIFE_RUNNING;
 }
 
 const char *mp_life_name(enum mp_life life)

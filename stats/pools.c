@@ -24,6 +24,15 @@ static void clean_pool(const struct mp_image *image, struct mp_region_pool *p)
     p->peak = least(p->peak, p->misses_total);
 }
 
+/* Up to the last that a pool had, or is about to have: the rest need no second look. */
+static size_t count_written(const struct mp_region_pool *pools, size_t count)
+{
+    while (count > 0 && pools[count - 1].number == 0 && pools[count - 1].seq == 0) {
+        count--;
+    }
+    return count;
+}
+
 static int read_pools(
     struct mp_image *image, const struct source *s, struct mp_error *error)
 {
@@ -37,6 +46,7 @@ static int read_pools(
     if (code != 0 || all->pools == NULL) {
         return code;
     }
+    count = count_written(all->pools, count);
     code = records_settle(
         image, s, c, all->pools, count, sizeof(*all->pools), &is_torn, error);
     image->flags |= is_torn ? MP_IMAGE_TORN_POOLS : 0;
@@ -59,8 +69,8 @@ static int read_counters(
     struct pools *all = &image->pools;
     int code = 0;
 
-    all->counters =
-        records_copy(image, s, c, count, sizeof(*all->counters), &code, error);
+    all->counters = records_copy_used(image, s, c, &count, sizeof(*all->counters),
+        offsetof(struct mp_region_user_counter, name), &code, error);
     while (code == 0 && all->counters != NULL && all->counter_count < count
            && all->counters[all->counter_count].name[0] != '\0') {
         END_STRING(image, all->counters[all->counter_count].name);

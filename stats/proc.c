@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 enum {
     FIRST_BYTES = 16 * 1024,
+    SMALL_BYTES = 8 * 1024,
     FILE_BYTES_MAX = 256 << 20, /* smaps of 65,530 mappings is 45 MB */
     CGROUP_NAME = 512,
 };
@@ -68,25 +70,41 @@ ssize_t proc_read_file(uint64_t pid, const char *name, char **ret)
     return n == -ENOENT ? -ESRCH : n;
 }
 
-int proc_read_stat(uint64_t pid, char *ret_state, uint64_t *ret_start_ticks)
+/* The name may hold blanks and brackets: figures follow the last one. */
+static int parse_stat(const char *text, struct proc_stat *ret)
+{
+    enum { MINOR = 7, MAJOR = 9, USER = 11, KERNEL = 12, START = 19, FIELDS };
+    const char *at = strrchr(text, ')');
+    uint64_t value[FIELDS] = {0};
+
+    if (at == NULL || at[1] != ' ' || at[2] == '\0') {
+        return -ESRCH;
+    }
+    ret->state = at[2];
+    at += 3;
+    for (unsigned i = 1; i < FIELDS; i++) {
+        char *end;
+
+        value[i] = strtoull(at, &end, 10);
+        if (end == at) {
+            return -ESRCH;
+        }
+        at = end;
+    }
+    ret->minor_faults = value[MINOR];
+    ret->major_faults = value[MAJOR];
+    ret->user_ticks = value[USER];
+    ret->kernel_ticks = value[KERNEL];
+    ret->start_ticks = value[START];
+    return 0;
+}
+
+int proc_read_stat(uint64_t pid, struct proc_stat *ret)
 {
     char *text = NULL;
     ssize_t n = proc_read_file(pid, "stat", &text);
-    const char *at;
-    int code = -ESRCH;
+    int code = n < 0 ? (int)n : parse_stat(text, ret);
 
-    if (n < 0) {
-        return (int)n;
-    }
-    at = strrchr(text, ')'); /* the name may hold blanks and brackets */
-    if (at != NULL
-        && sscanf(at + 1,
-               " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-               "%*s %*s %lu",
-               ret_state, (unsigned long *)ret_start_ticks)
-               == 2) {
-        code = 0;
-    }
     free(text);
     return code;
 }
@@ -120,47 +138,6 @@ static uint64_t field(const char *text, const char *name)
         }
     }
     return MP_UNKNOWN;
-}
-
-static uint64_t effective_uid(const char *status)
-{
-    const char *at = strstr(status, "\nUid:");
-    unsigned long real;
-    unsigned long effective;
-
-    return at != NULL && sscanf(at, "\nUid: %lu %lu", &real, &effective) == 2
-               ? effective
-               : MP_UNKNOWN;
-}
-
-static uint64_t add_known(uint64_t a, uint64_t b)
-{
-    return a == MP_UNKNOWN || b == MP_UNKNOWN ? MP_UNKNOWN : a + b;
-}
-
-/* Of /proc/PID/stat. */
-static void read_usage(uint64_t pid, struct mp_proc *ret)
-{
-    char *text = NULL;
-    const char *at;
-    unsigned long minor;
-    unsigned long major;
-    unsigned long user;
-    unsigned long kernel;
-    long hz = sysconf(_SC_CLK_TCK);
-
-    if (proc_read_file(pid, "stat", &text) > 0) {
-        at = strrchr(text, ')'); /* the name may hold blanks and brackets */
-        if (at != NULL && hz > 0
-            && sscanf(at + 1, " %*c %*s %*s %*s %*s %*s %*s %lu %*s %lu %*s %lu %lu",
-                   &minor, &major, &user, &kernel)
-                   == 4) {
-            ret->minor_faults_total = minor;
-            ret->major_faults_total = major;
-            ret->cpu_ns_total = (user + kernel) * (1000000000ul / (unsigned long)hz);
-        }
-    }
-    free(text);
 }
 
 static uint64_t count_mappings(uint64_t pid)
@@ -249,49 +226,185 @@ static uint64_t cgroup_limit(uint64_t pid)
     return lowest;
 }
 
-static int read_status(uint64_t pid, struct mp_proc *ret)
-{
-    char *status = NULL;
-    ssize_t n = proc_read_file(pid, "status", &status);
+/* ---- files that stay open ---- */
 
-    memset(ret, 0xff, sizeof(*ret)); /* every field is MP_UNKNOWN */
-    if (n < 0) {
-        return (int)n;
+struct mp_proc_files {
+    int stat; /* -1: not open */
+    int status;
+};
+
+static void close_files(struct mp_proc_files *files)
+{
+    if (files->stat >= 0) {
+        close(files->stat);
     }
-    ret->resident_bytes = field(status, "VmRSS");
-    ret->resident_anon_bytes = field(status, "RssAnon");
-    ret->resident_file_bytes = field(status, "RssFile");
-    ret->resident_shmem_bytes = field(status, "RssShmem");
-    ret->resident_peak_bytes = field(status, "VmHWM");
-    ret->virtual_bytes = field(status, "VmSize");
-    ret->text_bytes = add_known(field(status, "VmExe"), field(status, "VmLib"));
-    ret->data_bytes = field(status, "VmData");
-    ret->stack_bytes = field(status, "VmStk");
-    ret->swap_bytes = field(status, "VmSwap");
-    ret->threads = field(status, "Threads");
-    ret->uid = effective_uid(status);
-    free(status);
-    read_usage(pid, ret);
-    return 0;
+    if (files->status >= 0) {
+        close(files->status);
+    }
 }
 
-int mp_proc_read_again(uint64_t pid, const struct mp_proc *before, struct mp_proc *ret)
+mp_proc_files_t *mp_proc_files_create(void)
 {
-    int code = read_status(pid, ret);
+    struct mp_proc_files *files = malloc(sizeof(*files));
 
-    if (code == 0 && before != NULL) {
+    if (files != NULL) {
+        *files = (struct mp_proc_files){-1, -1};
+    }
+    return files;
+}
+
+void mp_proc_files_free(mp_proc_files_t *files)
+{
+    if (files != NULL) {
+        close_files(files);
+        free(files);
+    }
+}
+
+/* The text of one that is small, terminated; bytes, or a negative errno. */
+static ssize_t read_small(
+    int *fd, uint64_t pid, const char *name, char *text, size_t size)
+{
+    char path[64];
+    ssize_t n;
+
+    if (*fd < 0) {
+        snprintf(path, sizeof(path), "/proc/%llu/%s", (unsigned long long)pid, name);
+        *fd = open(path, O_RDONLY | O_CLOEXEC);
+    }
+    if (*fd < 0) {
+        return errno == ENOENT ? -ESRCH : -errno;
+    }
+    do {
+        n = pread(*fd, text, size - 1, 0);
+    } while (n < 0 && errno == EINTR);
+    n = n < 0 ? -errno : n;
+    text[n > 0 ? n : 0] = '\0';
+    return n;
+}
+
+void proc_set_unknown(struct mp_proc *ret)
+{
+    memset(ret, 0xff, sizeof(*ret));
+}
+
+static void set_usage(const struct proc_stat *stat, struct mp_proc *ret)
+{
+    long hz = sysconf(_SC_CLK_TCK);
+
+    ret->minor_faults_total = stat->minor_faults;
+    ret->major_faults_total = stat->major_faults;
+    if (hz > 0) {
+        ret->cpu_ns_total = (stat->user_ticks + stat->kernel_ticks)
+                            * (1000000000ul / (unsigned long)hz);
+    }
+}
+
+/* A line of status begins with the name of a field and a colon. */
+struct status_field {
+    const char *name;
+    size_t offset;
+    bool is_added;  /* to what was found before */
+    bool is_second; /* of several values: of user numbers, the effective one */
+};
+
+static const struct status_field status_fields[] = {
+    {"Uid", offsetof(struct mp_proc, uid), false, true},
+    {"VmSize", offsetof(struct mp_proc, virtual_bytes), false, false},
+    {"VmHWM", offsetof(struct mp_proc, resident_peak_bytes), false, false},
+    {"VmRSS", offsetof(struct mp_proc, resident_bytes), false, false},
+    {"RssAnon", offsetof(struct mp_proc, resident_anon_bytes), false, false},
+    {"RssFile", offsetof(struct mp_proc, resident_file_bytes), false, false},
+    {"RssShmem", offsetof(struct mp_proc, resident_shmem_bytes), false, false},
+    {"VmData", offsetof(struct mp_proc, data_bytes), false, false},
+    {"VmStk", offsetof(struct mp_proc, stack_bytes), false, false},
+    {"VmExe", offsetof(struct mp_proc, text_bytes), false, false},
+    {"VmLib", offsetof(struct mp_proc, text_bytes), true, false},
+    {"VmSwap", offsetof(struct mp_proc, swap_bytes), false, false},
+    {"Threads", offsetof(struct mp_proc, threads), false, false},
+};
+
+static void set_field(
+    const struct status_field *f, const char *text, struct mp_proc *ret)
+{
+    char *field = (char *)ret + f->offset;
+    uint64_t before;
+    uint64_t value;
+    char *end;
+
+    value = strtoull(text, &end, 10);
+    if (f->is_second) {
+        value = strtoull(end, &end, 10);
+    }
+    value *= strncmp(end, " kB", 3) == 0 ? 1024 : 1;
+    memcpy(&before, field, sizeof(before));
+    value = f->is_added && before != MP_UNKNOWN ? before + value : value;
+    memcpy(field, &value, sizeof(value));
+}
+
+static void set_status(const char *text, struct mp_proc *ret)
+{
+    for (const char *line = text; line != NULL && *line != '\0';) {
+        size_t length = strcspn(line, ":\n");
+
+        for (size_t i = 0; i < sizeof(status_fields) / sizeof(status_fields[0]); i++) {
+            const struct status_field *f = &status_fields[i];
+
+            if (line[length] == ':' && strncmp(line, f->name, length) == 0
+                && f->name[length] == '\0') {
+                set_field(f, line + length + 1, ret);
+                break;
+            }
+        }
+        line = strchr(line, '\n');
+        line += line != NULL;
+    }
+}
+
+int proc_read_both(mp_proc_files_t *files, uint64_t pid, const struct mp_proc *before,
+    struct proc_stat *ret_stat, struct mp_proc *ret)
+{
+    struct mp_proc_files own = {-1, -1};
+    char text[SMALL_BYTES];
+    char *whole = NULL;
+    ssize_t n;
+    int code;
+
+    proc_set_unknown(ret);
+    if (before != NULL) {
         ret->proportional_bytes = before->proportional_bytes;
         ret->huge_page_bytes = before->huge_page_bytes;
         ret->limit_cgroup_bytes = before->limit_cgroup_bytes;
         ret->mappings = before->mappings;
     }
+    files = files != NULL ? files : &own;
+    n = read_small(&files->stat, pid, "stat", text, sizeof(text));
+    code = n < 0 ? (int)n : parse_stat(text, ret_stat);
+    if (code == 0) {
+        set_usage(ret_stat, ret);
+        n = read_small(&files->status, pid, "status", text, sizeof(text));
+        if (n == (ssize_t)sizeof(text) - 1) { /* of one in very many groups */
+            n = proc_read_file(pid, "status", &whole);
+        }
+        code = n < 0 ? (int)n : 0;
+        set_status(whole != NULL ? whole : text, ret);
+    }
+    free(whole);
+    close_files(&own);
     return code;
+}
+
+int mp_proc_read_again(uint64_t pid, const struct mp_proc *before, struct mp_proc *ret)
+{
+    struct proc_stat stat;
+
+    return proc_read_both(NULL, pid, before, &stat, ret);
 }
 
 int mp_proc_read(uint64_t pid, struct mp_proc *ret)
 {
     char *rollup = NULL;
-    int code = read_status(pid, ret);
+    int code = mp_proc_read_again(pid, NULL, ret);
 
     if (code != 0) {
         return code;

@@ -34,8 +34,25 @@ ssize_t proc_read_path(const char *path, char **ret);
 /* The text of /proc/PID/NAME, terminated; bytes, or a negative errno. Free *ret. */
 ssize_t proc_read_file(uint64_t pid, const char *name, char **ret);
 
-/* State letter and start time of a process. -ESRCH when there is none. */
-int proc_read_stat(uint64_t pid, char *ret_state, uint64_t *ret_start_ticks);
+/* Of /proc/PID/stat. */
+struct proc_stat {
+    char state;
+    uint64_t minor_faults;
+    uint64_t major_faults;
+    uint64_t user_ticks;
+    uint64_t kernel_ticks;
+    uint64_t start_ticks; /* since the machine was started */
+};
+
+/* -ESRCH when there is no such process. */
+int proc_read_stat(uint64_t pid, struct proc_stat *ret);
+
+/* That, and what mp_proc_read_again reads. files: may be NULL. */
+int proc_read_both(mp_proc_files_t *files, uint64_t pid, const struct mp_proc *before,
+    struct proc_stat *ret_stat, struct mp_proc *ret);
+
+/* MP_UNKNOWN in each field. */
+void proc_set_unknown(struct mp_proc *ret);
 
 /* Inode of the pid namespace of a process, 0 when that cannot be seen. */
 uint64_t proc_pid_namespace(const char *pid);

@@ -9,6 +9,8 @@
 enum {
     BYTES_MAX = 104 << 20, /* of all records */
     LOOK_BYTES = 64 << 10,
+    FIRST_RECORDS = 16, /* of those that are mostly not in use */
+    MORE_RECORDS = 8,
     WAITS_MAX = 8, /* as many records that never settle are waited for, 3 ms each */
 };
 
@@ -64,6 +66,31 @@ void *records_copy(struct mp_image *image, const struct source *s,
     }
     pack(all, count, (size_t)c->stride, record_bytes);
     return all;
+}
+
+void *records_copy_used(struct mp_image *image, const struct source *s,
+    const struct mp_region_section *c, size_t *count, size_t record_bytes,
+    size_t used_at, int *code, struct mp_error *error)
+{
+    size_t most = *count;
+
+    for (*count = FIRST_RECORDS;; *count *= MORE_RECORDS) {
+        size_t before = image->copied_bytes;
+        uint64_t used = 0;
+        char *all;
+
+        *count = *count < most ? *count : most;
+        all = records_copy(image, s, c, *count, record_bytes, code, error);
+        if (all == NULL || *count == most) {
+            return all;
+        }
+        memcpy(&used, all + (*count - 1) * record_bytes + used_at, sizeof(used));
+        if (used == 0) {
+            return all;
+        }
+        free(all);
+        image->copied_bytes = before;
+    }
 }
 
 void *records_shrink(void *records, size_t count, size_t record_bytes)

@@ -18,6 +18,15 @@ void *records_copy(struct mp_image *image, const struct source *s,
     const struct mp_region_section *c, size_t count, size_t record_bytes, int *code,
     struct mp_error *error);
 
+/*
+ * The same of a section that is in use up to the first record whose word of 8 bytes at `used_at` is
+ * 0: a section that is mostly empty is not read whole. *count: at most so many; set to how many
+ * were copied, of which the last may be the first that is not in use.
+ */
+void *records_copy_used(struct mp_image *image, const struct source *s,
+    const struct mp_region_section *c, size_t *count, size_t record_bytes,
+    size_t used_at, int *code, struct mp_error *error);
+
 /* The same array with the first `count` of them only; NULL for none. */
 void *records_shrink(void *records, size_t count, size_t record_bytes);
 

@@ -154,14 +154,16 @@ static void take_verdicts(struct point *p, const mp_image_t *image)
     mp_verdicts_free(verdicts);
 }
 
-void point_take(struct point *p, const mp_image_t *image, bool with_verdicts)
+void point_take(
+    struct point *p, const mp_image_t *image, enum mp_life life, bool with_verdicts)
 {
     const char *source;
 
     *p = (struct point){.image = image,
+        .life = life,
         .resident_bytes = MP_UNKNOWN,
         .limit_bytes = view_limit(image, &source)};
-    if (mp_image_life(image) == MP_LIFE_RUNNING) {
+    if (life == MP_LIFE_RUNNING) {
         p->resident_bytes = mp_proc_resident(mp_image_process(image)->pid);
     }
     take_components(p, image);
@@ -280,7 +282,7 @@ static int64_t run_id(struct writer *w, const struct point *p, int64_t now_s)
     bind_text(s, 5, build);
     sqlite3_bind_int64(s, 6, (int64_t)(r->started_ns / 1000000000u));
     sqlite3_bind_int64(s, 7, now_s);
-    bind_text(s, 8, mp_life_name(mp_image_life(p->image)));
+    bind_text(s, 8, mp_life_name(p->life));
     bind_bytes(s, 9, p->limit_bytes);
     return finish(w, s);
 }

@@ -43,6 +43,7 @@ struct point_verdict {
 /* Of one image: the largest components and stacks, what is lost or grows. */
 struct point {
     const mp_image_t *image; /* outlives it */
+    enum mp_life life;
     uint64_t resident_bytes; /* of the kernel; MP_UNKNOWN */
     uint64_t limit_bytes;    /* MP_UNKNOWN: none */
     size_t component_count;
@@ -53,8 +54,12 @@ struct point {
     struct point_verdict verdicts[POINT_VERDICTS];
 };
 
-/* with_verdicts: they take 0.2 ms for each stack. Ends the process without memory. */
-void point_take(struct point *p, const mp_image_t *image, bool with_verdicts);
+/*
+ * life: as mp_image_life says. with_verdicts: they take 0.2 ms for each stack. Ends the process
+ * without memory.
+ */
+void point_take(
+    struct point *p, const mp_image_t *image, enum mp_life life, bool with_verdicts);
 
 /* One more point; one of the same process and second is replaced. */
 int history_add_point(sqlite3 *db, const struct point *p, int64_t now_s);

@@ -109,7 +109,7 @@ bool recording_add(
     if (*ret_ended && history_knows_end(r->db, image)) {
         return true;
     }
-    point_take(&point, image, r->with_verdicts);
+    point_take(&point, image, life, r->with_verdicts);
     code = history_add_point(r->db, &point, r->now_s);
     r->points += code == SQLITE_OK;
     if (code == SQLITE_OK && !*ret_ended) {

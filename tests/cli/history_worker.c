@@ -50,7 +50,7 @@ int main(int argc, char **argv)
         if (mp_image_open(argv[count + 4], &image, NULL) != 0) {
             return 1;
         }
-        point_take(&points[count], image, true);
+        point_take(&points[count], image, mp_image_life(image), true);
     }
     sqlite3_exec(db, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
     for (int64_t s = 0; s < seconds; s += every_s) {

@@ -1,5 +1,6 @@
 /* Damaged files: -EBADMSG, with one line that names the file and what is wrong in it. */
 #include "make_region.h"
+#include "records.h"
 
 #include <mpstats.h>
 
@@ -470,4 +471,49 @@ Test(stats_file, with_a_name_that_is_not_fit_to_print)
 
     cr_assert_eq(mp_image_open("/tmp/\33[31mno\nsuch", &image, &error), -ENOENT);
     expect_line(&error, "/tmp/\\x1b[31mno\\x0asuch: ");
+}
+
+/* ---- sections that are mostly empty ---- */
+
+/* Of `used` records in use, so many copied. */
+static void copy_used(size_t used, size_t most, size_t expected)
+{
+    enum { RECORDS = 1000 };
+    uint64_t records[RECORDS][2] = {{0}};
+    struct mp_region_section section = {.stride = sizeof(records[0]), .count = RECORDS};
+    struct mp_image *image = calloc(1, sizeof(*image));
+    int fd = memfd_create("records", MFD_CLOEXEC);
+    size_t count = most;
+    struct source s;
+    uint64_t(*all)[2];
+    int code = 1;
+
+    for (size_t i = 0; i < used; i++) {
+        records[i][1] = i + 1;
+    }
+    cr_assert_eq(write(fd, records, sizeof(records)), (ssize_t)sizeof(records));
+    cr_assert_eq(source_init(&s, fd, "records", NULL), 0);
+    all = records_copy_used(
+        image, &s, &section, &count, sizeof(records[0]), sizeof(uint64_t), &code, NULL);
+    cr_assert_eq(code, 0);
+    cr_assert_eq(count, expected, "%zu of %zu: %zu", used, most, count);
+    for (size_t i = 0; i < count; i++) {
+        cr_assert_eq(all[i][1], i < used ? i + 1 : 0);
+    }
+    cr_assert_eq(image->copied_bytes, count * sizeof(records[0]), "no more is counted");
+    free(all);
+    free(image);
+    close(fd);
+}
+
+Test(stats_damage, a_section_is_copied_as_far_as_it_is_in_use)
+{
+    copy_used(0, 1000, 16);
+    copy_used(15, 1000, 16);
+    copy_used(16, 1000, 128);
+    copy_used(200, 1000, 1000);
+    copy_used(1000, 1000, 1000);
+    copy_used(1000, 130, 130);
+    copy_used(3, 10, 10);
+    copy_used(0, 0, 0);
 }

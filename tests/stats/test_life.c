@@ -172,6 +172,75 @@ Test(stats_life, a_zombie_died)
     make_region_free(&m);
 }
 
+static void look_again(mp_proc_files_t *files)
+{
+    struct mp_proc before;
+    struct mp_proc whole;
+    struct mp_proc now;
+    struct mp_region_process *p;
+    mp_image_t *image = NULL;
+    struct made m;
+    pid_t child;
+    int pipes[2];
+    int fd;
+
+    make_region(&m, &make_small);
+    cr_assert_eq(pipe(pipes), 0);
+    fd = made_memfd(&m);
+    p = mmap(NULL, m.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    cr_assert_neq((void *)p, MAP_FAILED);
+    child = fork();
+    if (child == 0) {
+        struct made shared = {(char *)p, m.bytes};
+
+        made_adopt(&shared);
+        if (write(pipes[1], "x", 1) != 1) {
+            _exit(1);
+        }
+        for (;;) {
+            pause();
+        }
+    }
+    cr_assert_eq(read(pipes[0], pipes, 1), 1);
+    cr_assert_eq(mp_image_read(fd, "made", &image, NULL), 0);
+    memset(&before, 0xff, sizeof(before));
+    before.proportional_bytes = 12345;
+    for (unsigned i = 0; i < 2; i++) {
+        cr_assert_eq(mp_proc_read((uint64_t)child, &whole), 0);
+        cr_assert_eq(mp_proc_look_again(files, image, &before, &now), MP_LIFE_RUNNING);
+        cr_assert_eq(now.resident_bytes, whole.resident_bytes);
+        cr_assert_eq(now.virtual_bytes, whole.virtual_bytes);
+        cr_assert_eq(now.text_bytes, whole.text_bytes);
+        cr_assert_eq(now.minor_faults_total, whole.minor_faults_total);
+        cr_assert_eq(now.uid, (uint64_t)geteuid());
+        cr_assert_eq(now.threads, 1);
+        cr_assert_eq(now.proportional_bytes, 12345, "that of before");
+    }
+    kill(child, SIGKILL);
+    siginfo_t info;
+    cr_assert_eq(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+    cr_assert_eq(mp_proc_look_again(files, image, &before, &now), MP_LIFE_DIED);
+    cr_assert_eq(now.resident_bytes, MP_UNKNOWN);
+    waitpid(child, NULL, 0);
+    cr_assert_eq(mp_proc_look_again(files, image, &before, &now), MP_LIFE_DIED);
+    cr_assert_eq(now.proportional_bytes, MP_UNKNOWN);
+    mp_image_free(image);
+    close(fd);
+    close(pipes[0]);
+    close(pipes[1]);
+    munmap(p, m.bytes);
+    make_region_free(&m);
+}
+
+Test(stats_life, who_looks_often_learns_the_same)
+{
+    mp_proc_files_t *files = mp_proc_files_create();
+
+    look_again(NULL);
+    look_again(files);
+    mp_proc_files_free(files);
+}
+
 Test(stats_life, every_life_has_a_name)
 {
     cr_assert_str_eq(mp_life_name(MP_LIFE_RUNNING), "running");

@@ -85,7 +85,7 @@ static void write_server(const struct metrics_server *s, struct metric_text *tex
 
 static void write_own_cost(struct metric_text *text)
 {
-    struct mp_proc own;
+    uint64_t own = mp_proc_resident((uint64_t)getpid());
     struct rusage u = {0};
 
     getrusage(RUSAGE_SELF, &u);
@@ -93,10 +93,9 @@ static void write_own_cost(struct metric_text *text)
     put_real(text, &cpu,
         (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec)
             + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
-    if (mp_proc_read((uint64_t)getpid(), &own) == 0
-        && own.resident_bytes != MP_UNKNOWN) {
+    if (own != MP_UNKNOWN) {
         metric_text_head(text, &resident);
-        put_whole(text, &resident, own.resident_bytes, NULL, NULL);
+        put_whole(text, &resident, own, NULL, NULL);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -17,6 +18,7 @@ enum {
     ASK_MS = 15000, /* to twice that: what costs the kernel much is asked so seldom */
     LOOK_AGAIN_MS = 250, /* for an id that is not known: it may have begun just now */
     IMAGES_MIB = 1024,   /* all images together; one has at most 104 */
+    OPEN = 1024,         /* processes whose files of /proc stay open: two each */
 };
 
 /* What a file looked like when it was read. */
@@ -25,6 +27,13 @@ struct stamp {
     ino_t inode;
     off_t bytes;
     struct timespec modified;
+};
+
+/* Files of one process, of all entries about it; used under `work`. */
+struct files {
+    _Atomic unsigned refs;
+    _Atomic unsigned *open; /* of the fleet: how many there are */
+    mp_proc_files_t *files;
 };
 
 /* Nothing but `refs` changes after it was made. */
@@ -38,6 +47,7 @@ struct entry {
     uint64_t
         asked_ms;   /* when the kernel was asked all, and not only what changes fast */
     uint64_t group; /* of control groups, as groups know it */
+    struct files *files; /* NULL: nothing stays open */
     uint64_t image_bytes;
     struct stamp stamp;
 };
@@ -57,6 +67,8 @@ struct fleet {
     pthread_mutex_t lock; /* `now`, for a moment */
     struct fleet_paths *paths;
     mp_pressure_groups_t *groups;
+    _Atomic unsigned open;
+    unsigned open_most;
     struct box *now;
     unsigned dead_s;
 };
@@ -79,6 +91,33 @@ static uint64_t now_ns(void)
 
 /* ---- what is counted ---- */
 
+static void release_files(struct files *f)
+{
+    if (f != NULL
+        && atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) == 1) {
+        atomic_fetch_sub_explicit(f->open, 1, memory_order_relaxed);
+        mp_proc_files_free(f->files);
+        free(f);
+    }
+}
+
+/* Those of the entry before, or new ones; NULL: too many are open. */
+static struct files *hold_files_locked(struct fleet *f, struct files *before)
+{
+    struct files *files = before;
+
+    if (files != NULL) {
+        atomic_fetch_add_explicit(&files->refs, 1, memory_order_relaxed);
+    } else if (atomic_load_explicit(&f->open, memory_order_relaxed) < f->open_most) {
+        files = must(malloc(sizeof(*files)));
+        atomic_init(&files->refs, 1);
+        files->open = &f->open;
+        files->files = must(mp_proc_files_create());
+        atomic_fetch_add_explicit(&f->open, 1, memory_order_relaxed);
+    }
+    return files;
+}
+
 static struct entry *hold_entry(struct entry *e)
 {
     atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
@@ -89,6 +128,7 @@ static void release_entry(struct entry *e)
 {
     if (atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) == 1) {
         mp_image_free(e->p.image);
+        release_files(e->files);
         free(e);
     }
 }
@@ -181,40 +221,51 @@ static void set_unknown(struct mp_proc *k)
     memset(k, 0xff, sizeof(*k)); /* MP_UNKNOWN in each */
 }
 
-/* The same process and program as a moment ago, of which all was asked not long ago. */
+/* The same process and program as a moment ago. */
 static bool is_again(const struct entry *before, const struct entry *e)
 {
     return before != NULL && before->p.image != NULL
            && before->p.life == MP_LIFE_RUNNING
            && is_same_file(&before->stamp, &e->stamp)
-           && e->read_ms - before->asked_ms < ASK_MS + before->p.pid % ASK_MS
            && memcmp(mp_image_process(before->p.image)->run_id,
                   mp_image_process(e->p.image)->run_id,
                   sizeof(mp_image_process(e->p.image)->run_id))
                   == 0;
 }
 
-static void set_facts(
-    struct entry *e, const struct entry *before, mp_pressure_groups_t *groups)
+static void ask_kernel(struct fleet *f, struct entry *e, const struct entry *before)
+{
+    bool is_known = is_again(before, e);
+
+    if (is_known) {
+        e->files = hold_files_locked(f, before->files);
+    }
+    if (is_known && e->read_ms - before->asked_ms < ASK_MS + before->p.pid % ASK_MS) {
+        e->asked_ms = before->asked_ms;
+        e->group = before->group;
+        e->p.life = mp_proc_look_again(e->files != NULL ? e->files->files : NULL,
+            e->p.image, &before->p.kernel, &e->p.kernel);
+        return;
+    }
+    e->asked_ms = e->read_ms;
+    e->p.life = mp_image_life(e->p.image);
+    if (e->p.life == MP_LIFE_RUNNING
+        && mp_proc_read(mp_image_process(e->p.image)->pid, &e->p.kernel) != 0) {
+        set_unknown(&e->p.kernel);
+    }
+}
+
+static void set_facts(struct fleet *f, struct entry *e, const struct entry *before)
 {
     const struct mp_region_process *r = mp_image_process(e->p.image);
-    bool again = is_again(before, e);
 
     e->p.pid = r->pid;
     e->p.uid = r->uid;
-    e->p.life = again ? mp_image_life_again(e->p.image) : mp_image_life(e->p.image);
-    e->asked_ms = again ? before->asked_ms : e->read_ms;
     mp_text_escape(e->p.name, sizeof(e->p.name), r->service, sizeof(r->service));
     e->image_bytes = mp_image_file_bytes(e->p.image);
-    if (e->p.life == MP_LIFE_RUNNING
-        && (again ? mp_proc_read_again(r->pid, &before->p.kernel, &e->p.kernel)
-                  : mp_proc_read(r->pid, &e->p.kernel))
-               != 0) {
-        set_unknown(&e->p.kernel);
-    }
-    e->group = again ? before->group : 0;
+    ask_kernel(f, e, before);
     mp_pressure_make_in(
-        groups, e->p.image, e->p.life, &e->p.kernel, &e->group, &e->p.pressure);
+        f->groups, e->p.image, e->p.life, &e->p.kernel, &e->group, &e->p.pressure);
 }
 
 /* What it left; a copy that was made before its end might lack the last of it. */
@@ -234,8 +285,8 @@ static int read_the_end(struct entry *e, struct mp_error *error)
     return code;
 }
 
-static int read_region(struct entry *e, const struct entry *before,
-    mp_pressure_groups_t *groups, uint64_t room, struct mp_error *error)
+static int read_region_locked(struct fleet *f, struct entry *e,
+    const struct entry *before, uint64_t room, struct mp_error *error)
 {
     int code;
 
@@ -246,7 +297,7 @@ static int read_region(struct entry *e, const struct entry *before,
     }
     code = mp_image_open(e->p.path, &e->p.image, error);
     if (code == 0) {
-        set_facts(e, before, groups);
+        set_facts(f, e, before);
     }
     return code == 0 && has_ended(&e->p) ? read_the_end(e, error) : code;
 }
@@ -267,7 +318,7 @@ static struct entry *read_entry_locked(
     e->p.life = MP_LIFE_DIED;
     e->p.read_ns = now_ns();
     e->read_ms = now_ms();
-    code = take_stamp(path, &e->stamp) ? read_region(e, before, f->groups, room, &error)
+    code = take_stamp(path, &e->stamp) ? read_region_locked(f, e, before, room, &error)
                                        : -ENOENT;
     if (code == -ENOENT || (code != 0 && strncmp(path, "/proc/", 6) == 0)) {
         free(e);
@@ -365,6 +416,7 @@ static struct entry *hide_entry(struct entry *e)
     memcpy(hidden, e, sizeof(*hidden));
     atomic_init(&hidden->refs, 1);
     hidden->p.image = NULL;
+    hidden->files = NULL;
     hidden->image_bytes = 0;
     hidden->is_hidden = true;
     release_entry(e);
@@ -566,6 +618,17 @@ void fleet_release_one(struct fleet *f, const struct fleet_process *process)
 
 /* ---- life ---- */
 
+/* At most a quarter of all descriptors. */
+static unsigned find_open_most(void)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur / 8 >= OPEN) {
+        return OPEN;
+    }
+    return (unsigned)(r.rlim_cur / 8);
+}
+
 int fleet_create(
     const struct fleet_options *options, struct fleet **ret, struct mp_error *error)
 {
@@ -586,6 +649,7 @@ int fleet_create(
     pthread_mutex_init(&f->lock, NULL);
     f->paths = fleet_paths_create(options);
     f->groups = must(mp_pressure_groups_create());
+    f->open_most = find_open_most();
     f->dead_s = options->dead_s;
     f->now = close_box(must(calloc(1, sizeof(struct entry *))), 0, 0, 0);
     *ret = f;
