@@ -63,12 +63,13 @@ struct box {
 
 /* `work` is taken before `lock`. */
 struct fleet {
-    pthread_mutex_t work; /* who looks at regions; `paths` and `groups` are his */
+    pthread_mutex_t work; /* who looks at regions; what has no other comment is his */
     pthread_mutex_t lock; /* `now`, for a moment */
     struct fleet_paths *paths;
     mp_pressure_groups_t *groups;
     _Atomic unsigned open;
     unsigned open_most;
+    uint64_t serial; /* of `now` */
     struct box *now;
     unsigned dead_s;
 };
@@ -161,6 +162,7 @@ static void replace_now(struct fleet *f, struct box *b)
 {
     struct box *before;
 
+    b->list.serial = ++f->serial;
     pthread_mutex_lock(&f->lock);
     before = f->now;
     f->now = b;
@@ -652,6 +654,7 @@ int fleet_create(
     f->open_most = find_open_most();
     f->dead_s = options->dead_s;
     f->now = close_box(must(calloc(1, sizeof(struct entry *))), 0, 0, 0);
+    f->now->list.serial = ++f->serial;
     *ret = f;
     return 0;
 }

@@ -39,6 +39,8 @@ struct fleet_process {
 
 /* In the order of ids. */
 struct fleet_list {
+    uint64_t
+        serial; /* of a later list: higher, so that a slow reader knows he is late */
     size_t count;
     const struct fleet_process *const *at;
 };

@@ -35,6 +35,7 @@ struct insights {
     pthread_cond_t changed;
     bool is_ending;
     uint64_t asked_ns;
+    uint64_t serial; /* of the youngest list that was seen */
     size_t count;
     size_t room;
     struct entry **all;   /* by id */
@@ -110,6 +111,10 @@ static void take_note(struct insights *i, const struct fleet_list *list)
 {
     size_t left = 0;
 
+    if (list->serial < i->serial) { /* what it says was true before */
+        return;
+    }
+    i->serial = list->serial;
     for (size_t n = 0; n < i->count; n++) {
         i->all[n]->is_there = false;
     }
