@@ -252,10 +252,7 @@ struct mp_timeline {
     double mean_live_bytes; /* by time */
     uint64_t high_bytes;    /* the most, and when the point of it ended */
     uint64_t high_ns;
-    /*
-     * Slope of Theil and Sen through the means of up to 48 stretches after the first quarter,
-     * which is warm-up, with Sen's interval; bytes per hour. Without limits for less than 4.
-     */
+    /* That of mp_timeline_forecast; without limits where it knows none. */
     struct mp_estimate bytes_per_hour;
 };
 

@@ -3,11 +3,12 @@
  */
 #include <mpstats.h>
 
-#include "trend.h"
-
+#include <errno.h>
 #include <math.h>
 
 enum { STRETCHES = 48, WARM_UP_PART = 4 };
+
+#define WARM_UP_LATE_NS 60000000000u /* a timeline from there on has it */
 
 /* The finest tier that reaches back to `from_ns`, or the one that reaches furthest. */
 static unsigned pick_tier(const mp_image_t *image, uint64_t from_ns)
@@ -62,28 +63,53 @@ static size_t make_stretches(const mp_image_t *image, unsigned tier, size_t firs
     return n;
 }
 
-static void find_slope(
-    const mp_image_t *image, unsigned tier, size_t first, struct mp_timeline *t)
+/* The first point that is not before `from_ns`, or the last one. */
+static size_t find_first(const mp_image_t *image, unsigned tier, uint64_t from_ns)
 {
-    uint64_t begin = t->from_ns + (t->to_ns - t->from_ns) / WARM_UP_PART;
-    double y[STRETCHES] = {0};
-    double hours;
-    size_t n;
+    size_t count = mp_image_moment_count(image, tier);
+    size_t first = 0;
 
-    while (first + 1 < mp_image_moment_count(image, tier)
-           && mp_image_moment(image, tier, first)->time_ns < begin) {
+    while (
+        first + 1 < count && mp_image_moment(image, tier, first)->time_ns < from_ns) {
         first++;
     }
-    t->bytes_per_hour = (struct mp_estimate){0, -INFINITY, INFINITY};
-    if (t->to_ns <= begin) {
-        return;
+    return first;
+}
+
+int mp_timeline_forecast(const mp_image_t *image, uint64_t from_ns, double room_bytes,
+    struct mp_forecast *ret)
+{
+    unsigned tier = pick_tier(image, from_ns);
+    size_t count = mp_image_moment_count(image, tier);
+    size_t first = find_first(image, tier, from_ns);
+    struct mp_point points[STRETCHES];
+    double y[STRETCHES] = {0};
+    uint64_t begin;
+    uint64_t end;
+    size_t n;
+    int code;
+
+    if (first + 1 >= count) {
+        return mp_forecast_make(NULL, 0, room_bytes, ret);
     }
-    n = make_stretches(image, tier, first, begin, t->to_ns, y);
-    hours = (double)(t->to_ns - begin) / 3600e9 / (double)n; /* of a stretch */
-    trend_slope_interval(y, n, &t->bytes_per_hour.low, &t->bytes_per_hour.high);
-    t->bytes_per_hour.value = trend_slope(y, n) / hours;
-    t->bytes_per_hour.low /= hours;
-    t->bytes_per_hour.high /= hours;
+    begin = mp_image_moment(image, tier, first)->time_ns;
+    end = mp_image_moment(image, tier, count - 1)->time_ns;
+    if (end > begin && begin <= mp_image_process(image)->started_ns + WARM_UP_LATE_NS) {
+        begin += (end - begin) / WARM_UP_PART;
+        first = find_first(image, tier, begin);
+    }
+    if (end <= begin) {
+        return mp_forecast_make(NULL, 0, room_bytes, ret);
+    }
+    n = make_stretches(image, tier, first, begin, end, y);
+    for (size_t i = 0; i < n; i++) {
+        points[i] = (struct mp_point){
+            ((double)i + 0.5) * (double)(end - begin) / 1e9 / (double)n, y[i]};
+    }
+    code = mp_forecast_make(points, n, room_bytes, ret);
+    ret->points = count - first;
+    ret->seconds = (double)(end - begin) / 1e9;
+    return code;
 }
 
 void mp_timeline_make(
@@ -91,14 +117,11 @@ void mp_timeline_make(
 {
     unsigned tier = pick_tier(image, from_ns);
     size_t count = mp_image_moment_count(image, tier);
-    size_t first = 0;
+    size_t first = find_first(image, tier, from_ns);
+    struct mp_forecast forecast;
     double sum = 0;
 
     *ret = (struct mp_timeline){0};
-    while (
-        first + 1 < count && mp_image_moment(image, tier, first)->time_ns < from_ns) {
-        first++;
-    }
     if (count < 2 || first + 1 >= count) {
         return;
     }
@@ -121,6 +144,9 @@ void mp_timeline_make(
     }
     if (ret->to_ns > ret->from_ns) {
         ret->mean_live_bytes = sum / (double)(ret->to_ns - ret->from_ns);
-        find_slope(image, tier, first, ret);
+        ret->bytes_per_hour =
+            mp_timeline_forecast(image, from_ns, INFINITY, &forecast) == 0
+                ? forecast.bytes_per_hour
+                : (struct mp_estimate){0, -INFINITY, INFINITY};
     }
 }

@@ -192,26 +192,6 @@ static double hamed_rao(const double *y, size_t n)
     return fmax(factor, 1);
 }
 
-void trend_slope_interval(const double *y, size_t n, double *ret_low, double *ret_high)
-{
-    double slopes[PAIRS_MOST];
-    size_t count = list_slopes(y, n, slopes);
-    double half;
-
-    *ret_low = -INFINITY;
-    *ret_high = INFINITY;
-    if (n < 4 || n > TREND_MOST) {
-        return;
-    }
-    half = 1.96 * sqrt(fmax(kendall_variance(y, n), 0) * hamed_rao(y, n));
-    if (half < (double)count) {
-        *ret_low = select_rank(
-            slopes, count, (size_t)fmax(floor(((double)count - half) / 2) - 1, 0));
-        *ret_high = select_rank(slopes, count,
-            (size_t)fmin(ceil(((double)count + half) / 2), (double)count - 1));
-    }
-}
-
 struct trend_kendall trend_kendall(const double *y, size_t n)
 {
     struct trend_kendall r = {0};

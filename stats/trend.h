@@ -19,12 +19,6 @@ enum { TREND_MOST = 64 };
 double trend_slope(const double *y, size_t n);
 
 /*
- * The 95 % interval of that slope (Sen 1968): the slopes of pairs at the ranks that Kendall's S
- * leaves, its variance corrected as below. n < 4: without limits.
- */
-void trend_slope_interval(const double *y, size_t n, double *ret_low, double *ret_high);
-
-/*
  * Mann (1945) and Kendall with ties. `corrected`: the variance as Hamed and Rao (1998) have it, by
  * the autocorrelation of the ranks about the trend; never less than without.
  */

@@ -191,8 +191,27 @@ static void load_verdicts(struct past *p, sqlite3 *db)
 
 /* ---- where it goes ---- */
 
-/* Of the last run: before it all was another process. */
-static void make_forecast(struct past *p)
+static size_t count_warm_up(
+    const struct past *p, const struct mp_point *points, size_t count)
+{
+    double begin;
+    size_t n = 0;
+
+    if (count == 0 || p->runs[0].started_s < p->since_s) {
+        return 0;
+    }
+    begin = points[0].time_s + (points[count - 1].time_s - points[0].time_s) / 4;
+    while (n < count && points[n].time_s < begin) {
+        n++;
+    }
+    return n;
+}
+
+/*
+ * Of the last run: before it all was another process. What it did in the first quarter of the time, if
+ * it began there, is warm-up (mp_timeline_forecast). image NULL: it was recorded.
+ */
+static void make_forecast(struct past *p, const mp_image_t *image)
 {
     struct mp_point *points = must(calloc(p->point_count + 1, sizeof(*points)));
     uint64_t resident = MP_UNKNOWN;
@@ -212,7 +231,16 @@ static void make_forecast(struct past *p)
     if (p->limit_bytes != MP_UNKNOWN && resident != MP_UNKNOWN) {
         room = (double)p->limit_bytes - (double)resident;
     }
-    p->forecast_code = mp_forecast_make(points, count, room, &p->forecast);
+    if (image != NULL) {
+        p->forecast_code = mp_timeline_forecast(image,
+            p->since_s > 0 ? (uint64_t)p->since_s * 1000000000u : 0, room,
+            &p->forecast);
+    } else {
+        size_t skipped = count_warm_up(p, points, count);
+
+        p->forecast_code =
+            mp_forecast_make(points + skipped, count - skipped, room, &p->forecast);
+    }
     free(points);
 }
 
@@ -242,7 +270,7 @@ bool past_load(struct past *p, sqlite3 *db, const struct past_of *of, int64_t si
         "WHERE point = (SELECT id FROM last) ORDER BY live_bytes DESC",
         &p->stack_count);
     load_verdicts(p, db);
-    make_forecast(p);
+    make_forecast(p, NULL);
     return true;
 }
 
@@ -282,7 +310,7 @@ void past_from_image(
     if (p->point_count > 0 && mp_image_life(image) == MP_LIFE_RUNNING) {
         p->points[p->point_count - 1].resident_bytes = mp_proc_resident(r->pid);
     }
-    make_forecast(p);
+    make_forecast(p, image);
 }
 
 void past_fini(struct past *p)

@@ -127,8 +127,9 @@ static void put_forecast(FILE *out, const struct past *p)
     struct format limit = p->limit_bytes != MP_UNKNOWN ? format_known(p->limit_bytes)
                                                        : (struct format){"none"};
 
-    fprintf(out, "\n%sForecast%s, if it goes on like this\n", format_begin(STYLE_BOLD),
-        format_end());
+    fprintf(out,
+        "\n%sForecast%s, of live bytes after warm-up, if it goes on like this\n",
+        format_begin(STYLE_BOLD), format_end());
     if (p->forecast_code != 0) {
         fprintf(out, "  too few points yet: %zu, wanted are 16\n", f->points);
         return;

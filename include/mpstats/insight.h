@@ -363,6 +363,14 @@ struct mp_forecast {
 MPS_EXPORT int mp_forecast_make(const struct mp_point *points, size_t count,
     double room_bytes, struct mp_forecast *ret);
 
+/*
+ * The same of the timeline from `from_ns` (CLOCK_REALTIME; 0: the start) on: of up to 48 stretches of
+ * equal time, in which a process that does not allocate has what it had. Where the timeline goes
+ * back to the start its first quarter is left out, which is warm-up.
+ */
+MPS_EXPORT int mp_timeline_forecast(const mp_image_t *image, uint64_t from_ns,
+    double room_bytes, struct mp_forecast *ret);
+
 /* ---- what grew last ---- */
 
 struct mp_grown {

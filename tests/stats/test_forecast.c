@@ -1,4 +1,6 @@
 /* Growth of series whose growth is known, and when they reach a limit. */
+#include "made_image.h"
+
 #include <mpstats.h>
 
 #include <criterion/criterion.h>
@@ -104,4 +106,34 @@ Test(stats_forecast, gaps_do_no_harm)
     cr_assert_eq(mp_forecast_make(points, (size_t)used, INFINITY, &f), 0);
     cr_assert(fabs(f.bytes_per_hour.value - 6000) < 100, "%f", f.bytes_per_hour.value);
     cr_assert(isinf(f.limit_s.value));
+}
+
+/* Six minutes of 1 MB, and then of 60 MB: nobody knows whether it goes on. */
+Test(stats_forecast, a_step_is_no_certain_growth_and_no_certain_rest)
+{
+    enum { SECONDS = 360, LATE = 330 };
+    struct make_shape shape = make_small;
+    struct made made;
+    mp_image_t *image;
+    struct mp_timeline t;
+    struct mp_forecast f;
+
+    shape.moments[0] = shape.written[0] = SECONDS;
+    make_region(&made, &shape);
+    for (size_t i = LATE; i < SECONDS; i++) {
+        struct mp_region_moment *m = made_record(&made, MP_SECTION_TIMELINE_1S, i);
+
+        m->live_bytes = 60000000;
+    }
+    image = made_image(&made);
+    mp_timeline_make(image, 0, &t);
+    cr_assert_lt(t.bytes_per_hour.low, 0);
+    cr_assert_gt(t.bytes_per_hour.value, 1e8);
+    cr_assert_gt(t.bytes_per_hour.high, 5e8, "%f", t.bytes_per_hour.high);
+    cr_assert_eq(mp_timeline_forecast(image, 0, 1e9, &f), 0);
+    cr_assert_eq(f.bytes_per_hour.value, t.bytes_per_hour.value, "one estimate");
+    cr_assert_eq(f.bytes_per_hour.low, t.bytes_per_hour.low);
+    cr_assert_not(f.grows);
+    mp_image_free(image);
+    make_region_free(&made);
 }
