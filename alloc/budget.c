@@ -11,6 +11,18 @@ struct budget *budget_at(size_t i)
     return i < load_acquire(&count) ? budgets[i] : NULL; /* pairs with obtain */
 }
 
+size_t budget_count(void)
+{
+    return load_acquire(&count); /* pairs with obtain */
+}
+
+void budget_after_fork_in_child(void)
+{
+    for (size_t i = 0; i < count; i++) {
+        store_relaxed(&budgets[i]->pending, 0);
+    }
+}
+
 /* ---- which covers whom ---- */
 
 static bool is_below(const struct mp_component *c, const struct mp_component *root)
@@ -52,6 +64,7 @@ struct budget *budget_obtain_locked(struct mp_component *c)
         return NULL;
     }
     b->component = c;
+    b->number = count;
     b->above = c->budget;
     b->room = BUDGET_UNLIMITED;
     put_in_tree_locked(b);

@@ -27,9 +27,11 @@ struct budget_pages { /* of a range */
 };
 
 struct budget {
-    int64_t room;                   /* atomic */
+    int64_t room;     /* atomic */
+    uint64_t pending; /* atomic: taken from it for blocks that are not there yet */
     struct mp_component *component; /* const */
     struct budget *above;           /* atomic: of the nearest parent that has one */
+    size_t number;                  /* const: how many there were before it */
     uint64_t soft;                  /* counters_lock, as the next; 0: none */
     uint64_t hard;
     bool is_over;
@@ -49,6 +51,10 @@ enum { BUDGETS_MAX = MP_REGION_LIMITS_MAX };
 
 /* By number; NULL: there are no more. */
 struct budget *budget_at(size_t i);
+size_t budget_count(void);
+
+/* Those who took room and are gone will not have their blocks. */
+void budget_after_fork_in_child(void);
 
 /* That of c, made if need be, without limits. NULL: too many, or no memory. */
 struct budget *budget_obtain_locked(struct mp_component *c); /* component_lock */

@@ -1,5 +1,6 @@
 #include "fork.h"
 
+#include "budget.h"
 #include "housekeeper.h"
 #include "locks.h"
 #include "mp_pool.h"
@@ -18,6 +19,7 @@ static void in_child(void)
     span_after_fork_in_child();
     mp_pool_after_fork_in_child();
     thread_after_fork_in_child();
+    budget_after_fork_in_child();
     unwind_table_after_fork_in_child();
     publish_after_fork_in_child();
     housekeeper_after_fork_in_child();

@@ -4,9 +4,11 @@
 #include "check.h"
 #include "counters.h"
 #include "guard.h"
+#include "huge.h"
 #include "options.h"
 #include "os.h"
 #include "pool.h"
+#include "probe.h"
 #include "region.h"
 #include "slab.h"
 #include "telling.h"
@@ -19,6 +21,7 @@ enum {
     HARD_SHARE = 64,  /* of the hard limit: bytes that may be handed out uncounted */
     OVER_SHARE = 32,  /* of the soft one: the same, while it is passed */
     BELOW_SHARE = 16, /* so far below the soft limit its next crossing counts anew */
+    PATIENCE = 16,    /* ms, while what others took is on its way */
 };
 
 bool limit_is_waiting;
@@ -172,6 +175,7 @@ static void cross(struct budget *b, uint64_t live)
     b->hit_bytes = live;
     store_relaxed(&b->is_waiting, true);
     store_release(&limit_is_waiting, true); /* pairs with limit_tell_slow */
+    store_relaxed(&probe_is_waiting, true); /* for those who look at that alone */
 }
 
 static bool is_close(const struct budget *b, uint64_t live, size_t need)
@@ -206,45 +210,87 @@ static size_t lent_of(const struct budget *b)
     return t != NULL && t->lent != 0 && budget_covers(b, t->lender) ? t->lent : 0;
 }
 
-static bool decide_locked(struct budget *b, size_t need, bool is_last)
+/* Live bytes, and what was taken for blocks that were not seen to live. */
+struct counted {
+    int64_t room; /* before that */
+    uint64_t pending;
+    uint64_t live;
+};
+
+/* In this order: a block that comes to live meanwhile is counted twice, none is left out. */
+static struct counted count_locked(struct budget *b, bool is_close)
 {
-    int64_t before = load_relaxed(&b->room);
-    uint64_t live = count_live_locked(b, false);
+    struct counted n;
+
+    n.room = load_acquire(&b->room); /* pairs with try_take */
+    n.pending = load_acquire(&b->pending);
+    n.live = count_live_locked(b, is_close) + n.pending;
+    return n;
+}
+
+static bool fits_hard(const struct budget *b, uint64_t live, size_t need)
+{
+    return b->hard == 0 || (live <= b->hard && need <= b->hard - live);
+}
+
+/* So many bytes of `need` are taken at once, where it fits. */
+static bool decide_locked(struct budget *b, size_t need, size_t taking, bool is_last)
+{
+    struct counted n = count_locked(b, false);
     size_t asked = need;
+    uint32_t never = 0;
     uint64_t room;
     bool fits;
 
     need -= bits_min(lent_of(b), need);
-    if (is_close(b, live, need)) {
-        live = count_live_locked(b, true);
+    if (is_close(b, n.live, need)) {
+        n = count_locked(b, true);
     }
-    fits = b->hard == 0 || (live <= b->hard && need <= b->hard - live);
-    if (b->is_over && live < b->soft - b->soft / BELOW_SHARE) {
+    fits = fits_hard(b, n.live, need);
+    /* What is on its way is told from what has come by waiting for it. */
+    for (unsigned i = 0; i < PATIENCE && !fits && n.pending != 0
+                         && fits_hard(b, n.live - n.pending, need);
+         i++) {
+        os_futex_wait_ms(&never, 0, 1);
+        n = count_locked(b, true);
+        fits = fits_hard(b, n.live, need);
+    }
+    if (b->is_over && n.live < b->soft - b->soft / BELOW_SHARE) {
         b->is_over = false;
     }
-    if (b->soft != 0 && !b->is_over && live + (fits ? need : 0) > b->soft) {
-        cross(b, live + (fits ? need : 0));
+    if (b->soft != 0 && !b->is_over && n.live + (fits ? need : 0) > b->soft) {
+        cross(b, n.live + (fits ? need : 0));
     }
     if (!fits && asked != 0 && is_last) {
         b->refused++;
         b->refused_ns = os_realtime_ns();
     }
-    room = bits_max(room_of(b, live), fits ? asked : 0);
+    room = bits_max(room_of(b, n.live), fits ? asked : 0);
+    if (fits && taking != 0) {
+        add_relaxed(&b->pending, taking);
+        room -= taking;
+    }
     /* What others took meanwhile stays taken. */
-    add_relaxed(&b->room, (int64_t)room - before);
+    add_relaxed(&b->room, (int64_t)room - n.room);
     return fits;
+}
+
+static bool can_look(size_t need)
+{
+    return need <= PTRDIFF_MAX && !lock_is_mine(&counters_lock)
+           && !lock_is_mine(&component_lock);
 }
 
 bool limit_look(struct budget *b, size_t need, bool is_last)
 {
     bool fits;
 
-    if (need > PTRDIFF_MAX || lock_is_mine(&counters_lock)
-        || lock_is_mine(&component_lock)) {
+    if (!can_look(need)) {
         return true; /* it will fail by itself; or a handler interrupted us */
     }
     lock_lock(&counters_lock);
-    fits = load_relaxed(&b->room) >= (int64_t)need || decide_locked(b, need, is_last);
+    fits =
+        load_relaxed(&b->room) >= (int64_t)need || decide_locked(b, need, 0, is_last);
     lock_unlock(&counters_lock);
     return fits;
 }
@@ -263,16 +309,6 @@ void limit_charge(const struct mp_component *c, size_t bytes, const void *block)
     }
 }
 
-void limit_lend(const struct mp_component *c, size_t bytes)
-{
-    struct thread *t = thread_local_state.thread;
-
-    if (t != NULL) {
-        t->lender = c;
-        t->lent = bytes;
-    }
-}
-
 size_t limit_room(const struct mp_component *c, size_t most)
 {
     const struct budget *b = load_acquire(&c->budget); /* pairs with put_in_tree */
@@ -283,6 +319,133 @@ size_t limit_room(const struct mp_component *c, size_t most)
         most = bits_min(most, room > 0 ? (size_t)room : 0);
     }
     return most;
+}
+
+/* ---- taking ---- */
+
+static bool try_take(struct budget *b, size_t need)
+{
+    int64_t room = load_relaxed(&b->room);
+
+    if (room < (int64_t)need) {
+        return false;
+    }
+    add_relaxed(&b->pending, need);
+    while (
+        !cas_weak_release(&b->room, &room, room - (int64_t)need)) { /* count_locked */
+        if (room < (int64_t)need) {
+            sub_relaxed(&b->pending, need);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool take(struct budget *b, size_t need, bool is_last)
+{
+    bool fits;
+
+    if (try_take(b, need)) {
+        return true;
+    }
+    lock_lock(&counters_lock);
+    fits = try_take(b, need) || decide_locked(b, need, need, is_last);
+    lock_unlock(&counters_lock);
+    return fits;
+}
+
+/* Budgets of t, up to `end`, that were there when it was taken. */
+static void settle(const struct limit_taken *t, const struct budget *end, bool is_block)
+{
+    struct budget *b = load_acquire(&t->component->budget); /* pairs with put_in_tree */
+
+    for (; b != end; b = load_acquire(&b->above)) {
+        if (b->number < t->budgets) {
+            if (!is_block) {
+                add_relaxed(&b->room, (int64_t)t->bytes);
+            }
+            __atomic_fetch_sub(
+                &b->pending, t->bytes, __ATOMIC_RELEASE); /* count_locked */
+        }
+    }
+}
+
+bool limit_take(
+    const struct mp_component *c, size_t bytes, bool is_last, struct limit_taken *ret)
+{
+    struct budget *b = load_acquire(&c->budget); /* pairs with put_in_tree */
+
+    *ret = (struct limit_taken){c, bytes, budget_count()};
+    if (bytes == 0 || !can_look(bytes)) {
+        ret->budgets = 0; /* as limit_look */
+        return true;
+    }
+    for (; b != NULL; b = load_acquire(&b->above)) {
+        if (b->number < ret->budgets && !take(b, bytes, is_last)) {
+            settle(ret, b, false);
+            return false;
+        }
+    }
+    return true;
+}
+
+void limit_settle(const struct limit_taken *t, bool is_block)
+{
+    settle(t, NULL, is_block);
+}
+
+/* ---- lending ---- */
+
+/* Whose block p is, and what it counts for there. NULL: not known. */
+static struct mp_component *find_holder(const void *p, size_t *ret_bytes)
+{
+    const struct span *s = span_find(p);
+    unsigned kind = s != NULL ? load_relaxed(&s->kind) : SPAN_NONE;
+    struct guard_block guarded;
+    unsigned cls;
+
+    if (guard_holds(p)) {
+        if (!guard_look(guard_slot_number((uintptr_t)p), &guarded)) {
+            return NULL;
+        }
+        *ret_bytes = sizeclass_bytes(guarded.cls);
+        return component_by_row(guarded.row);
+    }
+    if (s == NULL) {
+        return huge_find(p, ret_bytes) ? huge_component(p) : NULL;
+    }
+    if (kind == SPAN_SAMPLED) {
+        unsigned row = pool_row(s, p, &cls);
+
+        *ret_bytes = sizeclass_bytes(cls);
+        return component_by_row(row);
+    }
+    if (kind == SPAN_SLAB || kind == SPAN_TRACKED) {
+        *ret_bytes = sizeclass_bytes(load_relaxed(&s->cls));
+        return component_by_row(load_relaxed(&s->row));
+    }
+    *ret_bytes = s->large_bytes;
+    return kind == SPAN_LARGE ? s->component : NULL;
+}
+
+void limit_lend(const void *p)
+{
+    struct thread *t = thread_local_state.thread;
+    size_t bytes = 0;
+
+    if (t != NULL) {
+        t->lender = find_holder(p, &bytes);
+        t->lent = t->lender != NULL ? bytes : 0;
+    }
+}
+
+void limit_lend_nothing(void)
+{
+    struct thread *t = thread_local_state.thread;
+
+    if (t != NULL) {
+        t->lent = 0;
+    }
 }
 
 /* ---- telling ---- */
@@ -397,7 +560,7 @@ int limit_set(struct mp_component *c, size_t soft, size_t hard)
     b->soft = bits_min(soft, BUDGET_UNLIMITED);
     b->hard = bits_min(hard, BUDGET_UNLIMITED);
     b->is_over = b->is_over && soft != 0;
-    decide_locked(b, 0, false);
+    decide_locked(b, 0, 0, false);
     lock_unlock(&counters_lock);
     limit_run();
     return 0;

@@ -49,15 +49,30 @@ static inline bool limit_fits(const struct mp_component *c, size_t need, bool is
 void limit_charge(const struct mp_component *c, size_t bytes, const void *block);
 
 /*
- * A block of c is about to be freed by this thread, which asks for another one first: that
- * may have so much more. 0: it was freed, or was not.
+ * For a block outside of slabs, which may be long: so that of two threads one alone gets the
+ * last room, it is taken before there is the block. False: no, as limit_fits. If it was taken,
+ * limit_settle follows, before limit_run, and gives it back where there was no block after all.
  */
-void limit_lend(const struct mp_component *c, size_t bytes);
+struct limit_taken {
+    const struct mp_component *component;
+    size_t bytes;
+    size_t budgets; /* so many there were */
+};
+bool limit_take(
+    const struct mp_component *c, size_t bytes, bool is_last, struct limit_taken *ret);
+void limit_settle(const struct limit_taken *t, bool is_block);
+
+/*
+ * Block p, of the caller, is about to be freed by this thread, which asks for another one first:
+ * that may have so much more. Until limit_lend_nothing.
+ */
+void limit_lend(const void *p);
+void limit_lend_nothing(void);
 
 /* How many bytes there is room for without counting, less than `most`. */
 size_t limit_room(const struct mp_component *c, size_t most);
 
-/* Crossings are told when an allocation is done, with no lock held. */
+/* Crossings are told when an allocation is done, with no lock held: here, or by probe_run. */
 extern bool limit_is_waiting; /* relaxed atomic */
 void limit_tell_slow(void);
 

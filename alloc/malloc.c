@@ -471,21 +471,6 @@ static COLD NOINLINE void *keep_in_place(void *p)
     return p;
 }
 
-/* Whose block p is, one of ours. */
-static COLD NOINLINE struct mp_component *component_of(const void *p)
-{
-    const struct span *s = span_find(p);
-    unsigned kind = s != NULL ? load_relaxed(&s->kind) : SPAN_NONE;
-
-    if (s == NULL) {
-        return huge_component(p);
-    }
-    if (kind == SPAN_SLAB || kind == SPAN_TRACKED) {
-        return component_by_row(load_relaxed(&s->row));
-    }
-    return kind == SPAN_LARGE ? s->component : NULL;
-}
-
 /* sampled: the span of p if it is in the sample, else NULL. */
 static void *copy_to(struct mp_component *c, void *p, size_t bytes, size_t size,
     const struct span *sampled)
@@ -514,15 +499,11 @@ static void *copy_to(struct mp_component *c, void *p, size_t bytes, size_t size,
 static COLD NOINLINE void *copy_limited(struct mp_component *c, void *p, size_t bytes,
     size_t size, const struct span *sampled)
 {
-    struct mp_component *old = component_of(p);
     void *q;
 
-    if (old == NULL) {
-        return copy_to(c, p, bytes, size, sampled);
-    }
-    limit_lend(old, bytes);
+    limit_lend(p);
     q = copy_to(c, p, bytes, size, sampled);
-    limit_lend(old, 0);
+    limit_lend_nothing();
     return q;
 }
 

@@ -17,27 +17,44 @@ void *malloc_fail(void)
 
 static void *alloc_aligned(struct mp_component *c, size_t size, size_t alignment);
 
+static void *alloc_large_limited(struct mp_component *c, size_t size, size_t alignment)
+{
+    struct limit_taken taken;
+    void *p;
+
+    if (size > PTRDIFF_MAX - 2 * MIB
+        || !limit_take(
+            c, bits_round_up(size + CANARY_BYTES, os_page_bytes()), true, &taken)) {
+        return malloc_fail();
+    }
+    p = alloc_aligned(c, size, alignment);
+    limit_settle(&taken, p != NULL);
+    limit_run();
+    return p;
+}
+
 /* For a component with a budget: as much as is handed out is taken from the room. */
 static COLD NOINLINE void *alloc_limited(
     struct mp_component *c, struct heap *h, size_t size, size_t alignment)
 {
     unsigned cls = harden_class(size, alignment);
-    size_t bytes = cls != CLASS_COUNT
-                       ? sizeclass_bytes(cls)
-                       : bits_round_up(
-                           bits_min(size, PTRDIFF_MAX) + CANARY_BYTES, os_page_bytes());
     uint64_t handed = 0;
+    size_t bytes;
     void *p;
 
+    if (cls == CLASS_COUNT) {
+        return alloc_large_limited(c, size, alignment);
+    }
+    bytes = sizeclass_bytes(cls);
     if (!limit_fits(c, bytes, true)) {
         return malloc_fail();
     }
-    if (cls != CLASS_COUNT && h != NULL && h != &heap_empty) {
+    if (h != NULL && h != &heap_empty) {
         handed = h->handed[cls];
     }
     p = alloc_aligned(c, size, alignment);
     if (p != NULL) {
-        if (cls != CLASS_COUNT && h != NULL && h != &heap_empty) {
+        if (h != NULL && h != &heap_empty) {
             handed = h->handed[cls] - handed;
         }
         limit_charge(c, bits_max(handed, 1) * bytes, p);

@@ -40,29 +40,19 @@ static ALWAYS_INLINE void *obtain_unlimited(struct mp_component *c, size_t size,
     return p;
 }
 
-/* Whether a block of c may have, or grow by, so many bytes; they are taken from the room. */
-static ALWAYS_INLINE bool may_have(
-    const struct mp_component *c, size_t bytes, bool is_last)
-{
-    if (LIKELY(load_relaxed(&c->budget) == NULL)) {
-        return true;
-    }
-    if (bytes > PTRDIFF_MAX) {
-        return true; /* nobody can have it: no matter of limits */
-    }
-    if (!limit_fits(c, bytes, is_last)) {
-        return false;
-    }
-    limit_charge(c, bytes, NULL);
-    return true;
-}
-
+/* Nobody can have more than half of the address space: that is no matter of limits. */
 static COLD NOINLINE void *obtain_limited(struct mp_component *c, size_t size,
     size_t spare, size_t alignment, bool *ret_zeroed)
 {
-    return may_have(c, large_bytes(size), true)
-               ? obtain_unlimited(c, size, spare, alignment, ret_zeroed)
-               : NULL;
+    struct limit_taken taken;
+    void *p;
+
+    if (size > PTRDIFF_MAX || !limit_take(c, large_bytes(size), true, &taken)) {
+        return NULL;
+    }
+    p = obtain_unlimited(c, size, spare, alignment, ret_zeroed);
+    limit_settle(&taken, p != NULL);
+    return p;
 }
 
 static ALWAYS_INLINE void *obtain_large(struct mp_component *c, size_t size,
@@ -88,8 +78,7 @@ static ALWAYS_INLINE void note_grown(
     if (CONFIG_PROFILE) {
         sample_large(c, p, more, large_bytes(size), size);
     }
-    probe_run();
-    limit_run();
+    probe_run(); /* and limit_run, where that waits */
 }
 
 static ALWAYS_INLINE void note_large(struct mp_component *c, void *p, size_t size)
@@ -166,6 +155,21 @@ bool malloc_large_try_free_huge(void *p)
     return true;
 }
 
+/* A block that grows in place needs room for what it grows by. */
+static COLD NOINLINE bool try_grow_limited(
+    struct span *s, size_t old_bytes, size_t bytes, size_t size)
+{
+    struct limit_taken taken;
+    bool is_done;
+
+    if (!limit_take(s->component, bytes - old_bytes, false, &taken)) {
+        return false;
+    }
+    is_done = large_try_resize(s, size);
+    limit_settle(&taken, is_done);
+    return is_done;
+}
+
 /*
  * To the sums of samples a block that is resized in place is freed and another one is allocated,
  * as it is to the counters. It stays in the sample, or comes into it by what it grew by.
@@ -173,9 +177,10 @@ bool malloc_large_try_free_huge(void *p)
 bool malloc_large_try_resize(struct span *s, void *p, size_t old_bytes, size_t size)
 {
     size_t bytes = large_bytes(size);
+    bool is_limited = bytes > old_bytes && load_relaxed(&s->component->budget) != NULL;
 
-    if ((bytes > old_bytes && !may_have(s->component, bytes - old_bytes, false))
-        || !large_try_resize(s, size)) {
+    if (!(UNLIKELY(is_limited) ? try_grow_limited(s, old_bytes, bytes, size)
+                               : large_try_resize(s, size))) {
         return false;
     }
     bytes = s->large_bytes;
@@ -184,38 +189,65 @@ bool malloc_large_try_resize(struct span *s, void *p, size_t old_bytes, size_t s
     } else if (bytes > old_bytes) {
         note_grown(s->component, p, bytes - old_bytes, size);
     }
+    if (UNLIKELY(is_limited)) {
+        limit_run();
+    }
     return true;
+}
+
+/*
+ * A huge block stays whose it is where it grows in place, and else is c's: only then is all of
+ * it taken from c, and nothing from who had it.
+ */
+static COLD NOINLINE void *resize_huge_limited(
+    struct mp_component *c, void *p, size_t old_bytes, size_t size)
+{
+    struct mp_component *old = huge_component(p);
+    size_t bytes = large_bytes(size);
+    struct limit_taken grown;
+    struct limit_taken all;
+    void *q;
+
+    if (!limit_take(old, bytes > old_bytes ? bytes - old_bytes : 0, false, &grown)) {
+        return NULL;
+    }
+    if (c == old) {
+        q = huge_try_resize(c, p, size);
+        limit_settle(&grown, q != NULL);
+        return q;
+    }
+    limit_lend(p);
+    if (!limit_take(c, bytes, false, &all)) { /* the copy finds out */
+        limit_lend_nothing();
+        limit_settle(&grown, false);
+        return NULL;
+    }
+    limit_lend_nothing();
+    q = huge_try_resize(c, p, size);
+    limit_settle(&grown, q == p);
+    limit_settle(&all, q != NULL && q != p);
+    return q;
 }
 
 void *malloc_large_try_resize_huge(
     struct mp_component *c, void *p, size_t old_bytes, size_t size)
 {
     size_t bytes = large_bytes(size);
-    uint32_t record;
-    void *q;
+    uint32_t record = CONFIG_PROFILE ? sample_take_huge(p) : 0;
+    void *q = UNLIKELY(budget_at(0) != NULL)
+                  ? resize_huge_limited(c, p, old_bytes, size)
+                  : huge_try_resize(c, p, size);
 
-    if (bytes > old_bytes && UNLIKELY(budget_at(0) != NULL)
-        && !may_have(huge_component(p), bytes - old_bytes, false)) {
-        return NULL;
-    }
-    if (UNLIKELY(load_relaxed(&c->budget) != NULL) && c != huge_component(p)
-        && !limit_fits(c, bytes, false)) {
-        return NULL; /* it may move, and is c's then: the copy finds out */
-    }
-    record = CONFIG_PROFILE ? sample_take_huge(p) : 0;
-    q = huge_try_resize(c, p, size);
     if (q == NULL) {
         sample_put_huge(p, record);
         return NULL;
-    }
-    if (q != p && UNLIKELY(load_relaxed(&c->budget) != NULL)) {
-        limit_charge(c, bytes, NULL); /* it is c's now */
     }
     if (record != 0) {
         sample_resized_huge(q, record, bytes, size);
     } else if (bytes > old_bytes) { /* as huge_try_resize counts */
         note_grown(q == p ? huge_component(q) : c, q, bytes - old_bytes, size);
     }
+    limit_run();
     probe_run();
     return q;
 }

@@ -274,6 +274,14 @@ uint32_t pool_find_locked(const struct span *s, const void *p, unsigned *ret_cls
     return tag.record;
 }
 
+unsigned pool_row(const struct span *s, const void *p, unsigned *ret_cls)
+{
+    struct tag tag = read_tag(&s->tags[index_of(s, p)]);
+
+    *ret_cls = tag.cls;
+    return tag.row;
+}
+
 void pool_expect(const struct span *s, const void *p)
 {
     prefetch_for_write(&s->tags[index_of(s, p)]);

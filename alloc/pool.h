@@ -28,6 +28,9 @@ uint32_t pool_find_locked(const struct span *s, const void *p, unsigned *ret_cls
 /* That it will be looked for, soon. Without the lock; s may be of any kind by now. */
 void pool_expect(const struct span *s, const void *p);
 
+/* Row and class of p, a block of the caller. */
+unsigned pool_row(const struct span *s, const void *p, unsigned *ret_cls);
+
 /* Free that block: pool_find_locked found it. */
 void pool_free_locked(struct span *s, void *p);
 

@@ -439,14 +439,10 @@ static void serve(struct request r)
  */
 static void purge(uint32_t now_ms, uint32_t age_ms)
 {
-    uint64_t before = span_totals().purged_bytes + huge_totals().purged_bytes;
+    size_t bytes = span_purge(now_ms, age_ms, PURGE_AT_ONCE)
+                   + huge_purge(now_ms, age_ms, PURGE_AT_ONCE);
 
-    span_purge(now_ms, age_ms, PURGE_AT_ONCE);
-    huge_purge(now_ms, age_ms, PURGE_AT_ONCE);
-    if (CONFIG_PROFILE
-        && span_totals().purged_bytes + huge_totals().purged_bytes - before
-               >= PURGE_NEWS
-        && lock_try(&counters_lock)) {
+    if (CONFIG_PROFILE && bytes >= PURGE_NEWS && lock_try(&counters_lock)) {
         if (publish.is_started) {
             publish.published_ms = now_ms - PUBLISH_MS;
             publish_step(now_ms);
@@ -500,6 +496,7 @@ COLD NOINLINE void probe_run_slow(void)
 
 void probe_tell(void)
 {
+    limit_run();
     pressure_run();
 }
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <sys/wait.h>
 
@@ -258,6 +259,27 @@ static void growing_needs_what_it_grows_by(void)
     mp_leave(before);
 }
 
+/* Small ones, too, whichever kind of block they are: sampled, guarded, of a slab. */
+static void small_blocks_grow_at_the_limit(void)
+{
+    mp_component_t *c = mp_component("small growing");
+    mp_component_t *before = mp_enter(c);
+    struct block *list = NULL;
+    void *p;
+
+    CHECK_EQ(mp_component_limit(c, 0, 64 * KB), 0);
+    CHECK(fill(&list, 4000, 15 * 4000) >= 15 * 4000); /* 4 KiB each */
+    p = malloc(test_opaque(2000));
+    CHECK(p != NULL);
+    p = realloc(p, test_opaque(3500)); /* 1.5 KiB more, and 2 are left */
+    CHECK(p != NULL);
+    CHECK(realloc(p, test_opaque(8000)) == NULL);
+    free(p);
+    free_some(&list, 1);
+    CHECK_EQ(figures(c).limit_refused_total, 1);
+    mp_leave(before);
+}
+
 /* ---- soft ---- */
 
 static struct {
@@ -386,6 +408,55 @@ static void *fill_in_thread(void *arg)
     return NULL;
 }
 
+enum { TAKERS = 4, TAKEN_MB = 3, TURNS = 100 };
+
+static size_t held_mb; /* atomic: at least so much lives */
+static size_t most_mb; /* atomic */
+
+/* Blocks that wait for no list: who gets the last room is told when it is taken. */
+static void *take_large_in_thread(void *arg)
+{
+    mp_enter(mp_component("takers"));
+    for (unsigned turn = 0, tries = 0; turn < TURNS; tries++) {
+        char *p = malloc(test_opaque(TAKEN_MB * MB - tries % 7 * 64 * KB));
+        size_t now, most;
+
+        CHECK(tries < 10000 * TURNS); /* room does not get lost */
+        if (p == NULL) {
+            sched_yield();
+            continue;
+        }
+        now = __atomic_add_fetch(&held_mb, TAKEN_MB, __ATOMIC_SEQ_CST);
+        most = __atomic_load_n(&most_mb, __ATOMIC_SEQ_CST);
+        while (now > most
+               && !__atomic_compare_exchange_n(
+                   &most_mb, &most, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+        }
+        __atomic_sub_fetch(&held_mb, TAKEN_MB, __ATOMIC_SEQ_CST);
+        free(p);
+        turn++;
+    }
+    return arg;
+}
+
+static void threads_do_not_take_the_same_room(void)
+{
+    pthread_t threads[TAKERS];
+    mp_component_t *c = mp_component("takers");
+
+    CHECK_EQ(mp_component_limit(c, 0, 7 * MB), 0); /* two of them */
+    for (size_t i = 0; i < TAKERS; i++) {
+        CHECK(pthread_create(&threads[i], NULL, take_large_in_thread, NULL) == 0);
+    }
+    for (size_t i = 0; i < TAKERS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    CHECK(most_mb <= 2 * TAKEN_MB);
+    sink = mp_malloc(c, test_opaque(6 * MB));
+    CHECK(sink != NULL);
+    free(sink);
+}
+
 static void threads_share_a_limit(void)
 {
     size_t bytes[THREADS][2] = {{0}};
@@ -480,9 +551,11 @@ int main(int argc, char **argv)
     RUN(every_function_is_refused);
     RUN(freed_memory_is_there_again);
     RUN(growing_needs_what_it_grows_by);
+    RUN(small_blocks_grow_at_the_limit);
     RUN(the_soft_limit_is_told_once_a_crossing);
     RUN(the_callback_may_allocate);
     RUN(a_limit_covers_the_tree);
+    RUN(threads_do_not_take_the_same_room);
     RUN(threads_share_a_limit);
     RUN(children_have_the_limits);
     RUN(there_are_limits_for_many);

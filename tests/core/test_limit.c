@@ -124,3 +124,71 @@ Test(limit, crossings_are_told_with_what_was_live)
     cr_assert_leq(live, bytes);
     free_all(&list);
 }
+
+/* A block that cannot grow where it is needs room for its copy, and for nothing else. */
+Test(limit, a_copy_is_charged_once)
+{
+    struct mp_component *c = component_intern("once");
+    void *p, *in_the_way;
+
+    cr_assert_eq(limit_set(c, 0, 16 * MIB), 0);
+    p = malloc_alloc(c, MIB);
+    in_the_way = malloc_alloc(c, MIB);
+    p = malloc_resize(c, p, 3 * MIB);
+    cr_assert(p != NULL && in_the_way != NULL);
+    cr_assert_eq(limit_room(c, SIZE_MAX), 11 * MIB); /* frees give nothing back */
+    p = malloc_resize(c, p, 3 * MIB + 64 * KIB);     /* in place */
+    cr_assert_eq(limit_room(c, SIZE_MAX), 11 * MIB - 64 * KIB);
+    malloc_free(p);
+    malloc_free(in_the_way);
+}
+
+/* Huge ones: in place or moved, and what does not fit at all. */
+Test(limit, huge_blocks_take_what_they_grow_by)
+{
+    struct mp_component *c = component_intern("huge");
+    struct mp_component *other = component_intern("huge/other");
+    char *p;
+
+    cr_assert_eq(limit_set(c, 0, 160 * MIB), 0);
+    cr_assert_eq(limit_set(other, 0, 96 * MIB), 0);
+    p = malloc_alloc(c, 64 * MIB);
+    p = malloc_resize(c, p, 80 * MIB);
+    cr_assert_not_null(p);
+    cr_assert_geq(limit_room(c, SIZE_MAX), 160 * MIB - 80 * MIB - 64 * KIB);
+    cr_assert_null(malloc_resize(c, p, 161 * MIB));
+    cr_assert_null(malloc_resize(c, p, SIZE_MAX - 100));
+    cr_assert_null(malloc_resize(c, p, PTRDIFF_MAX - 100));
+    cr_assert_null(malloc_alloc(c, SIZE_MAX - 100));
+    p = malloc_resize(c, p, 40 * MIB);
+    cr_assert_not_null(p);
+    p = malloc_resize(other, p, 90 * MIB);
+    cr_assert_not_null(p);
+    cr_assert_null(malloc_resize(other, p, 97 * MIB));
+    cr_assert_eq(((struct budget *)c->budget)->pending, 0);
+    cr_assert_eq(((struct budget *)other->budget)->pending, 0);
+    malloc_free(p);
+    cr_assert_not_null(p = malloc_alloc(c, 159 * MIB)); /* nothing stays behind */
+    malloc_free(p);
+}
+
+/* What one has taken is no one else's, not after a count either, until it turns out to be nothing. */
+Test(limit, what_was_taken_is_on_its_way)
+{
+    struct mp_component *top = component_intern("way");
+    struct mp_component *c = component_intern("way/below");
+    struct limit_taken first, second;
+
+    cr_assert_eq(limit_set(top, 0, 8 * MIB), 0);
+    cr_assert_eq(limit_set(c, 0, 6 * MIB), 0);
+    cr_assert(limit_take(c, 5 * MIB, true, &first));
+    cr_assert_not(limit_take(c, 2 * MIB, true, &second));   /* refused by c */
+    cr_assert_not(limit_take(top, 4 * MIB, true, &second)); /* by top */
+    cr_assert_eq(limit_set(top, 0, 8 * MIB), 0);            /* counts */
+    cr_assert_eq(limit_room(top, SIZE_MAX), 3 * MIB);
+    cr_assert(limit_take(c, MIB, true, &second)); /* taken from both */
+    limit_settle(&first, false);
+    limit_settle(&second, false);
+    cr_assert_eq(limit_room(c, SIZE_MAX), 6 * MIB);
+    cr_assert_eq(limit_room(top, SIZE_MAX), 8 * MIB);
+}
