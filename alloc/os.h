@@ -19,7 +19,15 @@
 #    define __libc_single_threaded 0 /* musl: not known */
 #endif
 
-size_t os_page_bytes(void);
+extern size_t os_page; /* relaxed atomic; 0: not known yet */
+size_t os_find_page(void);
+
+static inline size_t os_page_bytes(void)
+{
+    size_t page = load_relaxed(&os_page);
+
+    return LIKELY(page != 0) ? page : os_find_page();
+}
 
 /* No other thread was ever started, or all were joined. */
 static inline bool os_is_single_threaded(void)

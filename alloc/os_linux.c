@@ -39,16 +39,15 @@
 
 /* ---- memory ---- */
 
-size_t os_page_bytes(void)
+size_t os_page;
+
+COLD NOINLINE size_t os_find_page(void)
 {
-    static size_t page; /* racing writers store the same value */
+    size_t found = getauxval(AT_PAGESZ);
 
-    if (UNLIKELY(page == 0)) {
-        size_t found = getauxval(AT_PAGESZ);
-
-        page = found != 0 ? found : (size_t)1 << CONFIG_PAGE_SHIFT;
-    }
-    return page;
+    found = found != 0 ? found : (size_t)1 << CONFIG_PAGE_SHIFT;
+    store_relaxed(&os_page, found);
+    return found;
 }
 
 void *os_map(size_t bytes)

@@ -162,13 +162,6 @@ static void run_remove(struct span *s)
     run_unmark(s);
 }
 
-size_t span_parts_of(size_t bytes)
-{
-    size_t unit = bits_max((size_t)1 << SPAN_PART_SHIFT, os_page_bytes());
-
-    return bits_round_up(bytes, unit) >> SPAN_PART_SHIFT;
-}
-
 /* At most this many parts of a run of that length can be touched. */
 static size_t parts_within(size_t touched, size_t run)
 {
@@ -295,6 +288,9 @@ static void pocket_put(struct span *s, size_t run, size_t touched, uint32_t now_
 /* Of the parts of a run, those of a piece of it. Where they are in it is not known. */
 static size_t parts_of_piece(size_t touched, size_t piece, size_t run)
 {
+    if (piece == 0 || touched >= run * SPAN_PARTS) {
+        return piece * SPAN_PARTS;
+    }
     return (touched * piece + run - 1) / run;
 }
 
@@ -323,8 +319,12 @@ static struct span *run_cut(struct span *s, size_t run, size_t skip, size_t coun
 
 static size_t skip_to_align(const struct span *s, size_t align)
 {
-    uintptr_t index = (uintptr_t)pagemap_address(s) >> SPAN_SHIFT;
+    uintptr_t index;
 
+    if (align == 1) {
+        return 0;
+    }
+    index = (uintptr_t)pagemap_address(s) >> SPAN_SHIFT;
     return (size_t)(-index & (align - 1));
 }
 

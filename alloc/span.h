@@ -15,6 +15,7 @@
 
 #include "config.h"
 #include "lock.h"
+#include "os.h"
 #include "pagemap.h"
 
 #include <assert.h>
@@ -137,7 +138,12 @@ static inline struct span *span_find(const void *p)
 }
 
 /* The parts that `bytes` from the start of a run touch. */
-size_t span_parts_of(size_t bytes);
+static inline size_t span_parts_of(size_t bytes)
+{
+    size_t unit = bits_max((size_t)1 << SPAN_PART_SHIFT, os_page_bytes());
+
+    return bits_round_up(bytes, unit) >> SPAN_PART_SHIFT;
+}
 
 static inline char *span_address(const struct span *s)
 {
