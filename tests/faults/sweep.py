@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-SCENARIOS = ("blocks", "threads", "child", "region")
+SCENARIOS = ("blocks", "threads", "child", "region", "limits")
 # The Nth call matters little where nothing but figures depend on it.
 FIGURES = {"open", "mkdir", "read", "write", "stat", "readlink", "getdents", "unlink", "fcntl",
            "ftruncate", "fallocate", "memfd_create", "prctl", "getrandom", "futex"}
