@@ -96,7 +96,8 @@ static void *run(void *arg)
                 while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
                 }
                 if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-                    fprintf(stderr, "a forked child's check failed: %x\n", status);
+                    fprintf(stderr, "a forked child's check failed: %x %s\n", status,
+                        WIFEXITED(status) ? strerror(WEXITSTATUS(status)) : "");
                     _exit(1);
                 }
             }
@@ -118,7 +119,7 @@ static bool sums_are_exact(const struct mp_leak_summary *s)
                == now.live_bytes) {
         return true;
     }
-    printf("kinds: %llu blocks, counters: %llu\n",
+    fprintf(stderr, "kinds: %llu blocks, counters: %llu\n",
         (unsigned long long)(s->definite.blocks + s->indirect.blocks
                              + s->possible.blocks + s->reachable.blocks),
         (unsigned long long)now.live_blocks);
@@ -154,7 +155,7 @@ int main(int argc, char **argv)
         s = (struct mp_leak_summary){.size = sizeof(s), .rounds = 2, .wait_ms = 20};
         code = mp_leak_check(&s);
         if (code != 0) {
-            printf("mp_leak_check: %s\n", strerror(-code));
+            fprintf(stderr, "mp_leak_check: %s\n", strerror(-code));
             return 1;
         }
         checks++;
@@ -163,7 +164,8 @@ int main(int argc, char **argv)
         pause = s.pause_ns > pause ? s.pause_ns : pause;
         interrupted += s.definite.blocks;
         if (s.lost.blocks != 0 && s.partial == 0) {
-            printf("check %llu: %llu blocks lost that are held; %llu definite\n",
+            fprintf(stderr,
+                "check %llu: %llu blocks lost that are held; %llu definite\n",
                 (unsigned long long)checks, (unsigned long long)s.lost.blocks,
                 (unsigned long long)s.definite.blocks);
             return 1;
@@ -178,13 +180,13 @@ int main(int argc, char **argv)
     scrub();
     s = (struct mp_leak_summary){.size = sizeof(s), .rounds = 2, .wait_ms = 10};
     if (mp_leak_check(&s) != 0 || s.partial != 0 || !sums_are_exact(&s)) {
-        printf("at the end: partial %llx\n", (unsigned long long)s.partial);
+        fprintf(stderr, "at the end: partial %llx\n", (unsigned long long)s.partial);
         return 1;
     }
     /* The stacks of threads that ended are still mapped: old pointers to what lay there are in them. */
     if (s.lost.blocks > DROPPED || s.lost.blocks < DROPPED - STALE) {
-        printf("%llu blocks lost, dropped were %d\n", (unsigned long long)s.lost.blocks,
-            DROPPED);
+        fprintf(stderr, "%llu blocks lost, dropped were %d\n",
+            (unsigned long long)s.lost.blocks, DROPPED);
         return 1;
     }
     printf("%llu checks, %llu partial (%llx), %llu blocks definite in one round; stood "
