@@ -64,21 +64,24 @@ enum profile_value capture_value(const struct capture *c, const struct profile *
     return export_pick_value(&wish, p);
 }
 
-int capture_write(const struct capture *c, const mp_image_t *image, uint64_t *ret_bytes)
+int capture_write_profile(
+    const struct capture *c, struct profile *profile, uint64_t *ret_bytes)
 {
     struct export_wish wish = wish_of(c);
     struct outfile file;
     int code;
 
     if (c->path == NULL) {
-        code = export_write(stdout, image, &wish);
+        code = export_write_profile(stdout, profile, &wish);
         return code != 0 && !ferror(stdout) /* else main says why */
                    ? cli_fail(c->verb, EXIT_FAILED, "no memory for the document")
                    : EXIT_FINE;
     }
     code = outfile_open(&file, c->path);
     if (code == 0) {
-        code = outfile_close(&file, export_write(file.out, image, &wish));
+        code = outfile_close(&file, export_write_profile(file.out, profile, &wish));
+    } else {
+        profile_destroy(profile);
     }
     if (code != 0) {
         return cli_fail(
@@ -88,4 +91,9 @@ int capture_write(const struct capture *c, const mp_image_t *image, uint64_t *re
         *ret_bytes = file.bytes;
     }
     return EXIT_FINE;
+}
+
+int capture_write(const struct capture *c, const mp_image_t *image, uint64_t *ret_bytes)
+{
+    return capture_write_profile(c, profile_create(image), ret_bytes);
 }

@@ -45,4 +45,8 @@ int capture_check_terminal(const struct capture *c);
 int capture_write(
     const struct capture *c, const mp_image_t *image, uint64_t *ret_bytes);
 
+/* The same of a profile, which it takes over. */
+int capture_write_profile(
+    const struct capture *c, struct profile *profile, uint64_t *ret_bytes);
+
 #endif

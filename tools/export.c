@@ -34,10 +34,23 @@ const struct export_format *export_find_format(const char *name)
     return f->name != NULL ? f : NULL;
 }
 
-bool export_can_differ(const struct export_format *f)
+enum export_difference export_difference(const struct export_format *f)
 {
-    return f->write == export_pprof || f->write == export_collapsed
-           || f->write == export_json;
+    return f->write == export_html || f->write == export_svg ? EXPORT_OF_COMPARISON
+           : f->write == export_pprof || f->write == export_collapsed
+                   || f->write == export_json
+               ? EXPORT_OF_PROFILES
+               : EXPORT_NO_DIFFERENCE;
+}
+
+bool export_differs_by(const struct export_format *f, enum profile_value value)
+{
+    bool is_live = value == PROFILE_LIVE_BYTES || value == PROFILE_LIVE_BLOCKS;
+
+    return export_difference(f) != EXPORT_OF_COMPARISON || is_live
+           || (f->write == export_svg
+               && (value == PROFILE_ALLOCATED_BYTES || value == PROFILE_ALLOCATED_BLOCKS
+                   || value == PROFILE_PEAK_BYTES));
 }
 
 const char *export_list_formats(char ret[256])
@@ -221,8 +234,8 @@ enum profile_value export_pick_value(
     bool is_picture = w->format->write == export_html || w->format->write == export_svg
                       || w->format->write == export_collapsed;
 
-    if (w->has_value) {
-        return w->value;
+    if (w->has_value || p->before != NULL) {
+        return w->has_value ? w->value : PROFILE_LIVE_BYTES;
     }
     for (size_t i = 0;
          i < p->sample_count && is_picture && mp_image_life(p->image) == MP_LIFE_EXITED;
@@ -234,9 +247,8 @@ enum profile_value export_pick_value(
     return PROFILE_LIVE_BYTES;
 }
 
-int export_write(FILE *out, const mp_image_t *image, const struct export_wish *w)
+int export_write_profile(FILE *out, struct profile *p, const struct export_wish *w)
 {
-    struct profile *p = profile_create(image);
     int code = export_prepare(p, w->by_component);
 
     if (code == 0) {
@@ -244,6 +256,11 @@ int export_write(FILE *out, const mp_image_t *image, const struct export_wish *w
     }
     profile_destroy(p);
     return code;
+}
+
+int export_write(FILE *out, const mp_image_t *image, const struct export_wish *w)
+{
+    return export_write_profile(out, profile_create(image), w);
 }
 
 /* ---- collapsed ---- */

@@ -27,10 +27,20 @@ const struct export_format *export_find_format(const char *name);
 const char *export_list_formats(char ret[256]);
 
 /*
- * Whether it has differences (profile_difference.h): pprof as values that may be below zero,
- * collapsed as two numbers of each stack, json as both.
+ * Which differences it has: of pprof values that may be below zero, of collapsed two numbers for
+ * each stack, of json both, made of all values (profile_difference.h). Of pictures what is surely
+ * more and less, made of a comparison (comparison_profile.h).
  */
-bool export_can_differ(const struct export_format *f);
+enum export_difference {
+    EXPORT_NO_DIFFERENCE,
+    EXPORT_OF_PROFILES,
+    EXPORT_OF_COMPARISON
+};
+
+enum export_difference export_difference(const struct export_format *f);
+
+/* Whether a comparison has that, for a picture of it; the page shows what is live, alone. */
+bool export_differs_by(const struct export_format *f, enum profile_value value);
 
 /* What a value is called in pprof, and its unit: "inuse_space", "bytes". */
 extern const struct export_value {
@@ -62,6 +72,9 @@ enum profile_value export_pick_value(
 
 /* The whole way from an image to a document: 0 or a negative errno; ferror is not looked at. */
 int export_write(FILE *out, const mp_image_t *image, const struct export_wish *w);
+
+/* The same from a profile, which is destroyed. */
+int export_write_profile(FILE *out, struct profile *p, const struct export_wish *w);
 
 /*
  * What every writer counts on: each sample has a frame. Where the stack is not known it is

@@ -19,6 +19,11 @@
  *                component, operation, thread, taken, live_taken, cut
  *     values     those that are not all 0: name, and columns value, under, over, which are
  *                the distances to the ends of the interval
+ *
+ * A difference has as values what is live (after), was (before), grew and shrunk, and besides
+ *
+ *     difference bytes and blocks: columns before, after, and under, over, the distances to the ends
+ *                of the interval of the change
  */
 
 struct page {
@@ -245,6 +250,97 @@ static json_t *page_values(const struct page *page)
     return list;
 }
 
+/* ---- differences ---- */
+
+typedef uint64_t figure_fn(const struct profile_sample *s, unsigned value);
+
+static uint64_t after_of(const struct profile_sample *s, unsigned value)
+{
+    return s->value[value];
+}
+
+static uint64_t before_of(const struct profile_sample *s, unsigned value)
+{
+    return s->before[value];
+}
+
+static uint64_t grown_of(const struct profile_sample *s, unsigned value)
+{
+    return s->value[value] > s->before[value] ? s->value[value] - s->before[value] : 0;
+}
+
+static uint64_t shrunk_of(const struct profile_sample *s, unsigned value)
+{
+    return s->before[value] > s->value[value] ? s->before[value] - s->value[value] : 0;
+}
+
+static uint64_t under_of(const struct profile_sample *s, unsigned value)
+{
+    return s->low[value];
+}
+
+static uint64_t over_of(const struct profile_sample *s, unsigned value)
+{
+    return s->high[value];
+}
+
+static json_t *column_of(const struct page *page, figure_fn *figure, unsigned value)
+{
+    json_t *column = json_array();
+
+    for (size_t i = 0; i < page->profile->sample_count; i++) {
+        json_array_append_new(column, number(figure(sample(page, i), value)));
+    }
+    return column;
+}
+
+/* What grew and shrunk have intervals; of what was and is only the change is told. */
+static json_t *difference_values(const struct page *page)
+{
+    static const struct {
+        const char *name;
+        figure_fn *value;
+        figure_fn *under; /* NULL: no interval */
+        figure_fn *over;
+    } sides[] = {{"live", after_of, NULL, NULL}, {"before", before_of, NULL, NULL},
+        {"grown", grown_of, under_of, over_of},
+        {"shrunk", shrunk_of, over_of, under_of}};
+    static const struct {
+        const char *name;
+        enum profile_value value;
+    } units[] = {{"bytes", PROFILE_LIVE_BYTES}, {"blocks", PROFILE_LIVE_BLOCKS}};
+    json_t *list = json_array();
+
+    for (size_t u = 0; u < 2; u++) {
+        for (size_t i = 0; i < sizeof(sides) / sizeof(*sides); i++) {
+            json_t *o = json_object();
+            char name[32];
+
+            snprintf(name, sizeof(name), "%s-%s", sides[i].name, units[u].name);
+            json_object_set_new(o, "name", json_string(name));
+            json_object_set_new(
+                o, "value", column_of(page, sides[i].value, units[u].value));
+            json_object_set_new(o, "hasBound", json_boolean(sides[i].under != NULL));
+            if (sides[i].under != NULL) {
+                json_object_set_new(
+                    o, "under", column_of(page, sides[i].under, units[u].value));
+                json_object_set_new(
+                    o, "over", column_of(page, sides[i].over, units[u].value));
+            }
+            json_array_append_new(list, o);
+        }
+    }
+    return list;
+}
+
+static json_t *page_change(const struct page *page, enum profile_value value)
+{
+    return json_pack("{s:o, s:o, s:o, s:o}", "before",
+        column_of(page, before_of, value), "after", column_of(page, after_of, value),
+        "under", column_of(page, under_of, value), "over",
+        column_of(page, over_of, value));
+}
+
 /* ---- the page ---- */
 
 static json_t *page_process(const mp_image_t *image)
@@ -271,17 +367,31 @@ static json_t *page_totals(const mp_image_t *image)
 
 static json_t *page_document(struct page *page, enum profile_value value)
 {
-    const mp_image_t *image = page->profile->image;
-    char caption[80];
+    const struct profile *p = page->profile;
+    static const char colors[] = ": red grew, blue shrank, grey is not sure";
+    bool is_difference = p->before != NULL;
+    char caption[512];
     json_t *frames = page_frames(page);
     json_t *samples = page_samples(page);
+    json_t *d;
 
-    return json_pack("{s:i, s:o, s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:O}", "format", 1,
-        "process", page_process(image), "caption",
-        profile_describe(page->profile, caption, sizeof(caption)), "has_stacks",
-        page->profile->has_stacks, "shown", export_value_options[value], "totals",
-        page_totals(image), "frames", frames, "samples", samples, "values",
-        page_values(page), "texts", page->texts);
+    profile_describe(p, caption, sizeof(caption) - sizeof(colors));
+    if (is_difference) {
+        strcat(caption, colors);
+    }
+    d = json_pack("{s:i, s:o, s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:O}", "format", 1,
+        "process", page_process(p->image), "caption", caption, "has_stacks",
+        p->has_stacks, "shown", export_value_options[value], "totals",
+        page_totals(p->image), "frames", frames, "samples", samples, "values",
+        is_difference ? difference_values(page) : page_values(page), "texts",
+        page->texts);
+
+    if (is_difference && d != NULL) {
+        json_object_set_new(d, "difference",
+            json_pack("{s:o, s:o}", "bytes", page_change(page, PROFILE_LIVE_BYTES),
+                "blocks", page_change(page, PROFILE_LIVE_BLOCKS)));
+    }
+    return d;
 }
 
 /* A "<" would let a name end the element that the data are in; outside of texts is none. */

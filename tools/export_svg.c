@@ -4,6 +4,7 @@
 #include "profile_tree.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ enum {
 struct graph {
     FILE *out;
     const char *unit;
+    bool is_difference;
     uint64_t whole;
     size_t depth; /* the highest row that is drawn */
 };
@@ -130,6 +132,16 @@ static unsigned color_of(const char *name)
            + (hash >> 16) % 50;
 }
 
+/* Of what changed: red came, blue went, stronger the larger its part; grey may be noise. */
+static unsigned color_of_change(double part)
+{
+    unsigned faded = 200 - (unsigned)(fmin(fabs(part), 1) * 110);
+
+    return part == 0  ? 0xdcdcdc
+           : part > 0 ? 0xf00000 + (faded << 8) + faded - 20
+                      : (faded << 16) + ((faded + 20) << 8) + 0xf0;
+}
+
 static struct format amount(const struct graph *g, uint64_t value)
 {
     return strcmp(g->unit, "bytes") == 0 ? format_bytes((double)value)
@@ -147,6 +159,22 @@ static void put_label(
     fputs("</text>", g->out);
 }
 
+/* ": 1.0 MiB, then 3.0 MiB: +2.0 MiB" */
+static void put_change(const struct graph *g, const struct profile_node *n)
+{
+    bool has_grown = n->after >= n->before;
+    uint64_t change = has_grown ? n->after - n->before : n->before - n->after;
+
+    fprintf(g->out, ": %s", amount(g, n->before).text);
+    fprintf(g->out, ", then %s", amount(g, n->after).text);
+    fprintf(g->out, ": %s%s%s",
+        change == 0 ? ""
+        : has_grown ? "+"
+                    : "-",
+        amount(g, change).text,
+        change != 0 && profile_tree_change(n) == 0 ? ", which may be noise" : "");
+}
+
 static void put_box(const struct graph *g, const struct profile_node *n, double x,
     double wide, size_t row)
 {
@@ -154,13 +182,21 @@ static void put_box(const struct graph *g, const struct profile_node *n, double 
 
     fputs("<g><title>", g->out);
     put_text(g->out, n->name, SIZE_MAX);
-    fprintf(g->out, ": %s", amount(g, n->total).text);
-    fprintf(g->out, ", %.1f %%</title>", 100.0 * (double)n->total / (double)g->whole);
+    if (g->is_difference) {
+        put_change(g, n);
+        fputs("</title>", g->out);
+    } else {
+        fprintf(g->out, ": %s", amount(g, n->total).text);
+        fprintf(
+            g->out, ", %.1f %%</title>", 100.0 * (double)n->total / (double)g->whole);
+    }
     fprintf(g->out,
         "<rect x=\"%.2f\" y=\"%zu\" width=\"%.2f\" height=\"%d\" rx=\"1\" "
         "fill=\"#%06x\"/>",
         x, y, wide > 1 ? wide - 0.5 : wide, ROW - 1,
-        row == 0 ? 0xdddddd : color_of(n->name));
+        g->is_difference ? color_of_change(profile_tree_change(n))
+        : row == 0       ? 0xdddddd
+                         : color_of(n->name));
     if (wide * 10 >= 4 * LETTER) {
         put_label(g, n->name, x, y, (size_t)((wide - 6) * 10) / LETTER);
     }
@@ -196,35 +232,47 @@ static size_t find_depth(const struct profile_node *n, double wide)
     return deepest;
 }
 
-static void put_head(const struct graph *g, const struct profile *p, const char *value)
+static void put_head(const struct graph *g, const struct profile *p, const char *value,
+    const struct profile_node *root)
 {
     const struct mp_region_process *process = mp_image_process(p->image);
     char name[4 * MP_REGION_NAME_BYTES + 1];
-    char caption[80];
+    char caption[512];
 
     mp_text_escape(name, sizeof(name), process->service, MP_REGION_NAME_BYTES);
     fprintf(g->out,
         "<text x=\"%d\" y=\"24\" font-size=\"15\" font-family=\"sans-serif\">", MARGIN);
     put_text(g->out, name, 60);
+    if (g->is_difference) {
+        fprintf(g->out, ": %s", value);
+        put_change(g, root);
+    } else {
+        fprintf(g->out, ": %s, %s", value, amount(g, g->whole).text);
+    }
     fprintf(g->out,
-        ": %s, %s</text>\n"
-        "<text x=\"%d\" y=\"42\" fill=\"#555555\" font-family=\"sans-serif\">"
-        "pid %llu, %s, %s</text>\n",
-        value, amount(g, g->whole).text, MARGIN, (unsigned long long)process->pid,
-        format_rfc3339(mp_image_totals(p->image)->published_ns).text,
-        profile_describe(p, caption, sizeof(caption)));
+        "</text>\n<text x=\"%d\" y=\"42\" fill=\"#555555\" font-family=\"sans-serif\">"
+        "pid %llu, %s, ",
+        MARGIN, (unsigned long long)process->pid,
+        format_rfc3339(mp_image_totals(p->image)->published_ns).text);
+    put_text(g->out, profile_describe(p, caption, sizeof(caption)), 100);
+    fputs(g->is_difference ? ". Red came, blue went, grey is not sure</text>\n"
+                           : "</text>\n",
+        g->out);
 }
 
 int export_svg(FILE *out, const struct profile *p, enum profile_value value)
 {
     struct profile_node *root = profile_tree_create(p, value);
-    struct graph g = {.out = out, .unit = export_values[value].unit};
+    struct graph g = {.out = out,
+        .unit = export_values[value].unit,
+        .is_difference = p->before != NULL};
     size_t height;
 
     if (root == NULL) {
         return -ENOMEM;
     }
     g.whole = root->total;
+    root->under = root->over = 0; /* the whole is counted */
     g.depth = g.whole != 0 ? find_depth(root, WIDTH - 2 * MARGIN) : 0;
     height = HEAD + (g.depth + 1) * ROW + MARGIN;
     fprintf(out,
@@ -232,7 +280,7 @@ int export_svg(FILE *out, const struct profile *p, enum profile_value value)
         "viewBox=\"0 0 %d %zu\" font-family=\"monospace\" font-size=\"11\">\n"
         "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
         WIDTH, height, WIDTH, height);
-    put_head(&g, p, export_value_options[value]);
+    put_head(&g, p, export_value_options[value], root);
     if (g.whole != 0) {
         put_tree(&g, root, MARGIN, WIDTH - 2 * MARGIN, 0);
     }

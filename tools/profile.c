@@ -444,7 +444,9 @@ bool profile_is_exact(const struct profile *p)
 
 const char *profile_describe(const struct profile *p, char *ret, size_t size)
 {
-    if (!p->has_stacks) {
+    if (p->before_label != NULL) {
+        snprintf(ret, size, "compared with %s", p->before_label);
+    } else if (!p->has_stacks) {
         snprintf(ret, size, "components and size classes, exact");
     } else if (p->interval == MP_SAMPLING_OFF) {
         snprintf(ret, size, "sampled before, not any more");

@@ -65,7 +65,7 @@ struct profile_sample {
     uint64_t first_ns; /* CLOCK_REALTIME of the first and the last; 0: not known */
     uint64_t last_ns;
     uint64_t value[PROFILE_VALUES];
-    /* 95 % interval of value. */
+    /* 95 % interval of value; of a difference, how far its change may be below and above. */
     uint64_t low[PROFILE_VALUES];
     uint64_t high[PROFILE_VALUES];
     uint32_t cut;      /* see struct mp_figures */
@@ -77,7 +77,9 @@ struct profile_sample {
 struct profile {
     const mp_image_t *image; /* outlives it */
     const mp_image_t
-        *before;        /* of a difference (profile_difference.h); NULL: it is none */
+        *before; /* of a difference (profile_difference.h); NULL: it is none */
+    const char
+        *before_label;  /* of one with intervals (comparison_profile.h); else NULL */
     uint64_t before_ns; /* CLOCK_REALTIME, of a difference: from then */
     uint64_t after_ns;  /* to then */
     uint64_t interval;  /* R in force, MP_SAMPLING_EXACT or MP_SAMPLING_OFF */

@@ -207,10 +207,6 @@ struct profile *profile_difference_create(
     p->interval = after->interval;
     add(&b, after, false);
     add(&b, before, true);
-    for (size_t i = 0; i < p->sample_count; i++) {
-        memcpy(p->samples[i].low, p->samples[i].value, sizeof(p->samples[i].low));
-        memcpy(p->samples[i].high, p->samples[i].value, sizeof(p->samples[i].high));
-    }
     tdestroy(b.frames, free);
     tdestroy(b.samples, free);
     return p;

@@ -1,9 +1,11 @@
 /*
  * verb_diff - mpalloc diff: what changed from one capture to another, and what is only noise
  */
+#include "capture.h"
 #include "cli.h"
 #include "comparison_baseline.h"
 #include "comparison_moment.h"
+#include "comparison_profile.h"
 #include "document.h"
 #include "document_diff.h"
 #include "history.h"
@@ -43,6 +45,10 @@ const char help_diff[] =
     "ends)\n"
     "  --all               also what did not change, and what is noise\n"
     "  --rows N            the N largest changes of each table (10)\n"
+    "  --format F          a picture: html (a flame graph to zoom and search) or svg; "
+    "red came,\n"
+    "                      blue went, grey is not sure\n"
+    "  --output FILE       (or -o FILE) write that there, whole or not at all\n"
     "  --fail-on drift=P   exit 3 if the whole, a component, or a stack surely grew "
     "by\n"
     "                      more than P of what the whole was, such as 20%\n"
@@ -51,6 +57,7 @@ const char help_diff[] =
     "Examples:\n"
     "  mpalloc diff monday.mp 4711\n"
     "  mpalloc diff --since 2h 4711\n"
+    "  mpalloc diff --since 2h 4711 --format html -o since.html\n"
     "  mpalloc diff old.mp new.mp --by site --json | jq '.stacks[] | "
     "select(.significant)'\n"
     "  mpalloc diff --fail-on drift=20% main.mp branch.mp    in CI, after two runs "
@@ -64,6 +71,7 @@ struct plan {
     const char *label; /* NULL: none */
     const char *since; /* NULL: none */
     double fail_drift;
+    struct capture picture; /* format NULL: none */
 };
 
 /* ---- options ---- */
@@ -108,6 +116,17 @@ static double parse_fail_on(const char *text)
     }
     exit(cli_fail("diff", EXIT_USAGE,
         "--fail-on takes a drift such as drift=20%%, not \"%s\"", text));
+}
+
+static const struct export_format *parse_format(const char *text)
+{
+    const struct export_format *f = export_find_format(text);
+
+    if (f == NULL || export_difference(f) != EXPORT_OF_COMPARISON) {
+        exit(cli_fail(
+            "diff", EXIT_USAGE, "--format takes html or svg, not \"%s\"", text));
+    }
+    return f;
 }
 
 /* ---- what is compared ---- */
@@ -233,6 +252,10 @@ static int open_sides(struct comparison *c, const struct plan *plan,
 static int print(
     const struct plan *plan, const struct common *common, const struct comparison *c)
 {
+    if (plan->picture.format != NULL) {
+        return capture_write_profile(
+            &plan->picture, comparison_profile_create(c), NULL);
+    }
     if (common->json) {
         return document_print(
             document_diff(c, plan->look.by, plan->look.all, plan->look.rows), false);
@@ -243,19 +266,50 @@ static int print(
                : EXIT_FINE;
 }
 
+/* --value as pictures have it. */
+static int check_picture(struct plan *plan, const struct common *common)
+{
+    static const enum profile_value values[MP_DIFF_FIGURES + 1] = {
+        [MP_DIFF_LIVE_BYTES] = PROFILE_LIVE_BYTES,
+        [MP_DIFF_ALLOCATED_BYTES] = PROFILE_ALLOCATED_BYTES,
+        [MP_DIFF_PEAK_BYTES] = PROFILE_PEAK_BYTES,
+        [MP_DIFF_FIGURES] = PROFILE_LIVE_BYTES};
+    struct capture *p = &plan->picture;
+
+    if (p->format == NULL) {
+        return p->path == NULL ? EXIT_FINE
+                               : cli_fail("diff", EXIT_USAGE,
+                                   "--output is for pictures: --format html or svg");
+    }
+    if (common->json) {
+        return cli_fail("diff", EXIT_USAGE, "takes --format or --json, not both");
+    }
+    p->has_value = true;
+    p->value = values[plan->judged];
+    if (!export_differs_by(p->format, p->value)) {
+        return cli_fail("diff", EXIT_USAGE,
+            "%s shows what is live: take --format svg for others", p->format->name);
+    }
+    return capture_check_terminal(p);
+}
+
 int verb_diff(int argc, char **argv)
 {
-    enum { BY = 1, VALUE, ALL, ROWS, FAIL_ON, BASELINE, LABEL, SINCE };
+    enum { BY = 1, VALUE, ALL, ROWS, FAIL_ON, BASELINE, LABEL, SINCE, FORMAT, OUTPUT };
     static const struct option options[] = {COMMON_OPTIONS,
         {"by", required_argument, NULL, BY}, {"value", required_argument, NULL, VALUE},
         {"all", no_argument, NULL, ALL}, {"rows", required_argument, NULL, ROWS},
         {"fail-on", required_argument, NULL, FAIL_ON},
         {"baseline", required_argument, NULL, BASELINE},
         {"label", required_argument, NULL, LABEL},
-        {"since", required_argument, NULL, SINCE}, {0}};
+        {"since", required_argument, NULL, SINCE},
+        {"format", required_argument, NULL, FORMAT},
+        {"output", required_argument, NULL, OUTPUT}, {0}};
     struct common common = {0};
-    struct plan plan = {
-        .look = {.rows = 10}, .judged = MP_DIFF_FIGURES, .fail_drift = NAN};
+    struct plan plan = {.look = {.rows = 10},
+        .judged = MP_DIFF_FIGURES,
+        .fail_drift = NAN,
+        .picture = {.verb = "diff"}};
     struct comparison c = {.fail_drift = NAN};
     int code;
     int o;
@@ -283,6 +337,12 @@ int verb_diff(int argc, char **argv)
         case SINCE:
             plan.since = optarg;
             break;
+        case FORMAT:
+            plan.picture.format = parse_format(optarg);
+            break;
+        case OUTPUT:
+            plan.picture.path = optarg;
+            break;
         default:
             plan.fail_drift = parse_fail_on(optarg);
         }
@@ -291,7 +351,10 @@ int verb_diff(int argc, char **argv)
         plan.look.by[0] = plan.look.by[1] = plan.look.by[2] = true;
     }
     cli_expect_words("diff", argc, 2);
-    code = open_sides(&c, &plan, &common, argv + optind);
+    code = check_picture(&plan, &common);
+    if (code == EXIT_FINE) {
+        code = open_sides(&c, &plan, &common, argv + optind);
+    }
     if (code == EXIT_FINE) {
         c.fail_drift = plan.fail_drift;
         comparison_make(&c, plan.judged);

@@ -5,7 +5,10 @@
 Two moments of a process, two runs, two builds; what does not compare is explained.
 """
 
+import json
 import os
+import re
+import xml.etree.ElementTree
 
 from command import main
 from holder import HolderTest
@@ -136,6 +139,79 @@ class Diff(HolderTest):
         text = self.command("diff", a.pid, a.pid, "--by", "component").stdout
         self.assertIn("nothing changed", text)
         self.assertNotIn("By size class", text)
+
+    def boxes(self, path):
+        """Title and colour of each box of a picture, by the name of its function."""
+        tag = "{http://www.w3.org/2000/svg}"
+        root = xml.etree.ElementTree.parse(path).getroot()
+        found = {}
+        for g in root.iter(f"{tag}g"):
+            name, told = g.find(f"{tag}title").text.split(": ", 1)
+            fill = g.find(f"{tag}rect").get("fill")
+            found[name] = told, [int(fill[i:i + 2], 16) for i in (1, 3, 5)]
+        return found
+
+    def test_pictures_of_two_moments(self):
+        p = self.hold("keep 200000", "list 20000")
+        before = self.dump(p, "before.mp")
+        self.tell(p, "drop 20000")
+        self.tell(p, "keep 20000")
+        self.tell(p, "drop 71")    # with those that the test itself had kept
+        out = self.dir / "d.svg"
+        self.command("diff", before, p.pid, "--format", "svg", "-o", out)
+        boxes = self.boxes(out)
+        told, (red, _, blue) = boxes["list"]
+        self.assertRegex(told, r"^\d.* MiB, then .*B: -\d.* MiB$")
+        self.assertGreater(blue, red + 40)
+        # "list" went: its box is as wide as what was there.
+        self.assertNotIn("noise", boxes["all"][0])
+        if "(not sampled)" in boxes:    # nothing is known of it: grey
+            self.assertEqual(len(set(boxes["(not sampled)"][1])), 1)
+        # The other way round all of it came.
+        self.command("diff", p.pid, before, "--format", "svg", "-o", out)
+        told, (red, _, blue) = self.boxes(out)["list"]
+        self.assertRegex(told, r": \+\d.* MiB$")
+        self.assertGreater(red, blue + 40)
+        self.command("diff", before, p.pid, "--format", "svg", "--value", "allocated", "-o", out)
+        self.assertIn("allocated-bytes", out.read_text())
+
+    def test_a_page_of_two_moments(self):
+        p = self.hold("keep 20000")
+        before = self.dump(p, "before.mp")
+        self.tell(p, "list 20000")
+        path = self.dir / "d.html"
+        self.command("diff", before, p.pid, "--format", "html", "-o", path)
+        data = json.loads(re.search(r'id="data">(.*?)</script>', path.read_text(), re.S)[1])
+        d = self.document("diff", before, p.pid, "--all", "--rows", "100000", "--by", "site")
+        self.assertIn("compared with", data["caption"])
+        for unit in ("bytes", "blocks"):
+            columns = data["difference"][unit]
+            for side in ("before", "after"):
+                self.assertEqual(sum(columns[side]),
+                                 sum(s[f"live_{unit}"][side] for s in d["stacks"]))
+            rows = {v["name"]: v for v in data["values"]}
+            self.assertEqual(rows[f"live-{unit}"]["value"], columns["after"])
+            grown = [max(0, a - b) for a, b in zip(columns["after"], columns["before"])]
+            self.assertEqual(rows[f"grown-{unit}"]["value"], grown)
+        names = data["texts"]
+        at, ends = -1, []
+        for added in data["samples"]["added"]:
+            at += added
+            ends.append(names[data["frames"]["function"][data["samples"]["frames"][at]]])
+        i = ends.index("list")
+        change = self.stack_of(d, "list")["live_bytes"]
+        c = data["difference"]["bytes"]
+        self.assertEqual(c["after"][i] - c["before"][i], round(change["value"]))
+        self.assertAlmostEqual(c["under"][i], change["value"] - change["low"], delta=1)
+        self.assertAlmostEqual(c["over"][i], change["high"] - change["value"], delta=1)
+
+    def test_what_is_wrong_with_pictures_is_said(self):
+        p = self.hold("keep 10")
+        for words, says in ((["--format", "pprof"], "html or svg"),
+                            (["--format", "html", "--json"], "not both"),
+                            (["--format", "html", "--value", "allocated"], "--format svg"),
+                            (["-o", "x"], "--output is for pictures")):
+            self.fails(2, "diff", p.pid, p.pid, *words, says=says)
 
     def test_what_is_wrong_is_said(self):
         a = self.hold("keep 10")

@@ -144,8 +144,15 @@ class DifferenceTest(ApiTest):
             self.assertTrue(lines)
             for line in lines:
                 self.assertRegex(line, r" \d+ \d+$")
-        self.problem(self.server.ask(f"{self.at}/profile?format=svg&seconds=1"), 400,
-                     "no differences")
+            svg = self.server.ask(f"{self.at}/profile?format=svg&{query}")
+            self.assertEqual(svg.headers["Content-Type"], "image/svg+xml")
+            self.assertRegex(svg.body.decode(), "compared with (baseline|what it was 1 s before)")
+            page = self.server.ask(f"{self.at}/profile?format=html&{query}&value=live-blocks")
+            self.assertRegex(page.body.decode(), '"shown":"live-blocks".*"difference":{')
+        self.problem(self.server.ask(f"{self.at}/profile?format=dhat&seconds=1"), 400,
+                     "dhat has no differences")
+        self.problem(self.server.ask(f"{self.at}/profile?format=html&value=peak-bytes&seconds=1"),
+                     400, "html has no differences of peak-bytes")
         diff = self.server.json(f"{self.at}/diff?seconds=1")
         self.assertTrue(diff["same_run"])
         self.assertGreater(diff["allocated_bytes_total"]["value"], 0)

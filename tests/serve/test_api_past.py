@@ -79,6 +79,9 @@ class MomentsTest(HolderTest, ApiTest):
         lines = self.server.ask(f"{self.at}/profile?format=collapsed&since=2h").body.decode()
         self.assertRegex(lines, r"(?m)^.*;list 0 [1-9]\d+$")
         self.assertRegex(lines, r"(?m)^.*;keep [1-9]\d+ [1-9]\d+$")
+        svg = self.server.ask(f"{self.at}/profile?format=svg&since=2h").body.decode()
+        self.assertRegex(svg, r"<title>list: 0 B, then [2-6]\.\d MiB: \+[2-6]\.\d MiB</title>")
+        self.assertRegex(svg, "compared with what it was at 20")
 
     def test_after_its_end_too(self):
         self.look()

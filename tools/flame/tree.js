@@ -171,12 +171,17 @@ function sumChange(t) {
     }
 }
 
-/* {change, low, high, part}: part is 0 when it may be noise, else the change of the larger one. */
+/*
+ * {change, low, high, part}: part is 0 when it may be noise, else the change of the larger one. Rows
+ * of all that is live add up to counters.
+ */
 function changeOf(t, node) {
     const [before, after] = [t.change.before[node], t.change.after[node]];
     const change = after - before;
-    const low = change - Math.sqrt(t.change.under[node]);
-    const high = change + Math.sqrt(t.change.over[node]);
+    const isWhole = node === 0 && state.component === "" && state.operation === ""
+        && state.thread === "";
+    const low = change - (isWhole ? 0 : Math.sqrt(t.change.under[node]));
+    const high = change + (isWhole ? 0 : Math.sqrt(t.change.over[node]));
     return {before, after, change, low, high,
         part: low <= 0 && high >= 0 ? 0 : change / Math.max(before, after, 1)};
 }

@@ -2,6 +2,7 @@
  * api_profile - who holds memory, for other tools: mpalloc export, and as Go programs tell it
  */
 #include "../capture.h"
+#include "../comparison_profile.h"
 #include "../export.h"
 #include "../profile_difference.h"
 #include "api_sides.h"
@@ -93,14 +94,35 @@ static struct profile *subtract(struct profile *before, struct profile *after)
     return d;
 }
 
+/* With intervals. Takes over nothing; `c` may have side 0. */
+static struct profile *compare(const struct asked *a, struct comparison *c)
+{
+    const struct sides *s = a->sides;
+
+    char label[40];
+
+    if (s->before != NULL) {
+        snprintf(label, sizeof(label), "what it was %llu s before",
+            (unsigned long long)s->seconds);
+        comparison_lend_side(c, 0, label, s->before);
+    }
+    comparison_lend_side(c, 1, s->process->id, s->after);
+    comparison_make(c, MP_DIFF_LIVE_BYTES);
+    return comparison_profile_create(c);
+}
+
 static void make_profile(struct made *made, void *arg)
 {
     const struct asked *a = arg;
     const struct sides *s = a->sides;
     struct comparison c = {.fail_drift = NAN};
     struct profile *profile = NULL;
+    bool has_sides = !sides_are_kept(s) || sides_open_kept(s, &c, made);
 
-    if (sides_are_kept(s) && sides_open_kept(s, &c, made)) {
+    if (has_sides && sides_are_two(s)
+        && export_difference(a->capture.format) == EXPORT_OF_COMPARISON) {
+        profile = compare(a, &c);
+    } else if (has_sides && sides_are_kept(s)) {
         profile = subtract(s->baseline != NULL
                                ? profile_create_named(c.side[0].image, c.side[0].names)
                                : profile_create(c.side[0].image),
@@ -133,9 +155,9 @@ static bool ask_format(struct request *r, struct asked *a, bool is_difference)
             export_list_formats(known));
         return false;
     }
-    if (is_difference && !export_can_differ(a->capture.format)) {
+    if (is_difference && export_difference(a->capture.format) == EXPORT_NO_DIFFERENCE) {
         reply_problem(r, 400,
-            "%s has no differences: take pprof, collapsed or json for them",
+            "%s has no differences: take pprof, collapsed, json, svg or html for them",
             a->capture.format->name);
         return false;
     }
@@ -143,6 +165,12 @@ static bool ask_format(struct request *r, struct asked *a, bool is_difference)
     if (value != NULL && !export_find_value(value, &a->capture.value)) {
         reply_problem(
             r, 400, "value takes one of %s, not \"%.100s\"", export_value_list, value);
+        return false;
+    }
+    if (is_difference && value != NULL
+        && !export_differs_by(a->capture.format, a->capture.value)) {
+        reply_problem(
+            r, 400, "%s has no differences of %s", a->capture.format->name, value);
         return false;
     }
     return api_flag(r, "by_component", &a->capture.by_component);

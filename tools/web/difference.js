@@ -97,10 +97,13 @@ export function fromDiff(d) {
             const c = row[`live_${unit}`];
             to[unit].before += c?.before ?? 0;
             to[unit].after += c?.after ?? 0;
-            to[unit].under = Math.hypot(to[unit].under, Math.max(0, (c?.value ?? 0)
-                - (c?.low ?? c?.value ?? 0)));
-            to[unit].over = Math.hypot(to[unit].over, Math.max(0, (c?.high ?? c?.value ?? 0)
-                - (c?.value ?? 0)));
+            const value = c?.value ?? 0;
+            // What makes rows add up is known of nothing.
+            const unsure = row.in === "neither" ? Math.abs(value) : 0;
+            to[unit].under = Math.hypot(to[unit].under, unsure,
+                Math.max(0, value - (c?.low ?? value)));
+            to[unit].over = Math.hypot(to[unit].over, unsure,
+                Math.max(0, (c?.high ?? value) - value));
         }
     }
     const p = d.after;
