@@ -85,9 +85,12 @@ static void find_drift(const struct growth_past *past, struct growth *g)
 
 /* ---- when were the survivors born ---- */
 
-/* How much more the counts of epochs differ than independent births would: at least 1. */
-static double dispersion_of(
-    const struct growth_past *past, double from, double to, double n, double exponent)
+/*
+ * How much more the counts of epochs differ than independent births would: at least 1. Counts are
+ * times scale, so that they vary as so many would that count 1 each.
+ */
+static double dispersion_of(const struct growth_past *past, double from, double to,
+    double n, double scale, double exponent)
 {
     double origin = past->first;
     double whole = pow(to - origin, exponent) - pow(from - origin, exponent);
@@ -106,7 +109,7 @@ static double dispersion_of(
         double count = 0;
 
         for (; at < past->birth_count && past->births[at].at < end; at++) {
-            count++;
+            count += past->births[at].count * scale;
         }
         sum += (count - mean) * (count - mean) / fmax(mean, 0.25);
     }
@@ -126,7 +129,9 @@ static void find_exponent(const struct growth_past *past, struct growth *g)
         double from = past->first + survivor_starts[i] * span;
         double length = to - past->first;
         double sum = 0;
-        double n = 0;
+        double count = 0;
+        double squares = 0;
+        double n;
         struct trend_power power;
         double deviation;
 
@@ -134,16 +139,20 @@ static void find_exponent(const struct growth_past *past, struct growth *g)
             double at = past->births[k].at;
 
             if (at > from && at < to) {
-                sum += log((at - past->first) / length);
-                n++;
+                double one = past->births[k].count;
+
+                sum += one * log((at - past->first) / length);
+                count += one;
+                squares += one * one;
             }
         }
+        n = squares > 0 ? count * count / squares : 0; /* as good as so many alike */
         if (n < 3) {
             continue;
         }
-        power = trend_power(sum, n, (from - past->first) / length);
-        deviation =
-            power.deviation * sqrt(dispersion_of(past, from, to, n, power.exponent));
+        power = trend_power(sum * n / count, n, (from - past->first) / length);
+        deviation = power.deviation
+                    * sqrt(dispersion_of(past, from, to, n, n / count, power.exponent));
         if (i == 0) {
             g->exponent = power.exponent;
             g->exponent_high = power.exponent + ONE_SIDED * deviation;

@@ -20,6 +20,12 @@
 struct growth_birth {
     double at;    /* when it was born, in epochs from the first on */
     double bytes; /* that it stands for */
+    /*
+     * How many samples it counts for: 1 of the longest interval, less of a shorter one, which took
+     * more of the same blocks. The interval is doubled, now and then, to save time: without this a
+     * steady leak would seem to get slower.
+     */
+    double count;
 };
 
 struct growth_past {

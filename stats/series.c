@@ -208,18 +208,42 @@ static int make_groups(const mp_image_t *image, struct series *s)
 
 /* ---- the past of each ---- */
 
+static double interval_of(const struct mp_region_sample *r)
+{
+    return r->interval == MP_SAMPLING_EXACT ? 0 : (double)r->interval;
+}
+
 static double weight_of(const struct mp_region_sample *r)
 {
-    double interval = r->interval == MP_SAMPLING_EXACT ? 0 : (double)r->interval;
-    double chance = estimate_chance((double)r->bytes, interval);
+    double chance = estimate_chance((double)r->bytes, interval_of(r));
 
     return chance > 0 ? (double)r->bytes / chance : 0;
+}
+
+static double longest_interval(const mp_image_t *image)
+{
+    double longest = 0;
+
+    for (size_t i = 0; i < mp_image_sample_count(image); i++) {
+        longest = fmax(longest, interval_of(mp_image_sample(image, i)));
+    }
+    return longest;
+}
+
+/* Of so many as it counts for were the interval always the longest: below 1 of shorter ones. */
+static double count_of(const struct mp_region_sample *r, double longest)
+{
+    double chance = estimate_chance((double)r->bytes, interval_of(r));
+
+    return chance > 0 ? fmin(estimate_chance((double)r->bytes, longest) / chance, 1)
+                      : 1;
 }
 
 /* Each sample to its group, side by side. */
 static int add_births(const mp_image_t *image, struct series *s)
 {
     size_t samples = mp_image_sample_count(image);
+    double longest = longest_interval(image);
     uint32_t *group_of = calloc(mp_image_site_count(image) + 1, sizeof(*group_of));
     size_t at = 0;
 
@@ -254,8 +278,9 @@ static int add_births(const mp_image_t *image, struct series *s)
         if (g > 0) {
             struct growth_past *past = &s->groups[g - 1].past;
 
-            past->births[past->birth_count++] = (struct growth_birth){
-                epoch_at(image, s->now_mono_ns, r->born_ns), weight_of(r)};
+            past->births[past->birth_count++] =
+                (struct growth_birth){epoch_at(image, s->now_mono_ns, r->born_ns),
+                    weight_of(r), count_of(r, longest)};
             survival_add(&past->survival, age / 1000);
         }
     }

@@ -270,7 +270,7 @@ void simulate(struct dice *d, enum shape shape, double samples, double share,
         first = fmin(first, v->birth);
         if (v->death >= 1) {
             ret->births[ret->birth_count++] =
-                (struct growth_birth){v->birth * ret->now, WEIGHT};
+                (struct growth_birth){v->birth * ret->now, WEIGHT, 1};
             survival_add(&ret->survival, (1 - v->birth) * RUN_US);
         } else {
             ret->survival.died[survival_bucket((v->death - v->birth) * RUN_US)]++;

@@ -121,6 +121,34 @@ Test(stats_growth, benjamini_and_hochberg_on_their_example)
     cr_assert_eq(trend_threshold(p, 15, 0.05, scratch), 0.0095);
 }
 
+/* Blocks that all stay, as many each time; from half time on one in four of them is sampled. */
+Test(stats_growth, a_leak_is_as_steady_when_fewer_are_sampled)
+{
+    enum { EPOCHS = 16, BIRTHS = 400 };
+    struct growth_birth births[BIRTHS];
+    struct growth_past past = {.epochs = EPOCHS, .now = EPOCHS, .births = births};
+    struct growth g;
+
+    for (unsigned i = 0; i < BIRTHS; i++) {
+        bool is_early = i < BIRTHS / 2;
+        double at = (i + 0.5) * EPOCHS / BIRTHS;
+
+        if (is_early || i % 4 == 0) {
+            births[past.birth_count++] =
+                (struct growth_birth){at, is_early ? 1000 : 4000, is_early ? 0.25 : 1};
+        }
+    }
+    for (unsigned i = 0; i <= EPOCHS; i++) {
+        past.live[i] = past.floor[i] = 1000.0 * BIRTHS * i / EPOCHS;
+    }
+    past.observed_us = 1e6;
+    growth_find(&past, &g);
+    printf("exponent %.2f, above %.2f\n", g.exponent, g.exponent_low);
+    cr_assert_gt(g.exponent, 0.9);
+    cr_assert_lt(g.exponent, 1.1);
+    cr_assert_gt(g.exponent_low, 0.5);
+}
+
 /* ---- many stacks at once ---- */
 
 struct tallies {
