@@ -12,6 +12,12 @@
 #include "requested.h"
 
 #include <string.h>
+#include <time.h>
+
+/* One, at the end of the heap, may be in use in part (alloc/thp.h). */
+enum { HUGE_PAGE_BYTES = 2 << 20 };
+
+enum { READ_TRIES = 4, STEADY_PART = 400 }; /* of resident memory: it stood still */
 
 static int64_t to_signed(uint64_t bytes)
 {
@@ -98,19 +104,28 @@ static void add_rest(struct mp_ledger *l, const struct proc_mappings *m)
  * counted for them is ours. Without such a place, all of it is among the others.
  */
 static void meet(struct mp_ledger *l, const struct mp_region_totals *t,
-    uint64_t counted, uint64_t spans_bytes, uint64_t anon_bytes, bool are_all_named)
+    uint64_t counted, const struct proc_mappings *m)
 {
+    uint64_t spans_bytes = m->spans_bytes;
+    uint64_t anon_bytes = m->anon_bytes;
     uint64_t huge = t->huge_bytes + t->metadata_heap_bytes;
-    uint64_t in_anon = are_all_named      ? 0
+    uint64_t in_anon = m->are_spans_named ? 0
                        : spans_bytes == 0 ? less(anon_bytes, counted)
                                           : less(anon_bytes, huge);
     /* Not cut to to_signed's limit: counted is a sum of parts, and fits. */
     int64_t difference = to_signed(spans_bytes + in_anon) - (int64_t)counted;
 
+    int64_t rest = difference > 0 ? (int64_t)less(
+                       (uint64_t)difference, less(m->spans_huge_bytes, HUGE_PAGE_BYTES))
+                                  : 0;
+
     add(l, "untouched", "of this never touched, or in swap",
         difference < 0 ? difference : 0, "difference");
     add(l, "unexplained", "in its spans, newer than the figures or of an earlier use",
-        difference > 0 ? difference : 0, "difference");
+        difference > 0 ? difference - rest : 0, "difference");
+    add(l, "huge_page",
+        "rest of a huge page at the end of the heap, not used yet (at most)", rest,
+        "difference");
     add(l, "other_anon", "not mpalloc: other private memory (thread stacks, mmap)",
         to_signed(anon_bytes - in_anon), "kernel");
 }
@@ -124,7 +139,7 @@ static void make_measured(
     add_allocator(l, image);
     counted = l->total_bytes > 0 ? (uint64_t)l->total_bytes : 0;
     add(l, "region", "the profiler's region", to_signed(m->region_bytes), "kernel");
-    meet(l, t, counted, m->spans_bytes, m->anon_bytes, m->are_spans_named);
+    meet(l, t, counted, m);
     add_rest(l, m);
     l->resident_bytes = m->resident_bytes;
     l->is_measured = true;
@@ -141,12 +156,54 @@ static void make_coarse(
     add_allocator(l, image);
     counted = l->total_bytes > 0 ? (uint64_t)l->total_bytes : 0;
     add(l, "region", "the profiler's region", to_signed(region), "allocator");
-    meet(l, t, counted, 0, p->resident_anon_bytes, false);
+    meet(l, t, counted, &(struct proc_mappings){.anon_bytes = p->resident_anon_bytes});
     add(l, "files", "not mpalloc: code and files mapped",
         to_signed(p->resident_file_bytes), "kernel");
     add(l, "shared", "not mpalloc: shared memory",
         to_signed(p->resident_shmem_bytes - region), "kernel");
     l->resident_bytes = (uint64_t)l->total_bytes;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* The mappings, one after the other, of a process that may go on: of some tries the steadiest. */
+static int read_steady(
+    const mp_image_t *image, struct mp_ledger *l, struct proc_mappings *ret)
+{
+    uint64_t pid = image->process.pid;
+    uint64_t before = mp_proc_resident(pid);
+
+    l->moved_bytes = MP_UNKNOWN;
+    for (unsigned i = 0; i < READ_TRIES; i++) {
+        struct proc_mappings m;
+        uint64_t begin = now_ns();
+        int error = proc_read_mappings(pid, image->device, image->inode, &m);
+        uint64_t took = now_ns() - begin;
+        uint64_t after = mp_proc_resident(pid);
+        uint64_t moved = before == MP_UNKNOWN || after == MP_UNKNOWN ? MP_UNKNOWN
+                         : after > before                            ? after - before
+                                                                     : before - after;
+
+        if (error != 0) {
+            return i > 0 ? 0 : error; /* it ended meanwhile: the try before holds */
+        }
+        if (i == 0 || moved < l->moved_bytes) {
+            *ret = m;
+            l->moved_bytes = moved;
+            l->read_ns = took;
+        }
+        if (moved == MP_UNKNOWN || moved <= m.resident_bytes / STEADY_PART) {
+            break;
+        }
+        before = after;
+    }
+    return 0;
 }
 
 static bool has_split(const struct mp_proc *p)
@@ -163,9 +220,9 @@ void mp_ledger_make(const mp_image_t *image, struct mp_ledger *ret)
 
     memset(ret, 0, sizeof(*ret));
     ret->resident_bytes = MP_UNKNOWN;
+    ret->moved_bytes = MP_UNKNOWN;
     if (mp_image_life(image) == MP_LIFE_RUNNING) {
-        if (proc_read_mappings(image->process.pid, image->device, image->inode, &m)
-            == 0) {
+        if (read_steady(image, ret, &m) == 0) {
             make_measured(ret, image, &m);
             return;
         }

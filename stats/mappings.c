@@ -29,6 +29,7 @@ struct mapping {
     const char *name;
     uint64_t resident_bytes;
     uint64_t anonymous_bytes;
+    uint64_t huge_bytes;
 };
 
 /* The first line of a mapping, also of /proc/PID/maps. */
@@ -60,9 +61,11 @@ static void add_without_file(struct proc_mappings *sum, const struct mapping *m)
         if (!sum->are_spans_named) { /* so far they went by place */
             sum->anon_bytes += sum->spans_bytes;
             sum->spans_bytes = 0;
+            sum->spans_huge_bytes = 0;
         }
         sum->are_spans_named = true;
         sum->spans_bytes += bytes;
+        sum->spans_huge_bytes += m->huge_bytes;
     } else if (strcmp(m->name, "[heap]") == 0) {
         sum->brk_bytes += bytes;
     } else if (strcmp(m->name, "[stack]") == 0) {
@@ -72,6 +75,7 @@ static void add_without_file(struct proc_mappings *sum, const struct mapping *m)
     } else if (!sum->are_spans_named && m->name[0] == '\0' && m->start >= SPANS_LOW
                && m->end <= SPANS_HIGH) {
         sum->spans_bytes += bytes;
+        sum->spans_huge_bytes += m->huge_bytes;
     } else {
         sum->anon_bytes += bytes;
     }
@@ -130,6 +134,7 @@ int proc_read_mappings(
         if (is_detail(line)) {
             m.resident_bytes += has_mapping ? kilobytes(line, "Rss:") : 0;
             m.anonymous_bytes += has_mapping ? kilobytes(line, "Anonymous:") : 0;
+            m.huge_bytes += has_mapping ? kilobytes(line, "AnonHugePages:") : 0;
             continue;
         }
         if (has_mapping) {

@@ -13,18 +13,19 @@
 
 /* Resident bytes of the mappings of a process, by what they are. */
 struct proc_mappings {
-    uint64_t resident_bytes;  /* all of them */
-    uint64_t files_bytes;     /* pages of files: code, constants, data not written */
-    uint64_t file_data_bytes; /* written private pages of files: .data, .got, .bss */
-    uint64_t brk_bytes;       /* [heap] */
-    uint64_t stack_bytes;     /* [stack] */
-    uint64_t region_bytes;    /* the region file */
-    uint64_t spans_bytes;     /* memory of mpalloc that can be told by name or place */
-    uint64_t anon_bytes;      /* other private memory without a file */
-    uint64_t shared_bytes;    /* other shared memory */
-    uint64_t special_bytes;   /* [vdso] and such */
-    bool has_region;          /* the region file is mapped */
-    bool are_spans_named;     /* spans_bytes is all of mpalloc's memory, by name */
+    uint64_t resident_bytes;   /* all of them */
+    uint64_t files_bytes;      /* pages of files: code, constants, data not written */
+    uint64_t file_data_bytes;  /* written private pages of files: .data, .got, .bss */
+    uint64_t brk_bytes;        /* [heap] */
+    uint64_t stack_bytes;      /* [stack] */
+    uint64_t region_bytes;     /* the region file */
+    uint64_t spans_bytes;      /* memory of mpalloc that can be told by name or place */
+    uint64_t spans_huge_bytes; /* of it, in transparent huge pages */
+    uint64_t anon_bytes;       /* other private memory without a file */
+    uint64_t shared_bytes;     /* other shared memory */
+    uint64_t special_bytes;    /* [vdso] and such */
+    bool has_region;           /* the region file is mapped */
+    bool are_spans_named;      /* spans_bytes is all of mpalloc's memory, by name */
     uint64_t count;
 };
 

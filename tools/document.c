@@ -184,6 +184,8 @@ json_t *document_ledger(const struct mp_ledger *ledger)
     document_set(o, "total_bytes", json_integer(ledger->total_bytes));
     document_set_bytes(o, "rss_bytes", ledger->resident_bytes);
     document_set(o, "measured", json_boolean(ledger->is_measured));
+    document_set_bytes(o, "moved_bytes", ledger->moved_bytes);
+    document_set(o, "read_seconds", document_number((double)ledger->read_ns / 1e9));
     return o;
 }
 

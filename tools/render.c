@@ -115,12 +115,9 @@ static void put_totals(FILE *out, const mp_image_t *image)
 static void put_ledger(FILE *out, const mp_image_t *image)
 {
     struct mp_ledger l;
-    const char *total = "resident, the kernel's figure";
+    char total[128];
 
     mp_ledger_make(image, &l);
-    if (l.resident_bytes == MP_UNKNOWN) {
-        total = "resident at most, of mpalloc";
-    }
     heading(out, "Where resident memory is");
     for (size_t i = 0; i < l.count; i++) {
         if (l.part[i].bytes != 0) {
@@ -131,7 +128,8 @@ static void put_ledger(FILE *out, const mp_image_t *image)
         }
     }
     fprintf(out, "  %11s  %7s  %s%s%s\n", format_bytes((double)l.total_bytes).text,
-        "100.0 %", format_begin(STYLE_BOLD), total, format_end());
+        "100.0 %", format_begin(STYLE_BOLD),
+        view_ledger_total(&l, total, sizeof(total)), format_end());
 }
 
 static void put_kernel(FILE *out, const mp_image_t *image)

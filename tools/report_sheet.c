@@ -203,6 +203,7 @@ static void add_ledger(struct making *m)
 {
     struct mp_ledger l;
     double below = 0;
+    char total[128];
 
     mp_ledger_make(m->image, &l);
     sheet_heading(m->sheet, "Where resident memory is");
@@ -210,8 +211,7 @@ static void add_ledger(struct making *m)
         below += l.part[i].bytes < 0 ? (double)-l.part[i].bytes : 0;
     }
     sheet_line(m->sheet, "%s %s%s%s.", format_bytes((double)l.total_bytes).text,
-        l.resident_bytes != MP_UNKNOWN ? "resident, the kernel's figure"
-                                       : "resident at most, of mpalloc",
+        view_ledger_total(&l, total, sizeof(total)),
         below > 0 ? "; of the parts, never touched or in swap: " : "",
         below > 0 ? format_bytes(below).text : "");
     sheet_bar(m->sheet);

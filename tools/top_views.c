@@ -61,12 +61,11 @@ static void put_bar(FILE *out, double share)
 static void put_ledger(FILE *out, const mp_image_t *image)
 {
     struct mp_ledger l;
+    char total[128];
 
     mp_ledger_make(image, &l);
     fprintf(out, "%11s  100.0 %%  %*s  %s\n", format_bytes((double)l.total_bytes).text,
-        BAR, "",
-        l.resident_bytes != MP_UNKNOWN ? "resident, the kernel's figure"
-                                       : "resident at most, of mpalloc");
+        BAR, "", view_ledger_total(&l, total, sizeof(total)));
     for (size_t i = 0; i < l.count; i++) {
         const struct mp_ledger_part *p = &l.part[i];
 

@@ -266,3 +266,21 @@ uint64_t view_free_bytes(const mp_image_t *image, size_t row)
     }
     return sum;
 }
+
+const char *view_ledger_total(const struct mp_ledger *ledger, char *ret, size_t size)
+{
+    bool has_moved = ledger->moved_bytes != MP_UNKNOWN
+                     && ledger->moved_bytes > ledger->resident_bytes / 200;
+
+    if (ledger->resident_bytes == MP_UNKNOWN) {
+        snprintf(ret, size, "resident at most, of mpalloc");
+    } else if (has_moved) {
+        snprintf(ret, size,
+            "resident, the kernel's figure; it moved by %s in the %s of reading it",
+            format_bytes((double)ledger->moved_bytes).text,
+            format_seconds((double)ledger->read_ns / 1e9).text);
+    } else {
+        snprintf(ret, size, "resident, the kernel's figure");
+    }
+    return ret;
+}

@@ -65,4 +65,7 @@ static inline uint64_t view_high(const struct mp_region_moment *m)
     return m->live_high_bytes > m->live_bytes ? m->live_high_bytes : m->live_bytes;
 }
 
+/* What the parts of a ledger add up to, in words; "; it moved by ..." where it did while it was read. */
+const char *view_ledger_total(const struct mp_ledger *ledger, char *ret, size_t size);
+
 #endif

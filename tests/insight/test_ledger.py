@@ -2,17 +2,23 @@
 
     test_ledger.py COMMAND LIBRARY EXTRACTION_SERVER [TEST...]
 
-At each point the parts add up to Rss of smaps_rollup within 1 %. Where the program stands still
-also what no part explains, or what a part has too much, is less than 2 % or 1 MiB: the allocator's own
+At each point the parts add up to Rss of smaps_rollup within 1 %: of a process that is stopped
+meanwhile, so that it is one moment of which both speak; and of one that runs, but for what the
+ledger itself says that memory moved by while it was read. Where the program has nothing to do also
+what no part explains, or what a part has too much, is less than 2 % or 1 MiB: the allocator's own
 figures are right, they are not made to fit. What is off then is what a program asked for and did
-not use to its end. Where it runs figures are some tenths of a second old.
+not use to its end: redis is told to make tables for 100 clients, not for 10,000, and has 5, since
+it asks for 0.6 MiB and for 16 KiB a client that it does not touch. Where a program runs figures are
+some tenths of a second old.
 """
 
+import contextlib
 import json
 import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,15 +29,14 @@ COMMAND, LIBRARY, DEMO = (os.path.realpath(p) for p in sys.argv[1:4])
 MIB = 1 << 20
 
 PYTHON = """
-import ctypes, mmap, os, sys, time
+import ctypes, mmap, os, select, sys
 class Step:
     kept = []
     def __call__(self, what):
-        # Figures are published by allocations that need memory, no more often than every 0.4 s.
-        end = time.monotonic() + 0.8
-        while time.monotonic() < end:
-            self.kept += [bytes(500) for i in range(10)]; time.sleep(0.02)
         print(what, flush=True)
+        # Figures are published by allocations that need memory: a few, until it is told to go on.
+        while not select.select([sys.stdin], [], [], 0.02)[0]:
+            self.kept += [bytes(500) for i in range(2)]
         sys.stdin.readline()
 step = Step()
 step("start")
@@ -67,6 +72,10 @@ step("trimmed")
 """
 
 
+class Stale(AssertionError):
+    """Something is not explained: the figures may be older than the memory."""
+
+
 class Ledger(unittest.TestCase):
     def setUp(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="mpalloc-ledger-", dir="/dev/shm"))
@@ -93,46 +102,68 @@ class Ledger(unittest.TestCase):
         return int(re.search(r"^Rss:\s+(\d+) kB", text, re.M)[1]) * 1024
 
     def snapshot(self, pid):
-        """With what the kernel said before and after it: of some tries, that which changed least."""
-        tries = []
-        for _ in range(7):
-            before = self.kernel(pid)
-            done = subprocess.run([COMMAND, "snapshot", str(pid), "--json"], env=self.env,
-                                  capture_output=True, text=True)
-            self.assertEqual(done.returncode, 0, done.stderr)
-            after = self.kernel(pid)
-            tries.append((abs(after - before), before, after, json.loads(done.stdout)))
-            if before == after:
-                break
-        return min(tries, key=lambda t: t[0])[1:]
+        """With what the kernel said before and after it."""
+        before = self.kernel(pid)
+        done = subprocess.run([COMMAND, "snapshot", str(pid), "--json"], env=self.env,
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return before, self.kernel(pid), json.loads(done.stdout)
+
+    @staticmethod
+    @contextlib.contextmanager
+    def stopped(pid):
+        """All its threads stand still."""
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            tasks = pathlib.Path(f"/proc/{pid}/task")
+            while any(not re.search(r"\) [TZX]", (t / "stat").read_text()) for t in tasks.iterdir()):
+                time.sleep(0.001)
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def check_sums(self, what, ledger, low, high):
+        rss = (low + high) / 2
+        total = ledger["total_bytes"]
+        self.assertTrue(ledger["measured"], what)
+        self.assertEqual(sum(p["bytes"] for p in ledger["parts"]), total, what)
+        self.assertLess(max(low - total, total - high, 0), 0.01 * rss,
+                        f"{what}: {total} and {low} to {high}")
 
     def check(self, pid, what, limit):
         before, after, document = self.snapshot(pid)
         ledger = document["rss_ledger"]
+        moved = ledger["moved_bytes"]
+        self.check_sums(f"{what}, running", ledger, min(before, after) - moved,
+                        max(before, after) + moved)
+        with self.stopped(pid):
+            rss, after, document = self.snapshot(pid)
+        self.assertEqual(rss, after, f"{what}: stands still")
+        ledger = document["rss_ledger"]
+        self.check_sums(what, ledger, rss, rss)
+        self.assertEqual(ledger["moved_bytes"], 0, what)
         part = {p["name"]: p["bytes"] for p in ledger["parts"]}
-        rss = (before + after) / 2
-        self.assertTrue(ledger["measured"], what)
-        self.assertEqual(sum(part.values()), ledger["total_bytes"], what)
-        total = ledger["total_bytes"]
-        self.assertLess(max(before - total, total - after, 0), 0.01 * rss, what)
         if "requested" in part:
             self.assertEqual(part["requested"] + part["slack"], document["live_bytes"], what)
         off = part["unexplained"] - part["untouched"]
+        self.assertLessEqual(part["huge_page"], 2 * MIB, what)
         line = f"{what}: {rss / MIB:.1f} MiB, {off / MIB:.2f} MiB off, {off / rss * 100:.2f} %"
         print(line, flush=True)
-        self.assertLess(off, limit * rss, f"{line}: {part}")
+        if off >= limit * rss:
+            raise Stale(f"{line}: {part}")
         return part
 
-    def settled(self, pid, what):
-        """As check; figures that are not of this moment yet come within some seconds."""
-        limit = max(0.02, MIB / self.kernel(pid))
-        end = time.monotonic() + 5
-        while time.monotonic() < end:
+    def settled(self, pid, what, poke=lambda: None):
+        """As check; figures that are of this moment come with the next allocations."""
+        end = time.monotonic() + 30
+        while True:
             try:
-                return self.check(pid, what, limit)
-            except AssertionError:
-                time.sleep(0.3)
-        return self.check(pid, what, limit)
+                return self.check(pid, what, max(0.02, MIB / self.kernel(pid)))
+            except Stale:
+                if time.monotonic() > end:
+                    raise
+            poke()
+            time.sleep(0.1)
 
     def test_python(self):
         p = self.start(["/usr/bin/python3", "-c", PYTHON, self.dir / "file"],
@@ -150,15 +181,16 @@ class Ledger(unittest.TestCase):
         self.assertEqual(len(parts), 11)
         self.assertGreater(parts["large"]["requested"], 64 * MIB)
         self.assertGreaterEqual(parts["a big file"]["shared"], 96 * MIB)
-        self.assertLess(parts["all freed"]["requested"], 32 * MIB)
+        freed = parts["all freed"]
+        self.assertLess(freed.get("requested", freed.get("live")), 32 * MIB)
         self.assertLess(parts["trimmed"]["dirty"], 4 * MIB)
 
     def test_redis(self):
         socket = self.dir / "socket"
         p = self.start(["redis-server", "--port", "0", "--unixsocket", socket, "--save", "",
-                        "--enable-debug-command", "local", "--dir", self.dir], self.preloaded,
-                       stdout=subprocess.DEVNULL)
-        end = time.monotonic() + 20
+                        "--maxclients", "100", "--enable-debug-command", "local",
+                        "--dir", self.dir], self.preloaded, stdout=subprocess.DEVNULL)
+        end = time.monotonic() + 60
         while not socket.exists() and time.monotonic() < end:
             time.sleep(0.05)
 
@@ -166,23 +198,32 @@ class Ledger(unittest.TestCase):
             subprocess.run(["redis-cli", "-s", socket, *words], check=True,
                            stdout=subprocess.DEVNULL)
 
+        def poke():
+            redis("debug", "populate", "1000", "poke", "100")
+            redis("del", *(f"poke:{i}" for i in range(1000)))
+
         redis("debug", "populate", "200000", "key", "100")
-        self.settled(p.pid, "redis, 200,000 keys")
+        self.settled(p.pid, "redis, 200,000 keys", poke)
         load = self.start(["redis-benchmark", "-s", socket, "-n", "150000", "-q", "-r", "100000",
-                           "-d", "100", "-t", "set,lpush,hset"], self.env,
+                           "-d", "100", "-c", "5", "-t", "set,lpush,hset"], self.env,
                           stdout=subprocess.DEVNULL)
-        for i in range(4):
-            time.sleep(0.3)
-            if load.poll() is None:
-                self.check(p.pid, f"redis under load {i}", 0.1)
-        self.assertEqual(load.wait(60), 0)
-        redis("ping")
-        self.settled(p.pid, "redis after load")
+        checks = 0
+        while load.poll() is None:
+            if checks < 6:
+                self.check(p.pid, f"redis under load {checks}", 0.1)
+                checks += 1
+            time.sleep(0.2)
+        self.assertEqual(load.wait(), 0)
+        self.assertGreater(checks, 0)
+        self.settled(p.pid, "redis after load", poke)
         redis("memory", "purge")
+        full = self.kernel(p.pid)
         redis("flushall")
-        for _ in range(200):
-            redis("ping")
-        self.settled(p.pid, "redis flushed")
+        end = time.monotonic() + 60
+        while self.kernel(p.pid) > full / 2 and time.monotonic() < end:
+            poke()
+        self.settled(p.pid, "redis flushed", poke)
+        self.assertLess(self.kernel(p.pid), full / 2)
 
     def test_demo(self):
         p = self.start([DEMO, "--seconds", "60", "--leak"], self.env,
@@ -196,8 +237,8 @@ class Ledger(unittest.TestCase):
         if "[never]" in text:
             self.skipTest("the kernel gives none")
         program = ("import sys, time\nwhole = [bytearray(b'x' * (6 << 20)) for i in range(12)]\n"
-                   "kept = []\nfor i in range(60): kept += [bytes(500) for i in range(10)]; time.sleep(0.02)\n"
-                   "print('ready', flush=True)\nsys.stdin.readline()\n")
+                   "print('ready', flush=True)\n"
+                   "kept = []\nwhile True: kept += [bytes(500) for i in range(2)]; time.sleep(0.02)\n")
         p = self.start(["/usr/bin/python3", "-c", program], self.preloaded,
                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.assertEqual(p.stdout.readline(), "ready\n")

@@ -20,7 +20,7 @@ const LEDGER = [
     ["live", "Live: asked for", "--h0", ["live", "requested"]], // live: where none were sampled
     ["slack", "Live: beyond that", "--h10", ["slack"]],
     ["cached", "Free blocks among live ones", "--h1", ["cached"]],
-    ["unexplained", "Spans, newer than the figures", "--h8", ["unexplained"]],
+    ["unexplained", "Spans, newer than the figures", "--h8", ["unexplained", "huge_page"]],
     ["dirty", "Free, not yet given back", "--h2", ["dirty"]],
     ["own", "Allocator and profiler", "--h3", ["metadata_span", "metadata_heap", "region"]],
     ["other", "Other memory, stacks", "--h5", ["other_anon", "stack", "brk", "special"]],
