@@ -36,6 +36,10 @@ const char *mp_finding_text(enum mp_finding_code code)
             "list of pieces (CHUNK): each move copies all that is there.",
         [MP_FINDING_ALIGN] = "Ask for the alignment that is needed: most data need 16, "
                              "a cache line is 64; or put several into one block.",
+        [MP_FINDING_SHRINK] = "Buffers that one large request made large stay so: give "
+                              "back what is above "
+                              "the usual (shrink_to_fit, realloc) when it is served, "
+                              "or BOUND what is kept.",
         [MP_FINDING_HOT] = "Whatever is won in it counts most: look here first.",
     };
 
@@ -48,8 +52,6 @@ const char *mp_finding_text(enum mp_finding_code code)
         return mp_advice_text(MP_ADVICE_CYCLE);
     case MP_FINDING_THREAD:
         return mp_advice_text(MP_ADVICE_THREAD);
-    case MP_FINDING_SHRINK:
-        return mp_advice_text(MP_ADVICE_SHRINK);
     default:
         return code < MP_FINDINGS ? texts[code] : "";
     }

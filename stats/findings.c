@@ -8,6 +8,7 @@
  * Thresholds are shares of the process's own heap or time, and are held against the lower end of
  * an estimate: what few samples suggest is not advised.
  */
+#include "outgrown.h"
 #include "short_tree.h"
 #include "stack_sums.h"
 #include "words.h"
@@ -394,6 +395,30 @@ static void advise_resize(struct making *m, const struct stack_sum *s)
     }
 }
 
+/* Of buffers that grow, the few that are far above the others, and have been for long. */
+static void advise_shrink(struct making *m, const struct stack_sum *s)
+{
+    struct outgrown g;
+    struct mp_finding *f;
+    char a[WORDS_BYTES];
+    char b[WORDS_BYTES];
+    char c[WORDS_BYTES];
+
+    if (mp_image_process(m->image)->state == MP_STATE_EXITED
+        || !outgrown_find(m->image, s, &g)) {
+        return;
+    }
+    f = about(add(m, MP_FINDING_SHRINK, MP_GAIN_BYTES, g.gain), s);
+    if (f != NULL) {
+        say(f, "%s of %s live blocks have %s each; half of all have %s or less",
+            words_count(g.blocks, a), words_count(g.all_blocks, b),
+            words_bytes(g.block_bytes, c),
+            words_bytes(g.usual_bytes, (char[WORDS_BYTES]){0}));
+        say(f, "they grew, and have stayed as they are for %s or longer",
+            words_time(g.idle_s, a));
+    }
+}
+
 static void advise_trim(struct making *m)
 {
     double dirty = (double)m->totals->dirty_bytes;
@@ -571,6 +596,7 @@ static void advise(struct making *m, const mp_verdicts_t *verdicts)
         advise_batch(m, s);
         advise_chunk(m, s);
         advise_reserve(m, s);
+        advise_shrink(m, s);
         if (!advise_align(m, s)) {
             advise_resize(m, s);
         }
@@ -612,7 +638,7 @@ int mp_findings_make(const mp_image_t *image, const mp_verdicts_t *verdicts,
     if (error != 0) {
         return error;
     }
-    m.room = 5 * m.stacks.count + mp_image_component_count(image) + 3
+    m.room = 6 * m.stacks.count + mp_image_component_count(image) + 3
              + (verdicts != NULL ? mp_verdicts_count(verdicts) : 0);
     m.to = calloc(1, sizeof(*m.to));
     m.arenas = calloc(mp_image_component_count(image) + 1, sizeof(*m.arenas));

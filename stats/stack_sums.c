@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct mp_estimate stack_sum_short(const struct stack_sum *s)
 {
@@ -17,6 +18,26 @@ struct mp_estimate stack_sum_short(const struct stack_sum *s)
         return (struct mp_estimate){0, 0, 1};
     }
     return (struct mp_estimate){p, fmax(middle - half, 0), fmin(middle + half, 1)};
+}
+
+static bool is_own_module(const mp_image_t *image, uint32_t number)
+{
+    static const char name[] = "libmpalloc.so";
+    const struct mp_region_module *m = mp_image_module(image, number);
+    const char *base = m != NULL ? strrchr(m->path, '/') : NULL;
+
+    return base != NULL && strncmp(base + 1, name, sizeof(name) - 1) == 0;
+}
+
+uint32_t stack_sum_frame(const mp_image_t *image, uint32_t frame)
+{
+    uint32_t at = frame;
+
+    /* Callers have lower numbers: it ends. */
+    while (at != 0 && is_own_module(image, mp_image_frame(image, at)->module)) {
+        at = mp_image_frame(image, at)->parent;
+    }
+    return at != 0 ? at : frame;
 }
 
 struct keyed {
@@ -55,8 +76,8 @@ static size_t list_sites(const mp_image_t *image, struct keyed *ret)
         const struct mp_region_site *t = mp_image_site(image, i);
 
         if (t->allocated_samples > 0) {
-            ret[count++] =
-                (struct keyed){t->frame, t->component, t->class_number, (uint32_t)i};
+            ret[count++] = (struct keyed){stack_sum_frame(image, t->frame),
+                t->component, t->class_number, (uint32_t)i};
         }
     }
     qsort(ret, count, sizeof(*ret), compare_keys);

@@ -46,6 +46,12 @@ struct stack_sums {
  */
 struct mp_estimate stack_sum_short(const struct stack_sum *s);
 
+/*
+ * The innermost frame of a stack that is not in mpalloc's own library: which way a request takes
+ * in there makes no other stack of it. The frame itself, when all are.
+ */
+uint32_t stack_sum_frame(const mp_image_t *image, uint32_t frame);
+
 /* -ENOMEM. The image has to outlive them. */
 int stack_sums_make(const mp_image_t *image, struct stack_sums *ret);
 void stack_sums_free(struct stack_sums *s);

@@ -6,7 +6,9 @@
  */
 #include <mpalloc.h>
 
+#include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -269,7 +271,251 @@ static void need_align(double until)
     }
 }
 
+/* Buffers of connections, most of 16 KiB; a few had one large request, and keep what it took. */
+static NOINLINE char *grow_buffer(char *buffer, size_t bytes)
+{
+    buffer = realloc(buffer, bytes);
+    KEEP(buffer); /* no jump to realloc: the stack ends here */
+    return buffer;
+}
+
+static NOINLINE void fill_buffer(unsigned i, size_t bytes)
+{
+    size_t room = 1024;
+
+    while (room < bytes) {
+        room *= 2;
+        KEEP(room); /* one call in the loop, not one for each round */
+        kept[i] = grow_buffer(kept[i], room);
+    }
+    memset(kept[i], 1, bytes);
+}
+
+static void need_shrink(double until)
+{
+    for (unsigned i = 0; i < 1000; i++) {
+        fill_buffer(i, i % 50 == 7 ? 4 << 20 : 16 << 10);
+    }
+    while (now_s() < until) {
+        free(malloc(100));
+        usleep(1000);
+    }
+}
+
+/*
+ * How many of a second's `rate` should be done by now: what was late is made up for, so that a busy
+ * machine does not make growth look unsteady.
+ */
+static unsigned due(double from, double rate)
+{
+    usleep(500);
+    return (unsigned)((now_s() - from) * rate);
+}
+
+/* What is served is kept, of all sizes. */
+static NOINLINE void *cache_reply(void)
+{
+    return memset(malloc(64 + random_below(1900)), 1, 64);
+}
+
+static void need_bound(double until)
+{
+    unsigned at = 0;
+
+    for (double from = now_s(); now_s() < until;) {
+        for (unsigned most = due(from, 40000); at < most && at < MOST; at++) {
+            kept[at] = cache_reply();
+            free(malloc(300));
+        }
+    }
+}
+
+struct handler {
+    struct handler *next;
+    char about[200];
+};
+
+static struct handler *handlers;
+
+static NOINLINE void subscribe(void)
+{
+    struct handler *h = malloc(sizeof(*h));
+
+    memset(h, 1, sizeof(*h));
+    h->next = handlers;
+    handlers = h;
+}
+
+static void need_handler(double until)
+{
+    unsigned done = 0;
+
+    for (double from = now_s(); now_s() < until;) {
+        for (unsigned most = due(from, 100000); done < most; done++) {
+            subscribe();
+            free(malloc(300));
+        }
+    }
+}
+
+/* Two that point to each other, and nobody to them. */
+static NOINLINE void make_pair(void)
+{
+    struct handler *a = malloc(sizeof(*a));
+    struct handler *b = malloc(sizeof(*b));
+
+    memset(a, 1, sizeof(*a));
+    memset(b, 1, sizeof(*b));
+    a->next = b;
+    b->next = a;
+}
+
+static void need_cycle(double until)
+{
+    unsigned done = 0;
+
+    for (double from = now_s(); now_s() < until;) {
+        for (unsigned most = due(from, 40000); done < most; done++) {
+            make_pair();
+            free(malloc(300));
+        }
+    }
+}
+
+static double thread_until;
+
+static void *run_jobs(void *arg)
+{
+    pthread_setname_np(pthread_self(), "job-runner");
+    need_handler(thread_until);
+    return arg;
+}
+
+static void need_thread(double until)
+{
+    pthread_t thread;
+
+    thread_until = until;
+    if (pthread_create(&thread, NULL, run_jobs, NULL) == 0) {
+        while (now_s() < until) {
+            free(malloc(300));
+            usleep(1000);
+        }
+        pthread_join(thread, NULL);
+    }
+}
+
+/* ---- one of everything that a report says of stacks ---- */
+
+static NOINLINE void *keep_entry(void)
+{
+    return memset(malloc(33), 1, 33);
+}
+
+static NOINLINE void *keep_page(void)
+{
+    return memset(aligned_alloc(2048, 300), 1, 300);
+}
+
+static NOINLINE void pass_by(void)
+{
+    free(memset(malloc(200), 1, 200));
+}
+
+static NOINLINE void load_image(void)
+{
+    char *p = malloc(3 << 20);
+
+    p[0] = 1;
+    KEEP(p);
+    free(p);
+}
+
+static void *write_log(void *arg)
+{
+    pthread_setname_np(pthread_self(), "log-writer");
+    for (unsigned i = 0; i < 1000; i++) {
+        ((void **)arg)[i] = memset(malloc(100), 1, 100);
+    }
+    return NULL;
+}
+
+static void need_analysis(double until)
+{
+    pthread_t thread;
+    char *text = NULL;
+
+    mp_operation("parse");
+    for (unsigned i = 0; i < 20000; i++) {
+        kept[i] = keep_entry();
+    }
+    mp_operation(NULL);
+    for (unsigned i = 0; i < 500; i++) {
+        kept[20000 + i] = keep_page();
+    }
+    for (unsigned i = 0; i < 50000; i++) {
+        pass_by();
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        load_image();
+    }
+    for (size_t bytes = 0; bytes < 30000; bytes += 40) {
+        text = append_line(text, bytes);
+    }
+    kept[21000] = text;
+    if (pthread_create(&thread, NULL, write_log, kept + 30000) == 0) {
+        pthread_join(thread, NULL);
+    }
+    while (now_s() < until) {
+        free(malloc(64));
+        usleep(1000);
+    }
+}
+
 /* ---- those that need nothing ---- */
+
+/* After its tables are filled: work that leaves nothing, more than it took to fill them. */
+static void serve(double until)
+{
+    unsigned done = 0;
+
+    for (double from = now_s(); now_s() < until || done < 100000;) {
+        for (unsigned most = due(from, 60000); done < most; done++) {
+            free(memset(malloc(4000), 1, 100));
+        }
+    }
+}
+
+/* Buffers that grow as they are filled, each to about the same size. */
+static void need_nothing_buffers(double until)
+{
+    for (unsigned i = 0; i < 200; i++) {
+        fill_buffer(i, 256 << 10);
+    }
+    serve(until);
+}
+
+/* One large table that grew as it was filled, beside what is small. */
+static void need_nothing_index(double until)
+{
+    fill_buffer(0, 16 << 20);
+    for (unsigned i = 1; i < 2000; i++) {
+        kept[i] = memset(malloc(1024), 1, 1024);
+    }
+    serve(until);
+}
+
+/* A cache with a bound: what is oldest goes. */
+static void need_nothing_bounded(double until)
+{
+    enum { WINDOW = 4000 };
+
+    for (unsigned at = 0; now_s() < until; at = (at + 1) % WINDOW) {
+        free(kept[at]);
+        kept[at] = cache_reply();
+        work(20000);
+    }
+}
 
 /* Lists that double, which is what reserving comes to, and much is done between. */
 static void need_nothing_lists(double until)
@@ -359,32 +605,49 @@ static void need_nothing_idle(double until)
 static const struct {
     const char *name;
     void (*run)(double until);
+    bool is_awake; /* when it is done, too */
 } modes[] = {
-    {"pool", need_pool},
-    {"arena", need_arena},
-    {"batch", need_batch},
-    {"chunk", need_chunk},
-    {"resize", need_resize},
-    {"trim", need_trim},
-    {"spread", need_spread},
-    {"hot", need_hot},
-    {"reserve", need_reserve},
-    {"align", need_align},
-    {"lists", need_nothing_lists},
-    {"lines", need_nothing_lines},
-    {"cut", need_nothing_cut},
-    {"table", need_nothing_table},
-    {"steady", need_nothing_steady},
-    {"idle", need_nothing_idle},
+    {"pool", need_pool, false},
+    {"arena", need_arena, false},
+    {"batch", need_batch, false},
+    {"chunk", need_chunk, false},
+    {"resize", need_resize, false},
+    {"trim", need_trim, false},
+    {"spread", need_spread, false},
+    {"hot", need_hot, false},
+    {"reserve", need_reserve, false},
+    {"align", need_align, false},
+    {"shrink", need_shrink, false},
+    {"bound", need_bound, false},
+    {"handler", need_handler, false},
+    {"cycle", need_cycle, true},
+    {"thread", need_thread, false},
+    {"analysis", need_analysis, false},
+    {"lists", need_nothing_lists, false},
+    {"lines", need_nothing_lines, false},
+    {"cut", need_nothing_cut, false},
+    {"table", need_nothing_table, false},
+    {"steady", need_nothing_steady, false},
+    {"idle", need_nothing_idle, false},
+    {"buffers", need_nothing_buffers, false},
+    {"index", need_nothing_index, false},
+    {"bounded", need_nothing_bounded, false},
 };
 
 int main(int argc, char **argv)
 {
+    static char line[64]; /* what is printed takes no block */
+
+    setvbuf(stdout, line, _IOLBF, sizeof(line));
     for (size_t i = 0; argc == 3 && i < sizeof(modes) / sizeof(*modes); i++) {
         if (strcmp(argv[1], modes[i].name) == 0) {
             modes[i].run(now_s() + atof(argv[2]));
             puts("done"); /* the test looks now */
             fflush(stdout);
+            while (modes[i].is_awake) {
+                free(malloc(300)); /* so that a leak check is answered */
+                usleep(2000);
+            }
             pause();
         }
     }
