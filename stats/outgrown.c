@@ -36,7 +36,8 @@ static void add_class(struct outgrown *r, const struct mp_figures *f)
     struct mp_estimate *e = &r->gain;
     double value = (double)f->value[MP_LIVE_BYTES];
     double down = hypot(e->value - e->low, value - (double)f->low[MP_LIVE_BYTES]);
-    double up = hypot(e->high - e->value, (double)f->high[MP_LIVE_BYTES] - value);
+    double up = mp_figures_spread(e->high - e->value,
+        (double)f->high[MP_LIVE_BYTES] - value, (f->cut & 1u << MP_LIVE_BYTES) != 0);
 
     e->value += value;
     e->low = fmax(e->value - down, 0);

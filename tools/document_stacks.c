@@ -64,6 +64,16 @@ static void set_estimate(
     document_set_range(o, key, s->value[i], s->low[i], s->high[i]);
 }
 
+static uint64_t count_of(double value)
+{
+    return value < 0x1p63 ? (uint64_t)(value + 0.5) : UINT64_MAX - 1;
+}
+
+static void set_range(json_t *o, const char *key, const struct range *r)
+{
+    document_set_range(o, key, count_of(r->value), count_of(r->low), count_of(r->high));
+}
+
 /* The innermost first; function and file are fit to print. */
 static json_t *frames_of(const struct profile *p, const struct stack *s)
 {
@@ -102,13 +112,26 @@ static json_t *stack_of(const struct profile *p, const struct stack *s)
     set_estimate(o, "short_lived_blocks_total", s, PROFILE_SHORT_BLOCKS);
     document_set_bytes(
         o, "requested_bytes_total", s->samples > 0 ? s->requested : MP_UNKNOWN);
-    document_set_bytes(o, "wasted_bytes", s->samples > 0 ? stack_waste(s) : MP_UNKNOWN);
+    document_set_bytes(o, "live_requested_bytes",
+        s->live_samples > 0 ? s->live_requested : MP_UNKNOWN);
+    document_set_bytes(o, "wasted_bytes",
+        s->samples > 0 ? stack_waste(s, PROFILE_LIVE_BYTES) : MP_UNKNOWN);
+    document_set_bytes(o, "peak_wasted_bytes",
+        s->samples > 0 ? stack_waste(s, PROFILE_PEAK_BYTES) : MP_UNKNOWN);
+    document_set(o, "mean_lifetime_seconds",
+        s->lifetime_s > 0 ? document_number(s->lifetime_s) : json_null());
+    set_range(o, "moved_blocks_total", &s->moved_blocks);
+    set_range(o, "moved_bytes_total", &s->moved_bytes);
+    document_set_bytes(o, "large_live_bytes", count_of(s->large_live_bytes));
+    document_set_bytes(
+        o, "large_allocated_bytes_total", count_of(s->large_allocated_bytes));
+    document_set_bytes(
+        o, "large_allocated_blocks_total", count_of(s->large_allocated_blocks));
     return o;
 }
 
-void document_add_stacks(json_t *d, const mp_image_t *image, size_t most)
+void document_add_stacks(json_t *d, const struct profile *p, size_t most)
 {
-    struct profile *p = profile_create(image);
     struct stacks *stacks = p->has_stacks ? stacks_create(p) : NULL;
     size_t count = stacks != NULL ? stacks->count : 0;
     json_t *all = must(json_array());
@@ -121,5 +144,4 @@ void document_add_stacks(json_t *d, const mp_image_t *image, size_t most)
     if (stacks != NULL) {
         stacks_destroy(stacks);
     }
-    profile_destroy(p);
 }

@@ -4,8 +4,9 @@
 #ifndef DOCUMENT_STACKS_H
 #define DOCUMENT_STACKS_H
 
+#include "profile.h"
+
 #include <jansson.h>
-#include <mpstats.h>
 
 enum {
     DOCUMENT_STACKS = 1000
@@ -18,6 +19,6 @@ void document_add_sampling(json_t *document, const mp_image_t *image);
  * "stacks": by live bytes, the `most` largest; what no stack explains has no frames. And
  * "stacks_total": how many there are. Without sampling there are none.
  */
-void document_add_stacks(json_t *document, const mp_image_t *image, size_t most);
+void document_add_stacks(json_t *document, const struct profile *profile, size_t most);
 
 #endif

@@ -6,6 +6,7 @@
 #include "view.h"
 
 #include <assert.h>
+#include <math.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -333,6 +334,20 @@ static void set_figures(struct profile_sample *s, const struct mp_figures *f)
     set_block_bytes(s);
 }
 
+/* What estimates do not say: sums of the sites themselves. */
+static void add_site(struct profile_sample *s, const mp_image_t *image, size_t number)
+{
+    const struct mp_region_site *t = mp_image_site(image, number);
+    const struct mp_region_class *c = mp_image_class(image, t->class_number);
+
+    s->class_number = t->class_number;
+    s->is_large = c != NULL && c->kind == MP_CLASS_LARGE;
+    s->moved_blocks += t->moved_blocks;
+    s->moved_bytes += t->moved_bytes;
+    s->heaviest_blocks = fmax(s->heaviest_blocks, t->heaviest_blocks);
+    s->heaviest_bytes = fmax(s->heaviest_bytes, t->heaviest_bytes);
+}
+
 /* What no stack explains: one sample for each component and class. */
 static void add_rests(struct builder *b, const mp_estimates_t *estimates)
 {
@@ -366,6 +381,9 @@ static void add_stacks(struct builder *b)
     for (size_t i = 0; i < sites; i++) {
         group[i] = mp_image_site(image, i)->allocated_samples != 0 ? sample_of(b, i)
                                                                    : UINT32_MAX;
+        if (group[i] != UINT32_MAX) {
+            add_site(&b->profile->samples[group[i]], image, i);
+        }
     }
     if (mp_estimates_make(image, group, b->profile->sample_count, &estimates) != 0) {
         must(NULL);

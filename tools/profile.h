@@ -70,7 +70,14 @@ struct profile_sample {
     uint64_t high[PROFILE_VALUES];
     uint32_t cut;      /* see struct mp_figures */
     double lifetime_s; /* of its freed blocks, all together; 0: none or not known */
-    bool is_cut;       /* the first frames of the stack are missing */
+    uint16_t class_number;
+    bool is_large; /* its class is one of whole pages, not of slabs */
+    /* Estimates: of its blocks, those that realloc moved elsewhere, and the bytes that it copied. */
+    double moved_blocks;
+    double moved_bytes;
+    double heaviest_blocks; /* one sample stands for so many, at most */
+    double heaviest_bytes;
+    bool is_cut;                     /* the first frames of the stack are missing */
     uint64_t before[PROFILE_VALUES]; /* of a difference; else 0 */
 };
 

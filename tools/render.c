@@ -5,6 +5,7 @@
 #include "render_advice.h"
 #include "render_alerts.h"
 #include "render_stacks.h"
+#include "report_analysis.h"
 #include "view.h"
 
 #include <math.h>
@@ -183,10 +184,11 @@ static void put_components(FILE *out, const mp_image_t *image, unsigned most)
     size_t count = view_components(image, rows, MP_REGION_COMPONENT_ROWS);
     uint64_t own_sum = 0;
     uint64_t shown_sum = 0;
+    double ran = view_ran_seconds(image);
 
     heading(out, "Components: with all below them, and of their own");
-    fprintf(out, "  %11s  %7s  %11s  %11s  %9s  %11s  %s\n", "live", "share", "peak",
-        "own live", "blocks", "allocated", "component");
+    fprintf(out, "  %11s  %7s  %11s  %11s  %9s  %11s  %11s  %s\n", "live", "share",
+        "peak", "own live", "blocks", "allocated", "a second", "component");
     for (size_t i = 0; i < count; i++) {
         const struct mp_region_component *c = mp_image_component(image, rows[i]);
         char name[256];
@@ -196,13 +198,14 @@ static void put_components(FILE *out, const mp_image_t *image, unsigned most)
             continue;
         }
         shown_sum += c->live_bytes;
-        fprintf(out, "  %11s  %7s  %11s  %11s  %9s  %11s  %*s%s%s\n",
+        fprintf(out, "  %11s  %7s  %11s  %11s  %9s  %11s  %11s  %*s%s%s\n",
             format_bytes((double)c->tree_live_bytes).text,
             format_percent((double)c->tree_live_bytes, (double)t->live_bytes).text,
             format_bytes((double)c->tree_live_peak_bytes).text,
             format_bytes((double)c->live_bytes).text,
             format_count((double)c->live_blocks).text,
             format_bytes((double)c->allocated_bytes_total).text,
+            ran > 0 ? format_bytes((double)c->allocated_bytes_total / ran).text : "",
             (int)depth_of(image, c), "", format_name(name, sizeof(name), c->name, 60),
             view_limit_mark(image, rows[i]).text);
     }
@@ -248,39 +251,13 @@ static void put_limits(FILE *out, const mp_image_t *image, unsigned most)
     }
 }
 
-static void put_classes(FILE *out, const mp_image_t *image, unsigned most)
+static void put_classes(FILE *out, const struct profile *profile, unsigned most)
 {
-    const struct mp_region_totals *t = mp_image_totals(image);
-    uint8_t numbers[MP_REGION_CLASSES];
-    size_t count = view_classes(image, numbers, MP_REGION_CLASSES);
-    size_t shown = count < most ? count : most;
+    struct sheet *sheet = sheet_create("");
 
-    heading(out, view_is_ended(image) ? "Size classes, by bytes allocated"
-                                      : "Size classes, by bytes live");
-    fprintf(out, "  %11s  %7s  %9s  %11s  %11s  %9s  %s\n", "live", "share",
-        "live blks", "free", "allocated", "all blks", "block size");
-    for (size_t i = 0; i < shown; i++) {
-        const struct mp_region_class *c = mp_image_class(image, numbers[i]);
-        struct mp_region_cell sum;
-        uint64_t live;
-
-        mp_image_class_sum(image, numbers[i], &sum);
-        live = view_live(sum.allocated_bytes_total, sum.freed_bytes_total);
-        fprintf(out, "  %11s  %7s  %9s  %11s  %11s  %9s  %s%s\n",
-            format_bytes((double)live).text,
-            format_percent((double)live, (double)t->live_bytes).text,
-            format_count(
-                (double)view_live(sum.allocated_blocks_total, sum.freed_blocks_total))
-                .text,
-            format_bytes((double)mp_cell_free_bytes(&sum)).text,
-            format_bytes((double)sum.allocated_bytes_total).text,
-            format_count((double)sum.allocated_blocks_total).text,
-            c->kind == MP_CLASS_LARGE ? "up to " : "",
-            format_block(c->block_bytes).text);
-    }
-    if (count > shown) {
-        fprintf(out, "  %11s  %7s  %zu more (--all)\n", "", "", count - shown);
-    }
+    report_analysis_classes(sheet, profile, most);
+    sheet_put_text(sheet, out);
+    sheet_destroy(sheet);
 }
 
 /* Exact: sums over size classes. */
@@ -462,6 +439,7 @@ void render_summary(FILE *out, const mp_image_t *image)
 void render_report(FILE *out, const mp_image_t *image, const struct render_options *o)
 {
     unsigned most = o->all ? MP_REGION_COMPONENT_ROWS : o->rows;
+    struct profile *profile = profile_create(image);
 
     format_set_output(out);
     render_summary(out, image);
@@ -469,14 +447,15 @@ void render_report(FILE *out, const mp_image_t *image, const struct render_optio
     put_pressure(out, image);
     put_components(out, image, most);
     put_limits(out, image, most);
-    put_classes(out, image, most);
+    put_classes(out, profile, most);
     put_sizes(out, image);
     put_pools(out, image, most);
     put_user_counters(out, image);
-    render_stacks(out, image, o->all);
+    render_stacks(out, profile, o->all);
     render_advice(out, image, o->all);
     render_report_alerts(out, image);
     put_timeline(out, image);
     put_parts(out, image);
     put_allocator(out, image);
+    profile_destroy(profile);
 }

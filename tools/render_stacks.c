@@ -1,6 +1,7 @@
 #include "render_stacks.h"
 
 #include "format.h"
+#include "report_analysis.h"
 #include "stacks.h"
 #include "view.h"
 
@@ -11,8 +12,7 @@ enum {
     TOP_WHOLE = 3, /* of them, with the whole stack */
     TOP_FRAMES = 8,
     TOP_PEAK = 3,
-    TOP_WASTE = 5,
-    TOP_CHURN = 5,
+    TOP_ANALYSIS = 5,
     COMPONENT_COLUMNS = 20,
     STACK_COLUMNS = 54,
     FUNCTION_COLUMNS = 40,
@@ -216,8 +216,8 @@ static void put_peak(struct report *r)
         return;
     }
     heading(r, "The peak");
-    fprintf(r->out, "  %11s live at %s", format_bytes(peak).text,
-        format_time(g->peak_ns).text);
+    fprintf(r->out, "  %11s live, as the samples saw it, at %s",
+        format_bytes(peak).text, format_time(g->peak_ns).text);
     if (g->peak_ns > started) {
         fprintf(r->out, ", after %s",
             format_seconds((double)(g->peak_ns - started) / 1e9).text);
@@ -241,8 +241,6 @@ static void put_peak(struct report *r)
     }
 }
 
-/* ---- waste and churn ---- */
-
 /* That of the counters, with what is newer. */
 static double sum_of(const struct stacks *stacks, enum profile_value i)
 {
@@ -254,53 +252,15 @@ static double sum_of(const struct stacks *stacks, enum profile_value i)
     return sum;
 }
 
-static void put_waste(struct report *r)
+/* What the other forms of the report say in the same words. */
+static void put_analysis(struct report *r, size_t rows)
 {
-    bool is_first = true;
+    struct sheet *sheet = sheet_create("");
 
-    stacks_sort_by_waste(r->stacks);
-    r->whole = sum_of(r->stacks, PROFILE_LIVE_BYTES);
-    for (size_t i = 0; i < r->stacks->count && i < TOP_WASTE; i++) {
-        const struct stack *s = &r->stacks->stack[i];
-        double waste = (double)stack_waste(s);
-
-        if (waste == 0 || waste < 0.01 * r->whole) {
-            break;
-        }
-        if (is_first) {
-            heading(r, "Waste: live bytes of blocks beyond what was asked for");
-            is_first = false;
-        }
-        put_sum(r, waste);
-        fprintf(r->out, "  %7s", "");
-        put_component(r, s);
-        put_line(r, s);
-    }
-}
-
-static void put_churn(struct report *r)
-{
-    stacks_sort(r->stacks, PROFILE_ALLOCATED_BYTES);
-    r->whole = sum_of(r->stacks, PROFILE_ALLOCATED_BYTES);
-    heading(r, "Churn: most bytes allocated, and how many of the blocks lived for 8 ms "
-               "or less");
-    fprintf(r->out, "  %11s         %7s  %7s  %-*s  %s\n", "allocated", "share",
-        "young", COMPONENT_COLUMNS, "component", "stack");
-    for (size_t i = 0; i < r->stacks->count && i < TOP_CHURN; i++) {
-        const struct stack *s = &r->stacks->stack[i];
-
-        if (s->samples == 0) {
-            break;
-        }
-        put_estimate(r, s, PROFILE_ALLOCATED_BYTES);
-        put_share(r, (double)s->value[PROFILE_ALLOCATED_BYTES]);
-        fprintf(r->out, "  %7s",
-            format_percent((double)s->value[PROFILE_SHORT_BLOCKS],
-                (double)s->value[PROFILE_ALLOCATED_BLOCKS])
-                .text);
-        put_component(r, s);
-        put_line(r, s);
-    }
+    report_analysis_stacks(sheet, r->profile, r->stacks, rows);
+    report_analysis_tops(sheet, r->profile, rows);
+    sheet_put_text(sheet, r->out);
+    sheet_destroy(sheet);
 }
 
 /* ---- how it is sampled ---- */
@@ -384,14 +344,13 @@ static void put_all(struct report *r, bool all)
         }
     }
     put_peak(r);
-    put_waste(r);
-    put_churn(r);
+    put_analysis(r, all ? SIZE_MAX : TOP_ANALYSIS);
     put_sampling(r);
 }
 
-void render_stacks(FILE *out, const mp_image_t *image, bool all)
+void render_stacks(FILE *out, const struct profile *profile, bool all)
 {
-    struct profile *profile = profile_create(image);
+    const mp_image_t *image = profile->image;
     double peak = mp_image_peak_bytes(image);
     struct report r = {
         .out = out, .image = image, .profile = profile, .by = PROFILE_LIVE_BYTES};
@@ -405,5 +364,4 @@ void render_stacks(FILE *out, const mp_image_t *image, bool all)
         put_all(&r, all);
         stacks_destroy(r.stacks);
     }
-    profile_destroy(profile);
 }

@@ -4,14 +4,14 @@
 #ifndef RENDER_STACKS_H
 #define RENDER_STACKS_H
 
-#include <mpstats.h>
+#include "profile.h"
+
 #include <stdio.h>
 
 /*
- * The stacks that hold most, the first of them whole, the peak, what is lost to rounding up,
- * what is freed soon, and what sampling costs. Nothing where nothing was ever sampled. Every
- * stack with `all`.
+ * The stacks that hold most, the first of them whole, the peak, what report_analysis.h says of
+ * them, and what sampling costs. Nothing where nothing was ever sampled. Every stack with `all`.
  */
-void render_stacks(FILE *out, const mp_image_t *image, bool all);
+void render_stacks(FILE *out, const struct profile *profile, bool all);
 
 #endif

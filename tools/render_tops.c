@@ -135,21 +135,28 @@ static json_t *row(const struct profile *p, const struct top *t, enum top_key ke
     return o;
 }
 
+json_t *document_top_rows(
+    const struct profile *p, const struct tops *t, enum top_key key, size_t most)
+{
+    json_t *all = must(json_array());
+
+    for (size_t i = 0; i < t->count && i < most; i++) {
+        document_append(all, row(p, &t->top[i], key));
+    }
+    return all;
+}
+
 json_t *document_tops(
     const mp_image_t *image, enum top_key key, enum profile_value by, size_t most)
 {
     struct profile *p = profile_create(image);
     struct tops *t = tops_create(p, key, by);
     json_t *d = document_new("report_by");
-    json_t *all = must(json_array());
 
     document_set(d, "process", document_process(image));
     document_set(d, "by", document_string(top_key_name(key)));
     document_set(d, "ran_seconds", document_number(view_ran_seconds(image)));
-    for (size_t i = 0; i < t->count && i < most; i++) {
-        document_append(all, row(p, &t->top[i], key));
-    }
-    document_set(d, "rows", all);
+    document_set(d, "rows", document_top_rows(p, t, key, most));
     document_set_bytes(d, "rows_total", t->count);
     tops_destroy(t);
     profile_destroy(p);

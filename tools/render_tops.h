@@ -17,4 +17,8 @@ void render_tops(FILE *out, const mp_image_t *image, enum top_key key,
 json_t *document_tops(
     const mp_image_t *image, enum top_key key, enum profile_value by, size_t most);
 
+/* The rows alone: name, frames of sites, figures. */
+json_t *document_top_rows(
+    const struct profile *p, const struct tops *t, enum top_key key, size_t most);
+
 #endif

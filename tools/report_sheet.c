@@ -5,7 +5,7 @@
 #include "leaks.h"
 #include "parts.h"
 #include "report_alerts.h"
-#include "stacks.h"
+#include "report_analysis.h"
 #include "view.h"
 
 #include <math.h>
@@ -337,6 +337,7 @@ static void add_components(struct making *m)
     size_t count = view_components(m->image, numbers, MP_REGION_COMPONENT_ROWS);
     struct sheet *s = m->sheet;
     double live = (double)mp_image_totals(m->image)->live_bytes;
+    double ran = view_ran_seconds(m->image);
 
     sheet_heading(s, "Components");
     sheet_table(s);
@@ -345,7 +346,9 @@ static void add_components(struct making *m)
     sheet_column(s, "peak", SHEET_RIGHT);
     sheet_column(s, "own live", SHEET_RIGHT);
     sheet_column(s, "blocks", SHEET_RIGHT);
+    sheet_column(s, "free between", SHEET_RIGHT);
     sheet_column(s, "allocated", SHEET_RIGHT);
+    sheet_column(s, "a second", SHEET_RIGHT);
     sheet_column(s, "component", SHEET_LEFT);
     for (size_t i = 0; i < count && i < m->rows; i++) {
         const struct mp_region_component *c = mp_image_component(m->image, numbers[i]);
@@ -356,7 +359,11 @@ static void add_components(struct making *m)
         sheet_cell(s, "%s", format_bytes((double)c->tree_live_peak_bytes).text);
         sheet_cell(s, "%s", format_bytes((double)c->live_bytes).text);
         sheet_cell(s, "%s", format_count((double)c->live_blocks).text);
+        sheet_cell(
+            s, "%s", format_bytes((double)view_free_bytes(m->image, numbers[i])).text);
         sheet_cell(s, "%s", format_bytes((double)c->allocated_bytes_total).text);
+        sheet_cell(s, "%s",
+            ran > 0 ? format_bytes((double)c->allocated_bytes_total / ran).text : "");
         sheet_cell(s, "%s%s", format_name(name, sizeof(name), c->name, 80),
             view_limit_mark(m->image, numbers[i]).text);
     }
@@ -427,52 +434,125 @@ static void add_roll_up(struct making *m)
     }
 }
 
-static void add_stack_row(
-    struct making *m, const struct profile *p, const struct stack *k)
+static void put_value(struct sheet *s, const struct stack *k, enum profile_value i)
 {
     char text[TEXT_BYTES];
-    size_t at = 0;
 
-    sheet_cell(m->sheet, "%s",
-        estimate_text((double)k->value[PROFILE_LIVE_BYTES],
-            (double)k->low[PROFILE_LIVE_BYTES], (double)k->high[PROFILE_LIVE_BYTES],
-            text, sizeof(text)));
-    sheet_cell(m->sheet, "%s",
-        estimate_text((double)k->value[PROFILE_ALLOCATED_BYTES],
-            (double)k->low[PROFILE_ALLOCATED_BYTES],
-            (double)k->high[PROFILE_ALLOCATED_BYTES], text, sizeof(text)));
-    sheet_cell(m->sheet, "%s", k->component);
-    text[0] = '\0';
-    for (size_t i = 0; i < k->depth && i < 4 && at < sizeof(text) - 1; i++) {
-        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s",
-            i > 0 ? " \u2190 " : "", p->frames[k->frames[k->depth - 1 - i]].function);
-    }
-    sheet_cell(m->sheet, "%s", k->samples > 0 ? text : "(not sampled)");
+    sheet_cell(s, "%s",
+        estimate_text((double)k->value[i], (double)k->low[i], (double)k->high[i], text,
+            sizeof(text)));
 }
 
-static void add_stacks(struct making *m)
+static void add_stack_table(struct making *m, const struct profile *p,
+    const struct stacks *k, enum profile_value by)
 {
-    struct profile *p = profile_create(m->image);
-    struct stacks *k = p->has_stacks ? stacks_create(p) : NULL;
+    struct sheet *s = m->sheet;
+
+    sheet_table(s);
+    sheet_column(s, by == PROFILE_PEAK_BYTES ? "then" : "live", SHEET_RIGHT);
+    sheet_column(s, "blocks", SHEET_RIGHT);
+    sheet_column(s, "allocated", SHEET_RIGHT);
+    sheet_column(s, "component", SHEET_LEFT);
+    sheet_column(s, "stack", SHEET_LEFT);
+    for (size_t i = 0; i < k->count && i < m->rows; i++) {
+        put_value(s, &k->stack[i], by);
+        sheet_cell(s, "%s", format_count((double)k->stack[i].value[by - 1]).text);
+        put_value(s, &k->stack[i], PROFILE_ALLOCATED_BYTES);
+        sheet_cell(s, "%s", k->stack[i].component);
+        report_analysis_stack_cell(s, p, &k->stack[i]);
+    }
+}
+
+/* What was live when it was most, by the samples; of one that ended the first table is that. */
+static void add_peak(struct making *m, const struct profile *p, struct stacks *k)
+{
+    const struct mp_region_sampling *g = mp_image_sampling(m->image);
+    double peak = mp_image_peak_bytes(m->image);
+
+    if (g->peak_ns == 0 || peak <= 0 || view_is_ended(m->image)) {
+        return;
+    }
+    sheet_heading(m->sheet, "The peak");
+    sheet_line(m->sheet, "%s live at %s, as the samples saw it.",
+        format_bytes(peak).text, format_time(g->peak_ns).text);
+    stacks_sort(k, PROFILE_PEAK_BYTES);
+    add_stack_table(m, p, k, PROFILE_PEAK_BYTES);
+}
+
+static void add_stacks(struct making *m, const struct profile *p)
+{
+    enum profile_value by =
+        view_is_ended(m->image) ? PROFILE_PEAK_BYTES : PROFILE_LIVE_BYTES;
+    struct stacks *k;
     char how[100];
 
-    if (k != NULL) {
-        if (view_is_ended(m->image)) {
-            stacks_sort(k, PROFILE_PEAK_BYTES);
-        }
-        sheet_heading(m->sheet, "Top stacks");
-        sheet_line(m->sheet, "%s.", profile_describe(p, how, sizeof(how)));
-        sheet_table(m->sheet);
-        sheet_column(m->sheet, "live", SHEET_RIGHT);
-        sheet_column(m->sheet, "allocated", SHEET_RIGHT);
-        sheet_column(m->sheet, "component", SHEET_LEFT);
-        sheet_column(m->sheet, "stack", SHEET_LEFT);
-        for (size_t i = 0; i < k->count && i < m->rows; i++) {
-            add_stack_row(m, p, &k->stack[i]);
-        }
-        stacks_destroy(k);
+    if (!p->has_stacks) {
+        return;
     }
-    profile_destroy(p);
+    k = stacks_create(p);
+    stacks_sort(k, by);
+    sheet_heading(m->sheet, "Top stacks");
+    sheet_line(m->sheet, "%s.", profile_describe(p, how, sizeof(how)));
+    add_stack_table(m, p, k, by);
+    add_peak(m, p, k);
+    report_analysis_stacks(m->sheet, p, k, m->rows);
+    report_analysis_tops(m->sheet, p, m->rows);
+    stacks_destroy(k);
+}
+
+static void add_pools(struct making *m)
+{
+    size_t count = mp_image_pool_count(m->image);
+    struct sheet *s = m->sheet;
+
+    if (count == 0) {
+        return;
+    }
+    sheet_heading(s, "Pools of objects");
+    sheet_table(s);
+    sheet_column(s, "object", SHEET_RIGHT);
+    sheet_column(s, "gets", SHEET_RIGHT);
+    sheet_column(s, "hits", SHEET_RIGHT);
+    sheet_column(s, "in use", SHEET_RIGHT);
+    sheet_column(s, "kept", SHEET_RIGHT);
+    sheet_column(s, "peak", SHEET_RIGHT);
+    sheet_column(s, "component", SHEET_LEFT);
+    for (size_t i = 0; i < count && i < m->rows; i++) {
+        const struct mp_region_pool *p = mp_image_pool(m->image, i);
+        char name[4 * MP_REGION_NAME_BYTES + 1];
+
+        sheet_cell(s, "%s",
+            p->object_bytes != 0 ? format_bytes((double)p->object_bytes).text
+                                 : "others");
+        sheet_cell(s, "%s", format_count((double)p->gets_total).text);
+        sheet_cell(
+            s, "%s", format_percent((double)p->hits_total, (double)p->gets_total).text);
+        sheet_cell(s, "%s", format_count((double)p->live).text);
+        sheet_cell(s, "%s", format_count((double)p->kept).text);
+        sheet_cell(s, "%s", format_count((double)p->peak).text);
+        sheet_cell(s, "%s",
+            format_name(name, sizeof(name),
+                mp_image_component(m->image, p->component)->name, 80));
+    }
+}
+
+static void add_user_counters(struct making *m)
+{
+    size_t count = mp_image_user_counter_count(m->image);
+
+    if (count != 0) {
+        sheet_heading(m->sheet, "Counters of the program");
+        sheet_table(m->sheet);
+        sheet_column(m->sheet, "value", SHEET_RIGHT);
+        sheet_column(m->sheet, "name", SHEET_LEFT);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct mp_region_user_counter *c = mp_image_user_counter(m->image, i);
+        char name[256];
+
+        sheet_cell(m->sheet, "%lld", (long long)c->value);
+        sheet_cell(m->sheet, "%s", format_name(name, sizeof(name), c->name, 60));
+    }
 }
 
 static void add_cost(struct making *m)
@@ -497,6 +577,7 @@ struct sheet *report_sheet_create(const mp_image_t *image, size_t rows)
 {
     struct making m = {
         .image = image, .rows = rows, .leaks = leaks_create(image, NULL)};
+    struct profile *p = profile_create(image);
     char title[512];
     char name[256];
 
@@ -513,9 +594,13 @@ struct sheet *report_sheet_create(const mp_image_t *image, size_t rows)
     add_leaks(&m);
     add_components(&m);
     add_limits(&m);
-    add_stacks(&m);
+    add_stacks(&m, p);
+    report_analysis_classes(m.sheet, p, rows);
     add_roll_up(&m);
+    add_pools(&m);
+    add_user_counters(&m);
     add_cost(&m);
     leaks_destroy(m.leaks);
+    profile_destroy(p);
     return m.sheet;
 }

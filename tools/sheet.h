@@ -1,7 +1,7 @@
 /*
  * sheet - a document of headings, lines, tables, bars and charts, and how it looks in a format
  *
- * Owns: the model, and Markdown and HTML. Does not own: what a document says (report_sheet.h).
+ * Owns: the model, and text, Markdown and HTML. Does not own: what a document says (report_sheet.h).
  *
  * Texts are copied, and need not be fit for a format: they are escaped when written. Functions
  * end the process without memory.
@@ -56,6 +56,8 @@ void sheet_chart_point(struct sheet *s, double x, double y);
 /* What follows is a layer of the chart, on top of those before: points at the same times. */
 void sheet_chart_layer(struct sheet *s, const char *name, const char *last_text);
 
+/* For terminals: headings, lines, points and tables only; no line is longer than 118 columns. */
+void sheet_put_text(const struct sheet *s, FILE *out);
 void sheet_put_markdown(const struct sheet *s, FILE *out);
 void sheet_put_html(const struct sheet *s, FILE *out);
 

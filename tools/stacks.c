@@ -63,11 +63,48 @@ static void add_interval(
         above < 0x1p63 ? sum_of(t->value[i], (uint64_t)(above + 0.5)) : UINT64_MAX;
 }
 
-static void add_sample(struct stack *t, const struct profile_sample *s)
+static void add_range(struct range *r, double value, double heaviest)
+{
+    double half =
+        1.96 * sqrt(value * heaviest); /* none weighs more than the heaviest */
+    double above = value > 0 ? half + heaviest : 0;
+    double low = hypot(r->value - r->low, fmin(half, value));
+    double high = hypot(r->high - r->value, above);
+
+    r->value += value;
+    r->low = fmax(r->value - low, 0);
+    r->high = r->value + high;
+}
+
+/* Heaviest 0: every allocation was recorded, and nothing is an estimate. */
+static void add_moves(struct stack *t, const struct profile_sample *s, bool is_exact)
+{
+    add_range(&t->moved_blocks, s->moved_blocks, is_exact ? 0 : s->heaviest_blocks);
+    add_range(&t->moved_bytes, s->moved_bytes, is_exact ? 0 : s->heaviest_bytes);
+}
+
+static void finish(struct stack *t)
+{
+    double freed = (double)t->value[PROFILE_ALLOCATED_BLOCKS]
+                   - (double)t->value[PROFILE_LIVE_BLOCKS];
+
+    t->lifetime_s = freed >= 1 ? t->lifetime_s / freed : 0;
+}
+
+static void add_sample(struct stack *t, const struct profile_sample *s, bool is_exact)
 {
     t->samples += s->samples;
     t->live_samples += s->live_samples;
     t->requested = sum_of(t->requested, s->requested);
+    t->live_requested = sum_of(t->live_requested, s->live_requested);
+    t->peak_requested = sum_of(t->peak_requested, s->peak_requested);
+    t->lifetime_s += s->lifetime_s; /* of all together, until all are added */
+    add_moves(t, s, is_exact);
+    if (s->is_large) {
+        t->large_live_bytes += (double)s->value[PROFILE_LIVE_BYTES];
+        t->large_allocated_bytes += (double)s->value[PROFILE_ALLOCATED_BYTES];
+        t->large_allocated_blocks += (double)s->value[PROFILE_ALLOCATED_BLOCKS];
+    }
     t->is_cut |= s->is_cut;
     for (unsigned i = 0; i < PROFILE_VALUES; i++) {
         add_interval(t, s, (enum profile_value)i);
@@ -113,9 +150,10 @@ struct stacks *stacks_create(const struct profile *p)
                 .depth = all[i]->depth,
                 .frames = all[i]->frames};
         }
-        add_sample(&r->stack[r->count - 1], all[i]);
+        add_sample(&r->stack[r->count - 1], all[i], profile_is_exact(p));
         if (i + 1 == p->sample_count || !is_of(&r->stack[r->count - 1], all[i + 1])) {
             bound(p, &r->stack[r->count - 1], all[i]->component_row);
+            finish(&r->stack[r->count - 1]);
         }
     }
     free(all);
@@ -131,19 +169,17 @@ void stacks_destroy(struct stacks *s)
 
 /* ---- by size ---- */
 
-uint64_t stack_waste(const struct stack *s)
+uint64_t stack_waste(const struct stack *s, enum profile_value of)
 {
-    double allocated = (double)s->value[PROFILE_ALLOCATED_BYTES];
-    double asked = (double)s->requested;
+    uint64_t asked = of == PROFILE_PEAK_BYTES ? s->peak_requested : s->live_requested;
 
-    return s->samples > 0 && asked > 0 && asked < allocated ? (
-               uint64_t)((double)s->value[PROFILE_LIVE_BYTES] * (1 - asked / allocated))
-                                                            : 0;
+    return s->samples > 0 && asked > 0 && asked < s->value[of] ? s->value[of] - asked
+                                                               : 0;
 }
 
 /* Ties by the frames, so that the order does not depend on qsort. */
 static int compare_stacks(
-    const struct stack *x, const struct stack *y, uint64_t a, uint64_t b)
+    const struct stack *x, const struct stack *y, double a, double b)
 {
     size_t depth = x->depth < y->depth ? x->depth : y->depth;
     int order;
@@ -167,7 +203,7 @@ static int compare_values(const void *a, const void *b, void *value)
     const struct stack *y = b;
     unsigned by = *(const enum profile_value *)value;
 
-    return compare_stacks(x, y, x->value[by], y->value[by]);
+    return compare_stacks(x, y, (double)x->value[by], (double)y->value[by]);
 }
 
 void stacks_sort(struct stacks *s, enum profile_value by)
@@ -175,12 +211,62 @@ void stacks_sort(struct stacks *s, enum profile_value by)
     qsort_r(s->stack, s->count, sizeof(*s->stack), compare_values, &by);
 }
 
-static int compare_wastes(const void *a, const void *b)
+struct valued {
+    const struct stack *stack;
+    double value;
+};
+
+static int compare_valued(const void *a, const void *b)
 {
-    return compare_stacks(a, b, stack_waste(a), stack_waste(b));
+    const struct valued *x = a;
+    const struct valued *y = b;
+
+    return compare_stacks(x->stack, y->stack, x->value, y->value);
 }
 
-void stacks_sort_by_waste(struct stacks *s)
+/* Among `count` that are in order: what falls off the end of `most` is gone. */
+static size_t insert(
+    struct valued *list, size_t count, size_t most, const struct valued *one)
 {
-    qsort(s->stack, s->count, sizeof(*s->stack), compare_wastes);
+    size_t at = count;
+
+    while (at > 0 && compare_valued(one, &list[at - 1]) < 0) {
+        at--;
+    }
+    if (at == most) {
+        return count;
+    }
+    memmove(&list[at + 1], &list[at],
+        ((count < most ? count : most - 1) - at) * sizeof(*list));
+    list[at] = *one;
+    return count < most ? count + 1 : most;
+}
+
+const struct stack **stacks_largest(
+    const struct stacks *s, stack_value_fn *value, size_t most, size_t *ret_count)
+{
+    enum { FEW = 64 };
+    size_t room = most < s->count ? most : s->count;
+    struct valued *list = must(calloc(s->count + 1, sizeof(*list)));
+    const struct stack **ret = must(calloc(room + 1, sizeof(*ret)));
+    size_t count = 0;
+
+    for (size_t i = 0; i < s->count; i++) {
+        struct valued one = {&s->stack[i], value(&s->stack[i])};
+
+        if (room <= FEW) {
+            count = insert(list, count, room, &one);
+        } else {
+            list[count++] = one;
+        }
+    }
+    if (room > FEW) {
+        qsort(list, count, sizeof(*list), compare_valued);
+    }
+    for (size_t i = 0; i < room; i++) {
+        ret[i] = list[i].stack;
+    }
+    free(list);
+    *ret_count = room;
+    return ret;
 }

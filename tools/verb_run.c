@@ -7,6 +7,7 @@
 #include "child.h"
 #include "cli.h"
 #include "document.h"
+#include "document_report.h"
 #include "document_stacks.h"
 #include "fail_on.h"
 #include "format.h"
@@ -151,11 +152,8 @@ static int print_report(const struct plan *plan, const mp_image_t *image)
     int code = plan->path != NULL ? outfile_open(&file, plan->path) : 0;
 
     if (code == 0 && plan->json) {
-        json_t *d = document_new("report");
+        json_t *d = document_report(image, DOCUMENT_STACKS);
 
-        document_add_snapshot(d, image);
-        document_add_history(d, image);
-        document_add_stacks(d, image, DOCUMENT_STACKS);
         json_dumpf(d, file.out, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
         fputc('\n', file.out);
         json_decref(d);

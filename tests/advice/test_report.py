@@ -203,5 +203,112 @@ class Report(unittest.TestCase):
                 json.loads((SCHEMAS / f"{name}.json").read_text()))
 
 
+class Analysis(unittest.TestCase):
+    """Every allocation of a program that does one of everything is recorded: figures are exact."""
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory()
+        environment = {**os.environ, "MPALLOC_DIR": cls.directory.name, "NO_COLOR": "1",
+            "MPALLOC_SAMPLE": "exact", "LC_ALL": "C.UTF-8"}
+        program = subprocess.Popen([NEEDS, "analysis", "0.5"], env=environment, text=True,
+            stdout=subprocess.PIPE)
+        assert program.stdout.readline() == "done\n"
+        program.send_signal(signal.SIGKILL)
+        program.wait()
+        program.stdout.close()
+        region, = pathlib.Path(cls.directory.name).glob("*.mp")
+        cls.forms = {form: subprocess.run([MPALLOC, "report", str(region), "--format", form],
+            env=environment, check=True, capture_output=True, text=True).stdout
+            for form in ("text", "md", "html", "json")}
+        cls.json = json.loads(cls.forms["json"])
+        cls.stacks = {}
+        for s in cls.json["stacks"]:
+            if s["frames"]:
+                cls.stacks.setdefault(s["frames"][0]["function"], s)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.directory.cleanup()
+
+    def rows(self, form, heading):
+        """Rows of the table below a heading, as cells without marks."""
+        text = self.forms[form]
+        if form == "html":
+            part = text.split(f"<h2>{heading}", 1)[1].split("<h2", 1)[0]
+            return [[html.unescape(re.sub("<[^>]*>", "", c)) for c in
+                     re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", r)] for r in
+                    re.findall(r"<tr>(.*?)</tr>", part, re.S)]
+        if form == "md":
+            part = text.split(f"\n## {heading}", 1)[1].split("\n## ", 1)[0]
+            return [[c.strip().replace("\\", "") for c in line.strip("|").split(" | ")]
+                    for line in part.splitlines() if line.startswith("| ")]
+        part = text.split(f"\n{heading}", 1)[1].split("\n\n", 1)[0]
+        return [re.split(r"  +", line.strip()) for line in part.splitlines()[1:]]
+
+    def expect_in_all(self, heading, words):
+        """A row of the table below the heading has all of the words, in each form."""
+        for form in ("text", "md", "html"):
+            with self.subTest(heading, form=form):
+                rows = self.rows(form, heading)
+                self.assertTrue(any(all(any(re.fullmatch(w, c) for c in row) for w in words)
+                                    for row in rows), (words, rows))
+
+    def test_waste_says_how_much_and_why(self):
+        self.expect_in_all("Waste", ["293.0 KiB", "31.2 %", "33 B \u2192 48 B", "size class",
+                                     "keep_entry \u2190 .*"])
+        self.expect_in_all("Waste", [r"8\d.\d %", "300 B \u2192 2,048 B", "alignment",
+                                     "keep_page \u2190 .*"])
+        s = self.stacks["keep_entry"]
+        self.assertEqual((s["live_requested_bytes"], s["wasted_bytes"]), (660000, 300000))
+        self.assertEqual(self.stacks["keep_page"]["wasted_bytes"], 500 * 1748)
+
+    def test_waste_of_size_classes(self):
+        classes = {c["block_bytes"]: c for c in self.json["size_classes"]}
+        self.assertGreaterEqual(classes[48]["slack_bytes"], 299000)
+        self.assertLess(classes[48]["slack_bytes"], 310000)
+        self.expect_in_all("Size classes", ["48 B", "29[0-9].\\d KiB"])
+
+    def test_churn_and_short_lived_blocks(self):
+        self.expect_in_all("Churn", ["9.9 MiB", "100.0 %", r"pass_by \u2190 .*"])
+        self.expect_in_all("Short-lived", ["49,9..|50,000", "208 B", r"pass_by \u2190 .*"])
+        s = self.stacks["pass_by"]
+        self.assertAlmostEqual(s["short_lived_blocks_total"]["value"], 50000, delta=50)
+        self.assertLess(s["mean_lifetime_seconds"], 0.008)
+
+    def test_lifetimes_add_up(self):
+        freed = sum(row["freed_blocks"] for row in self.json["lifetimes"])
+        self.assertAlmostEqual( # it was killed: the total is as old as the last publication
+            freed, self.json["sampling"]["freed_samples_total"], delta=500)
+        self.expect_in_all("Lifetimes", ["up to 1 ms"])
+        self.expect_in_all("Lifetimes", ["still live"])
+
+    def test_realloc_chains(self):
+        """A text of 30,000 B, in steps of 40 B: through 35 classes, by 4.6 KiB on average."""
+        self.expect_in_all("Realloc", ["35", "4.6 KiB", r"append_line \u2190 .*"])
+        s = self.stacks["append_line"]
+        self.assertEqual(s["moved_blocks_total"], {"value": 35, "low": 35, "high": 35})
+
+    def test_large_requests(self):
+        self.expect_in_all("Large requests", ["0 B", "24.0 MiB", "8", "3.0 MiB",
+                                              r"load_image \u2190 .*"])
+        s = self.stacks["load_image"]
+        self.assertEqual(s["large_allocated_blocks_total"], 8)
+        self.assertEqual(s["large_live_bytes"], 0)
+
+    def test_tops_by_function_operation_and_thread(self):
+        self.expect_in_all("By function", ["937.5 KiB", "20,000", "keep_entry"])
+        self.expect_in_all("By operation", ["937.5 KiB", "20,000", "parse"])
+        self.expect_in_all("By thread", ["109.4 KiB", "log-writer"])
+        tops = {key: {row["name"]: row for row in self.json[key]}
+                for key in ("functions", "operations", "threads_by_name")}
+        self.assertEqual(tops["functions"]["keep_entry"]["live_bytes"]["value"], 960000)
+        self.assertEqual(tops["operations"]["parse"]["allocated_blocks_total"]["value"], 20000)
+        self.assertEqual(tops["threads_by_name"]["log-writer"]["live_blocks"]["value"], 1000)
+
+    def test_lines_fit_a_terminal(self):
+        long = [line for line in self.forms["text"].splitlines() if len(line) > 118]
+        self.assertEqual([line for line in long if "needs.c" not in line], [])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -213,7 +213,7 @@ bool api_may_see_code(struct request *r)
 static bool is_hidden(const char *key)
 {
     return strcmp(key, "frames") == 0 || strcmp(key, "command") == 0
-           || strcmp(key, "function") == 0;
+           || strcmp(key, "function") == 0 || strcmp(key, "functions") == 0;
 }
 
 /* What alerts of leaks say after the figures is which function it is. */
