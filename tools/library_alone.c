@@ -58,8 +58,9 @@ static void look(mp_alerts_t *engine, const char *id, const mp_image_t *image)
 
     if ((mp_image_site_count(image) <= SITES_MOST
             && mp_verdicts_make(image, NULL, &verdicts) != 0)
-        || mp_alert_facts_make(image, is_known ? &kernel : NULL, verdicts, NULL, NULL,
-               0, runs ? view_now_ns() : mp_image_totals(image)->published_ns, &facts)
+        || mp_alert_facts_make(image, is_known ? &kernel : NULL, NULL, verdicts, NULL,
+               NULL, 0, runs ? view_now_ns() : mp_image_totals(image)->published_ns,
+               &facts)
                != 0
         || mp_alerts_look(engine, id, &facts) != 0) {
         must_fail();
