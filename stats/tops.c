@@ -17,7 +17,6 @@ struct item {
     uint32_t frame;
     bool is_rest;
     bool is_overflow;
-    bool is_counted; /* there is a counter of its component and class */
     struct mp_figures figures;
 };
 
@@ -78,7 +77,6 @@ static void set_key(struct item *ret, const mp_image_t *image, enum mp_top_by by
     ret->component = ret->number = UINT32_MAX;
     ret->frame = 0;
     ret->is_rest = false;
-    ret->is_counted = mp_image_cell(image, component, class_number) != NULL;
     switch (by) {
     case MP_TOP_COMPONENT:
         ret->component = component;
@@ -173,15 +171,59 @@ static void add(struct mp_figures *to, const struct mp_figures *f)
     to->lifetime_s += f->lifetime_s;
 }
 
-/*
- * Components and classes have counters, and all that is in them adds up to those: what is summed
- * over a whole one is no estimate, unless samples came after the counters.
- */
-static void make_exact(struct mp_figures *f)
+static void set_exact(struct mp_figures *f, enum mp_figure i, uint64_t value)
 {
-    for (unsigned i = MP_ALLOCATED_BLOCKS; i <= MP_LIVE_BYTES; i++) {
-        f->low[i] = f->high[i] = f->value[i];
+    f->value[i] = f->low[i] = f->high[i] = value;
+}
+
+/*
+ * Components and classes have counters: what those say is no estimate, and what samples knew after
+ * them is left to the rows of stacks.
+ */
+static void set_counters(
+    struct mp_figures *f, const mp_image_t *image, const struct mp_top *t)
+{
+    const struct mp_region_component *c = mp_image_component(image, t->component);
+    struct mp_region_cell sum;
+
+    if (t->by == MP_TOP_COMPONENT && c != NULL) {
+        set_exact(f, MP_ALLOCATED_BLOCKS, c->allocated_blocks_total);
+        set_exact(f, MP_ALLOCATED_BYTES, c->allocated_bytes_total);
+        set_exact(f, MP_LIVE_BLOCKS, c->live_blocks);
+        set_exact(f, MP_LIVE_BYTES, c->live_bytes);
+        set_exact(f, MP_PEAK_BYTES, c->live_peak_bytes); /* of a moment of its own */
+    } else if (t->by == MP_TOP_CLASS && t->number != UINT32_MAX) {
+        mp_image_class_sum(image, t->number, &sum);
+        set_exact(f, MP_ALLOCATED_BLOCKS, sum.allocated_blocks_total);
+        set_exact(f, MP_ALLOCATED_BYTES, sum.allocated_bytes_total);
+        set_exact(
+            f, MP_LIVE_BLOCKS, sum.allocated_blocks_total - sum.freed_blocks_total);
+        set_exact(f, MP_LIVE_BYTES, sum.allocated_bytes_total - sum.freed_bytes_total);
     }
+}
+
+/* Those that have counters, with or without samples. */
+static size_t list_counted(const mp_image_t *image, enum mp_top_by by, struct item *ret)
+{
+    size_t rows = by == MP_TOP_COMPONENT ? mp_image_component_count(image)
+                  : by == MP_TOP_CLASS   ? mp_image_class_count(image)
+                                         : 0;
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < rows; i++) {
+        struct mp_region_cell sum = {0};
+
+        if (by == MP_TOP_COMPONENT) {
+            sum.allocated_blocks_total =
+                mp_image_component(image, i)->allocated_blocks_total;
+        } else {
+            mp_image_class_sum(image, i, &sum);
+        }
+        if (sum.allocated_blocks_total > 0) {
+            set_key(&ret[count++], image, by, NULL, i, i);
+        }
+    }
+    return count;
 }
 
 static size_t list_sites(const mp_image_t *image, enum mp_top_by by,
@@ -192,7 +234,9 @@ static size_t list_sites(const mp_image_t *image, enum mp_top_by by,
     for (size_t i = 0; i < mp_image_site_count(image); i++) {
         const struct mp_region_site *t = mp_image_site(image, i);
 
-        if (t->allocated_samples == 0) {
+        /* Counters have what found no room already. */
+        if (t->allocated_samples == 0
+            || (i == 0 && (by == MP_TOP_COMPONENT || by == MP_TOP_CLASS))) {
             continue;
         }
         ret[count].is_overflow = i == 0;
@@ -244,11 +288,9 @@ static int compare_tops(const void *a, const void *b, void *sort)
 static void sum(struct mp_tops *t, const mp_image_t *image, enum mp_top_by by,
     const struct item *items, size_t count)
 {
-    bool is_counted = false;
-    struct mp_since since;
-
-    mp_image_since(image, &since);
     for (size_t i = 0; i < count; i++) {
+        struct mp_figures *f;
+
         if (i == 0 || compare_keys(&items[i - 1], &items[i]) != 0) {
             t->tops[t->count] = (struct mp_top){.by = by,
                 .is_rest = items[i].is_rest,
@@ -258,15 +300,12 @@ static void sum(struct mp_tops *t, const mp_image_t *image, enum mp_top_by by,
                 .name = name_of(image, by, &items[i]),
                 .figures = &t->figures[t->count]};
             t->count++;
-            is_counted = (by == MP_TOP_COMPONENT || by == MP_TOP_CLASS)
-                         && since.allocated_samples + since.freed_samples == 0;
         }
-        add(&t->figures[t->count - 1], &items[i].figures);
-        add(&t->total, &items[i].figures);
-        is_counted = is_counted && items[i].is_counted;
-        if (is_counted
-            && (i + 1 == count || compare_keys(&items[i], &items[i + 1]) != 0)) {
-            make_exact(&t->figures[t->count - 1]);
+        f = &t->figures[t->count - 1];
+        add(f, &items[i].figures);
+        if (i + 1 == count || compare_keys(&items[i], &items[i + 1]) != 0) {
+            set_counters(f, image, &t->tops[t->count - 1]);
+            add(&t->total, f);
         }
     }
 }
@@ -274,8 +313,9 @@ static void sum(struct mp_tops *t, const mp_image_t *image, enum mp_top_by by,
 int mp_tops_make(
     const mp_image_t *image, enum mp_top_by by, enum mp_figure sort, mp_tops_t **ret)
 {
-    size_t most = mp_image_site_count(image)
-                  + mp_image_component_count(image) * mp_image_class_count(image) + 1;
+    size_t most =
+        mp_image_site_count(image)
+        + (mp_image_component_count(image) + 1) * (mp_image_class_count(image) + 1);
     struct item *items = NULL;
     mp_estimates_t *estimates = NULL;
     struct mp_tops *t = NULL;
@@ -294,6 +334,7 @@ int mp_tops_make(
     }
     count = list_sites(image, by, estimates, items);
     count += list_rests(image, by, estimates, items + count);
+    count += list_counted(image, by, items + count);
     t->tops = calloc(count + 1, sizeof(*t->tops));
     t->figures = calloc(count + 1, sizeof(*t->figures));
     if (t->tops == NULL || t->figures == NULL) {

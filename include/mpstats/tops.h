@@ -45,11 +45,11 @@ struct mp_top {
 typedef struct mp_tops mp_tops_t;
 
 /*
- * All rows, the largest `sort` first. Rows add up to the same whole, mp_tops_total, whatever they
- * are by: live and allocated figures to the counters, and what is newer than those (mp_image_since).
- * Without sampling, sites, operations and threads are one row, the rest. The image has to outlive
- * it. -EINVAL: no such `by` or `sort`; -ENOMEM.
- * Cost: 50 ms for 50,000 sites.
+ * All rows, the largest `sort` first. Components and classes are as counted: live and allocated
+ * figures are exact, and the peak of a component is its own. Sites, operations and threads are
+ * estimates, which add up to the counters and what is newer than those (mp_image_since); without
+ * sampling they are one row, the rest. The image has to outlive it. -EINVAL: no such `by` or `sort`;
+ * -ENOMEM. Cost: 50 ms for 50,000 sites.
  */
 MPS_EXPORT int mp_tops_make(
     const mp_image_t *image, enum mp_top_by by, enum mp_figure sort, mp_tops_t **ret);
