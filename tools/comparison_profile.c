@@ -17,7 +17,7 @@ static const enum profile_value value_of[MP_DIFF_FIGURES] = {
 
 /* A frame that is known, by what makes it another. */
 struct known {
-    struct site_line line;
+    struct mp_line line;
     uint32_t number;
 };
 
@@ -35,8 +35,8 @@ static int compare_texts(const char *a, const char *b)
 
 static int compare_known(const void *a, const void *b)
 {
-    const struct site_line *x = &((const struct known *)a)->line;
-    const struct site_line *y = &((const struct known *)b)->line;
+    const struct mp_line *x = &((const struct known *)a)->line;
+    const struct mp_line *y = &((const struct known *)b)->line;
     int order = strcmp(x->function, y->function);
 
     if (order == 0) {
@@ -64,7 +64,7 @@ static uint32_t module_of(const struct builder *b, const char *name)
     return UINT32_MAX;
 }
 
-static uint32_t frame_of(struct builder *b, const struct site_line *line)
+static uint32_t frame_of(struct builder *b, const struct mp_line *line)
 {
     struct profile *p = b->profile;
     struct known wanted = {.line = *line};
@@ -100,7 +100,7 @@ static void add_sample(
 {
     struct profile *p = b->profile;
     struct profile_sample *s = &p->samples[p->sample_count++];
-    struct site_line line[SITE_LINES_MAX];
+    struct mp_line line[SITE_LINES_MAX];
     char name[512];
     /* It is there so that rows add up: nothing is known of it. */
     bool is_rest = r->number[0] == UINT32_MAX && r->number[1] == UINT32_MAX;
