@@ -294,7 +294,7 @@ static void write_region(uint32_t now_ms)
     mp_counter_publish_locked();
     limit_publish_locked();
     write_totals(&s, counters_totals_locked());
-    sample_publish(publish.published);
+    sample_publish(publish.published, s.live_bytes, s.live_peak_bytes, s.time_ns);
 }
 
 /* ---- ticks ---- */

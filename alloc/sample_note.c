@@ -9,6 +9,7 @@
 #include "pool.h"
 #include "probe.h"
 #include "share.h"
+#include "site_peak.h"
 #include "usdt.h"
 
 #include <errno.h>
@@ -547,10 +548,14 @@ void sample_tick(uint32_t now_ms)
     lock_unlock(&profile_lock);
 }
 
-void sample_publish(uint64_t number)
+void sample_publish(
+    uint64_t number, uint64_t live_bytes, uint64_t highest_bytes, uint64_t now_ns)
 {
     sample_enter();
     sites_counted_locked(number);
+    if (sample_interval() != MP_SAMPLING_EXACT) { /* nothing is missing then */
+        site_peak_count_locked(live_bytes, highest_bytes, now_ns);
+    }
     epochs_describe_locked();
     describe_locked();
     lock_unlock(&profile_lock);

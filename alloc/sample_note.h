@@ -41,8 +41,12 @@ void sample_tick(uint32_t now_ms);
 /* Give free spans of the pool back, all of them. */
 void sample_trim(void);
 
-/* Counters were published, as that number: to the region with how sampling goes. */
-void sample_publish(uint64_t number);
+/*
+ * Counters were published, as that number: to the region with how sampling goes. They say what is
+ * live, what was at most, and when (real time).
+ */
+void sample_publish(
+    uint64_t number, uint64_t live_bytes, uint64_t highest_bytes, uint64_t now_ns);
 
 /* In a forked child: only its own thread is left. */
 void sample_after_fork_in_child(void);

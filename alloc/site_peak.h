@@ -4,6 +4,10 @@
  * Owns: live bytes of those that are written with the lock and of those that threads write by
  * themselves; their peak.
  *
+ * Estimates of few samples are off by more than what lives grows in an hour: the peak would be
+ * when the estimate was furthest above the truth. So it goes by the counters of the last
+ * publication, and by what samples say came since then.
+ *
  * Relaxed atomics. Two threads that allocate at one moment may both be the peak.
  */
 #ifndef SITE_PEAK_H
@@ -20,6 +24,8 @@
 extern HIDDEN struct site_peak {
     uint64_t live_bytes;  /* of those that threads write by themselves */
     double live_estimate; /* of all others: profile_lock */
+    uint64_t
+        missing; /* bits: what was counted less what samples said, when it was counted */
     uint64_t bits; /* of its bytes: as numbers they are in the order of doubles */
     uint64_t number;
     uint64_t ns;
@@ -49,6 +55,12 @@ static inline double site_live_now(void)
     return site_bytes_of(bits) + (double)(int64_t)load_relaxed(&site_peak.live_bytes);
 }
 
+/* What is live, by the counters as far as they go. */
+static inline double site_live_counted(void)
+{
+    return site_live_now() + site_bytes_of(load_relaxed(&site_peak.missing));
+}
+
 static inline void site_live_estimate_locked(double more)
 {
     store_relaxed((uint64_t *)&site_peak.live_estimate,
@@ -71,10 +83,15 @@ static inline double site_peak_bytes(void)
     return site_bytes_of(load_relaxed(&site_peak.bits));
 }
 
-/* False: what is live now is not the most ever. */
-static ALWAYS_INLINE bool site_peak_try_raise(uint64_t now_ns)
+/*
+ * False: what is live now is not the most ever. doubtful: of its bytes, those that the last sample
+ * stands for, perhaps for no others than are counted.
+ */
+static ALWAYS_INLINE bool site_peak_try_raise(uint64_t now_ns, double doubtful)
 {
-    uint64_t live = site_bits_of(site_live_now());
+    bool is_counted =
+        load_relaxed(&site_peak.missing) != 0; /* else there is no better */
+    uint64_t live = site_bits_of(site_live_counted() - (is_counted ? doubtful : 0));
     uint64_t peak = load_relaxed(&site_peak.bits);
 
     if ((int64_t)live <= (int64_t)peak) {
@@ -94,6 +111,13 @@ static ALWAYS_INLINE bool site_peak_try_raise(uint64_t now_ns)
     store_relaxed(&site_peak.ns, now_ns);
     return true;
 }
+
+/*
+ * Counters say what is live, and what was, at most: that it is the most now makes it the peak,
+ * and what samples took for more was none. Holds profile_lock.
+ */
+void site_peak_count_locked(
+    uint64_t live_bytes, uint64_t highest_bytes, uint64_t now_ns);
 
 /* What readers need at once; the rest they hear by the next tick. */
 void site_peak_tell(void);

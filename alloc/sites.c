@@ -418,7 +418,8 @@ void sites_add_locked(uint32_t number, const struct sampled *sampled)
     changes = remember_epochs(site, row.site);
     changes |= add(row.site, sampled, now_ns);
     site_live_estimate_locked(sampled->blocks * (double)sampled->bytes);
-    site_peak_try_raise(now_ns);
+    site_peak_try_raise(now_ns,
+        sampled->blocks_variance > 0 ? sampled->blocks * (double)sampled->bytes : 0);
     write_changes(&row, changes, 0);
 }
 
@@ -434,7 +435,7 @@ void sites_add_own(const struct site_row *row, const struct sampled *sampled)
 
     site_live_add(sampled->bytes);
     write_changes(row, changes, 0);
-    if (UNLIKELY(site_peak_try_raise(now_ns))) {
+    if (UNLIKELY(site_peak_try_raise(now_ns, 0))) {
         site_peak_tell();
     }
 }

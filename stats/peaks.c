@@ -11,7 +11,9 @@ double peaks_most(const mp_image_t *image)
     bool is_exact = g->interval_bytes == MP_SAMPLING_EXACT && g->changes_total == 0;
     bool is_newer = g->peak_ns > t->published_ns || t->published_total == 0;
 
-    return is_exact || is_newer ? INFINITY : (double)t->live_peak_bytes;
+    /* Of what was then: the most that there ever was may have been a moment later. */
+    return is_exact || is_newer ? INFINITY
+                                : fmin((double)t->live_peak_bytes, g->peak_bytes);
 }
 
 double mp_image_peak_bytes(const mp_image_t *image)

@@ -130,9 +130,29 @@ static void put_table_head(const struct report *r)
         "share", "samples", COMPONENT_COLUMNS, "component", "stack");
 }
 
+/* Of the peak no counter of its own says what no stack explains: it is what is left of all. */
+static double unsampled_peak(const struct report *r)
+{
+    double rest = mp_image_peak_bytes(r->image);
+
+    for (size_t i = 0; i < r->stacks->count; i++) {
+        rest -= (double)r->stacks->stack[i].value[PROFILE_PEAK_BYTES];
+    }
+    return rest < 1 ? 0 : rest;
+}
+
+static void put_rest(const struct report *r, double rest)
+{
+    put_sum(r, rest);
+    fputs(mp_image_sampling(r->image)->sites_refused_total != 0
+              ? "  of stacks that found no room, or of which nothing was sampled\n"
+              : "  of which nothing was sampled\n",
+        r->out);
+}
+
 static void put_table(const struct report *r, size_t most)
 {
-    double rest = 0;
+    double rest = r->by == PROFILE_PEAK_BYTES ? unsampled_peak(r) : 0;
     double others = 0;
     size_t hidden = 0;
 
@@ -155,11 +175,7 @@ static void put_table(const struct report *r, size_t most)
         fprintf(r->out, "  %s more (--all)\n", format_count((double)hidden).text);
     }
     if (rest > 0) {
-        put_sum(r, rest);
-        fputs(mp_image_sampling(r->image)->sites_refused_total != 0
-                  ? "  of stacks that found no room, or of which nothing was sampled\n"
-                  : "  of which nothing was sampled\n",
-            r->out);
+        put_rest(r, rest);
     }
 }
 
@@ -210,7 +226,10 @@ static void put_peak(struct report *r)
     const struct mp_region_sampling *g = mp_image_sampling(r->image);
     uint64_t started = mp_image_process(r->image)->started_ns;
 
+    const struct mp_region_totals *t = mp_image_totals(r->image);
     double peak = mp_image_peak_bytes(r->image);
+    double others = 0;
+    size_t hidden = 0;
 
     if (g->peak_ns == 0 || peak <= 0) {
         return;
@@ -222,15 +241,25 @@ static void put_peak(struct report *r)
         fprintf(r->out, ", after %s",
             format_seconds((double)(g->peak_ns - started) / 1e9).text);
     }
+    if (peak < 0.99 * (double)t->live_peak_bytes) {
+        fprintf(r->out, ": the stacks were copied then, not at %s of %s",
+            format_bytes((double)t->live_peak_bytes).text,
+            format_time(t->live_peak_ns).text);
+    }
     fputc('\n', r->out);
     if (r->by == PROFILE_PEAK_BYTES) {
         return; /* its stacks are the table above */
     }
     stacks_sort(r->stacks, PROFILE_PEAK_BYTES);
     r->whole = peak;
-    for (size_t i = 0; i < r->stacks->count && i < TOP_PEAK; i++) {
+    for (size_t i = 0; i < r->stacks->count; i++) {
         const struct stack *s = &r->stacks->stack[i];
 
+        if (i >= TOP_PEAK) {
+            others += (double)s->value[PROFILE_PEAK_BYTES];
+            hidden += s->value[PROFILE_PEAK_BYTES] > 0;
+            continue;
+        }
         if (s->value[PROFILE_PEAK_BYTES] > 0) {
             put_estimate(r, s, PROFILE_PEAK_BYTES);
             put_share(r, (double)s->value[PROFILE_PEAK_BYTES]);
@@ -238,6 +267,13 @@ static void put_peak(struct report *r)
             put_component(r, s);
             put_line(r, s);
         }
+    }
+    if (hidden > 0) {
+        put_sum(r, others);
+        fprintf(r->out, "  %s more\n", format_count((double)hidden).text);
+    }
+    if (unsampled_peak(r) > 0) {
+        put_rest(r, unsampled_peak(r));
     }
 }
 

@@ -117,6 +117,7 @@ static void bound(const struct profile *p, struct stack *t, uint32_t row)
     const struct mp_region_component *c = mp_image_component(p->image, row);
     uint64_t most[PROFILE_VALUES];
     struct mp_since since;
+    uint64_t more;
 
     if (c == NULL || t->samples == 0 || p->before != NULL || profile_is_exact(p)) {
         return;
@@ -125,8 +126,11 @@ static void bound(const struct profile *p, struct stack *t, uint32_t row)
     memset(most, 0xff, sizeof(most));
     most[PROFILE_ALLOCATED_BYTES] =
         sum_of(c->allocated_bytes_total, since.allocated_bytes);
-    most[PROFILE_LIVE_BYTES] = sum_of(c->live_bytes, since.allocated_bytes);
-    most[PROFILE_PEAK_BYTES] = sum_of(c->live_peak_bytes, since.allocated_bytes);
+    more = since.allocated_bytes > since.freed_bytes
+               ? since.allocated_bytes - since.freed_bytes
+               : 0;
+    most[PROFILE_LIVE_BYTES] = sum_of(c->live_bytes, more);
+    most[PROFILE_PEAK_BYTES] = sum_of(c->live_peak_bytes, more);
     for (unsigned i = 0; i < PROFILE_VALUES; i++) {
         if (t->high[i] > most[i]) {
             t->high[i] = most[i] > t->value[i] ? most[i] : t->value[i];

@@ -301,7 +301,7 @@ struct mp_region_sampling {
     uint64_t stacks_lost_total;      /* the unwinder did not reach the thread's start */
     uint64_t peak_number;            /* see mp_region_site */
     uint64_t peak_ns;                /* CLOCK_REALTIME */
-    double peak_bytes;               /* estimate of live bytes at the peak */
+    double peak_bytes; /* live at the peak: counted, and estimated from there on */
     uint64_t samples_unlisted_total; /* in the sums of their site, but not listed */
 };
 

@@ -269,6 +269,46 @@ Test(sample, exact_mode_counts_everything)
     expect_nothing_lives();
 }
 
+/* One sample in 4 MiB is off by as much: it is not the sample that says when the peak was. */
+Test(sample, the_peak_is_when_counters_saw_most)
+{
+    enum { BLOCKS = 512, BYTES = 64 * 1024 };
+    void *blocks[BLOCKS];
+    struct mp_region_sampling s;
+
+    begin(4 << 20);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        blocks[i] = malloc_alloc(NULL, BYTES);
+    }
+    s = sum_up().sampling;
+    cr_assert_gt(s.peak_bytes, 4 << 20);
+    sample_publish(
+        1, 1 << 20, 1 << 20, 1000); /* samples had said more than there was */
+    s = sum_up().sampling;
+    cr_assert_eq(s.peak_bytes, 1 << 20);
+    cr_assert_eq(s.peak_ns, 1000);
+    sample_publish(2, 1 << 19, 1 << 20, 2000);
+    s = sum_up().sampling;
+    cr_assert_eq(s.peak_bytes, 1 << 20);
+    cr_assert_eq(s.peak_ns, 1000);
+    sample_publish(3, 1 << 21, 1 << 21, 3000);
+    s = sum_up().sampling;
+    cr_assert_eq(s.peak_bytes, 1 << 21);
+    cr_assert_eq(s.peak_ns, 3000);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        malloc_free(blocks[i]);
+    }
+    for (unsigned i = 0; i < BLOCKS;
+         i++) { /* it takes 2 MiB more than now for a new one */
+        blocks[i] = malloc_alloc(NULL, 256);
+    }
+    s = sum_up().sampling;
+    cr_assert_eq(s.peak_ns, 3000);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        malloc_free(blocks[i]);
+    }
+}
+
 Test(sample, realloc_in_and_out_of_samples)
 {
     char *p;

@@ -180,6 +180,7 @@ Test(stats_estimates, peaks_that_are_older_are_what_is_live)
     double weight = 1 / (1 - exp(-64.0 / MAKE_INTERVAL));
 
     cell(3)->live_peak_bytes = totals()->live_peak_bytes = 1u << 30; /* no bound */
+    sampling()->peak_bytes = 1u << 30;
     judge(NULL, 0);
     cr_assert_eq(of(1)->value[MP_PEAK_BLOCKS], (uint64_t)(6 * weight + 0.5));
     cr_assert_eq(of(2)->value[MP_PEAK_BLOCKS], (uint64_t)(1 * weight + 0.5));
@@ -249,6 +250,11 @@ Test(stats_estimates, peaks_are_no_higher_than_counters_saw)
     cr_assert_geq(sum_of_peaks(), 2000 - MAKE_SITES);
     cr_assert_leq(of(1)->high[MP_PEAK_BYTES], 2000);
     cr_assert_eq(mp_image_peak_bytes(image), 2000);
+    sampling()->peak_bytes = 1500; /* the stacks are of a moment before */
+    judge(NULL, 0);
+    cr_assert_leq(sum_of_peaks(), 1500);
+    cr_assert_geq(sum_of_peaks(), 1500 - MAKE_SITES);
+    cr_assert_eq(mp_image_peak_bytes(image), 1500);
 }
 
 Test(stats_estimates, peaks_that_counters_do_not_know_are_plain)
