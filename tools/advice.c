@@ -76,10 +76,12 @@ const char *advice_gain(const struct mp_finding *f, char *ret, size_t size)
     if (f->unit == MP_GAIN_NONE) {
         ret[0] = '\0';
     } else if (e->low < e->value || e->high > e->value) {
-        snprintf(ret, size, "%s (%s to %s)%s", amount(f, e->value).text,
-            amount(f, e->low).text, amount(f, e->high).text, suffixes[f->unit]);
+        snprintf(ret, size, "%s%s (%s to %s)%s",
+            f->unit == MP_GAIN_BYTES_PER_HOUR ? "growth of " : "",
+            amount(f, e->value).text, amount(f, e->low).text, amount(f, e->high).text,
+            suffixes[f->unit]);
     } else {
-        snprintf(ret, size, "%s%s", amount(f, e->value).text, suffixes[f->unit]);
+        snprintf(ret, size, "up to %s%s", amount(f, e->value).text, suffixes[f->unit]);
     }
     return ret;
 }

@@ -31,7 +31,7 @@ struct advice {
 struct advice *advice_create(const mp_image_t *image, const mp_verdicts_t *verdicts);
 void advice_destroy(struct advice *a);
 
-/* "1.2 MiB (0.8 MiB to 1.5 MiB) of the peak"; "" of what has no gain of its own. */
+/* "1.2 MiB (0.8 MiB to 1.5 MiB) of the peak", "up to 16 MiB", "growth of 1 GiB (…) per hour"; "" of what has no gain of its own. */
 const char *advice_gain(const struct mp_finding *f, char *ret, size_t size);
 
 #endif

@@ -15,7 +15,9 @@ static json_t *item(const struct advice_item *i)
     document_set(o, "unit", document_string(mp_gain_unit_name(f->unit)));
     document_set(
         o, "gain", f->unit != MP_GAIN_NONE ? document_estimate(&f->gain) : json_null());
-    document_set(o, "share", document_number(f->share));
+    /* A growth is a share of nothing: its order comes from what it is in a day. */
+    document_set(o, "share",
+        f->unit != MP_GAIN_BYTES_PER_HOUR ? document_number(f->share) : json_null());
     document_set(
         o, "component", f->has_component ? document_string(i->component) : json_null());
     for (unsigned k = 0; k < f->line_count; k++) {

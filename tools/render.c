@@ -377,10 +377,11 @@ static void put_allocator(FILE *out, const mp_image_t *image)
         format_bytes((double)mp_image_file_bytes(image)).text,
         format_bytes((double)t->metadata_span_bytes).text,
         format_bytes((double)t->metadata_heap_bytes).text);
-    fprintf(out, "  time: %s publications in %s%s%s\n",
+    fprintf(out, "  time: %s publications in %s%s%s%s\n",
         format_count((double)t->published_total).text,
         format_seconds((double)t->publish_ns_total / 1e9).text, ran > 0 ? ", " : "",
-        format_percent((double)t->publish_ns_total / 1e9, ran).text);
+        format_percent((double)t->publish_ns_total / 1e9, ran).text,
+        ran > 0 ? " of the time that it ran" : "");
 }
 
 static void put_pools(FILE *out, const mp_image_t *image, unsigned most)

@@ -61,7 +61,7 @@ static void put_item(FILE *out, const struct advice_item *i)
     fprintf(out, "\n  %s%s%s", format_begin(STYLE_BOLD), mp_finding_name(f->code),
         format_end());
     if (f->unit != MP_GAIN_NONE) {
-        fprintf(out, "  up to %s", advice_gain(f, text, sizeof(text)));
+        fprintf(out, "  %s", advice_gain(f, text, sizeof(text)));
     }
     if (i->component[0] != '\0') {
         fprintf(out, "  %s", i->component);

@@ -359,7 +359,7 @@ static void put_sampling(const struct report *r)
         format_count((double)view_live(g->allocated_total, g->freed_total)).text);
     fprintf(r->out, "  cost: %s of time", format_seconds(seconds).text);
     if (ran > 0) {
-        fprintf(r->out, ", %s", format_percent(seconds, ran).text);
+        fprintf(r->out, ", %s of that it ran", format_percent(seconds, ran).text);
     }
     fprintf(r->out, "; %s of memory, at most %s\n",
         format_bytes((double)g->memory_bytes).text,

@@ -277,7 +277,7 @@ static void add_advice(struct making *m)
         const struct advice_item *item = &a->all[i];
 
         sheet_title(m->sheet, "%s%s%s%s%s", mp_finding_name(item->finding->code),
-            item->finding->unit != MP_GAIN_NONE ? ": up to " : "",
+            item->finding->unit != MP_GAIN_NONE ? ": " : "",
             item->finding->unit != MP_GAIN_NONE
                 ? advice_gain(item->finding, gain, sizeof(gain))
                 : "",

@@ -134,7 +134,12 @@ class Advice(unittest.TestCase):
     def test_largest_gain_first_and_in_the_text(self):
         for mode, (report, text) in self.reports.items():
             with self.subTest(mode):
-                shares = [a["share"] for a in report["advice"]]
+                for a in report["advice"]:  # a growth is a share of nothing
+                    self.assertEqual(a["share"] is None, a["unit"] == "bytes_per_hour")
+                    self.assertNotIn("up to", text.split("What to do")[1].split(a["code"])[1]
+                        .split("\n")[0] if a["gain"] and a["gain"]["high"] > a["gain"]["value"]
+                        else "")
+                shares = [a["share"] for a in report["advice"] if a["share"] is not None]
                 self.assertEqual(shares, sorted(shares, reverse=True))
                 for item in report["advice"][:8]:
                     self.assertIn(f"\n  {item['code']}", text)
