@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-_Noreturn void must_fail(void);
+__attribute__((noreturn)) void must_fail(void);
 
 static inline void *must(void *memory)
 {
