@@ -379,7 +379,9 @@ MP_EXPORT int mp_root_remove(const void *start);
  * its own. A reset keeps the chunks that were needed since the reset before.
  *
  * An arena is for one thread at a time, which need not be always the same one: whoever hands it
- * on sees to the order, as with any object. Different arenas have nothing in common.
+ * on sees to the order, as with any object. Different arenas have nothing in common. What the library
+ * calls back, of limits and of memory pressure, and handlers of signals must not touch an arena that
+ * the thread they run on has in use: a call of it may be what they interrupt.
  *
  * Where mistakes are looked for (MPALLOC_HARDEN=1, -Ddebug_checks=true, in programs built with
  * AddressSanitizer, under valgrind) memory of objects that ended is filled with 0xa5, what is

@@ -13,6 +13,7 @@
 #include "format.h"
 #include "outfile.h"
 #include "preload.h"
+#include "presets.h"
 #include "render.h"
 #include "serve/beside.h"
 #include "whole.h"
@@ -70,6 +71,13 @@ const char help_run[] =
     "  --keep            keep the region after a clean exit, for mpalloc report PID\n"
     "  --service NAME    the name of the process in ps, reports and metrics\n"
     "  --set OPTION=V    any option of `mpalloc options`, such as PURGE_DELAY=10s\n"
+    "  --preset P        options that belong together, where nothing else is said of "
+    "them:\n"
+    "                    dev: a sample each 64k, guards, leaks at the end, the region "
+    "kept;\n"
+    "                    prod: each 512k, no guards, no check; ci: as dev, but leaks "
+    "fail\n"
+    "                    with 23. `mpalloc options PID` says what is in force\n"
     "  --sample RATE     call stacks of one allocation in so many bytes, such as 64k; "
     "or\n"
     "                    `exact`: of every one; or `off`. Default: 512k, but exact "
@@ -92,6 +100,7 @@ struct plan {
     const char *path;       /* of the report, NULL: standard error */
     struct capture capture; /* its format is NULL: no profile is wanted */
     const char *for_format; /* an option that was given, and wants one; NULL: none */
+    const char *preset;     /* NULL: none */
     const char *serve;      /* an address to show it at; NULL: none */
     unsigned limit_ms;      /* 0: the program runs to its end */
 };
@@ -379,6 +388,7 @@ enum {
     VALUE,
     OUTPUT,
     BY_COMPONENT,
+    PRESET,
     SERVE
 };
 
@@ -393,6 +403,12 @@ static void take_option(struct plan *plan, int c)
         setenv("MPALLOC_SERVICE", optarg, 1);
     } else if (c == SET) {
         set_option(optarg);
+    } else if (c == PRESET) {
+        plan->preset = optarg;
+        if (!preset_is_known(optarg)) {
+            exit(cli_fail("run", EXIT_USAGE,
+                "--preset takes dev, prod or ci, not \"%s\"", optarg));
+        }
     } else if (c == SAMPLE) {
         cli_interval("run", "--sample", optarg); /* it leaves if that is none */
         setenv("MPALLOC_SAMPLE", optarg, 1);
@@ -425,6 +441,7 @@ int verb_run(int argc, char **argv)
         {"report", optional_argument, NULL, REPORT}, {"keep", no_argument, NULL, KEEP},
         {"service", required_argument, NULL, SERVICE},
         {"set", required_argument, NULL, SET},
+        {"preset", required_argument, NULL, PRESET},
         {"sample", required_argument, NULL, SAMPLE},
         {"format", required_argument, NULL, FORMAT},
         {"for", required_argument, NULL, FOR},
@@ -438,7 +455,7 @@ int verb_run(int argc, char **argv)
     struct plan plan = {.capture = {.verb = "run"}};
     char library[PATH_MAX];
     char program[PATH_MAX * 2];
-    const char *keep = getenv("MPALLOC_KEEP");
+    const char *keep;
     int c;
 
     while ((c = cli_next_option("run", argc, argv, options, true, &common)) != -1) {
@@ -447,6 +464,10 @@ int verb_run(int argc, char **argv)
     if (plan.serve != NULL && beside == NULL) {
         return whole_run(argc, argv);
     }
+    if (plan.preset != NULL) {
+        preset_apply(plan.preset);
+    }
+    keep = getenv("MPALLOC_KEEP");
     plan.json = common.json;
     if (argv[optind] == NULL) {
         return cli_fail("run", EXIT_USAGE,

@@ -44,6 +44,19 @@ class Run(CommandTest):
         self.fails(1, "run", "--report=/nonexistent/x", "--", "/bin/true", says="/nonexistent/x")
         self.fails(2, "run", "--json", "--", "/bin/true", says="give both")
 
+    def test_presets_set_what_nothing_else_says(self):
+        show = ("import os; print(*(os.environ.get('MPALLOC_' + n, '-') for n in "
+                "('SAMPLE', 'LEAK_CHECK', 'GUARD', 'KEEP')))")
+        run = lambda *words, **env: self.command(
+            "run", *words, "--", "/usr/bin/python3", "-c", show, env=env).stdout.split()
+        self.assertEqual(run("--preset", "prod"), ["512k", "0", "0", "0"])
+        self.assertEqual(run("--preset", "ci", "--sample", "32k"), ["32k", "1", "1", "0"])
+        self.assertEqual(run("--set", "GUARD=64k", "--preset", "dev", MPALLOC_KEEP="0"),
+                         ["64k", "1", "64k", "0"])
+        self.assertEqual(self.command("run", "--preset", "dev", "--", TARGET, "exit", "7",
+                                      code=7).returncode, 7)
+        self.fails(2, "run", "--preset", "test", "--", "true", says="dev, prod or ci")
+
     def test_a_reader_that_has_enough_leaves_no_region(self):
         done = subprocess.run(["sh", "-c", '"$0" run --report -- /bin/ls / 2>&1 >&- | head -1', COMMAND],
                               env=self.env, capture_output=True, text=True)
