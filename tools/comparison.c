@@ -144,6 +144,15 @@ static void add_notes(struct comparison *c, bool by_names)
         note(c, "no_stacks",
             "one was never sampled: only totals, components and size classes compare");
     }
+    if ((flags & MP_DIFF_SAME_RUN) == 0
+        && (c->judged == MP_DIFF_ALLOCATED_BYTES
+            || c->judged == MP_DIFF_ALLOCATED_BLOCKS)) {
+        note(c, "other_start",
+            "two runs, of %s and %s: what was allocated counts from the start of each, "
+            "and is more of the longer one",
+            format_seconds(view_ran_seconds(a)).text,
+            format_seconds(view_ran_seconds(b)).text);
+    }
     if ((flags & MP_DIFF_BACKWARDS) != 0) {
         note(c, "backwards", "the second is the older one: what grew is shown as less");
     }

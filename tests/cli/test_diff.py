@@ -8,6 +8,7 @@ Two moments of a process, two runs, two builds; what does not compare is explain
 import json
 import os
 import re
+import shutil
 import xml.etree.ElementTree
 
 from command import main
@@ -107,6 +108,37 @@ class Diff(HolderTest):
         d = self.document("diff", a.pid, off.pid)
         self.assertIn("no_stacks", [n["name"] for n in d["notes"]])
         self.assertIn("not sampled", self.command("diff", a.pid, off.pid).stdout)
+
+    def notes(self, *words):
+        """By name, of two that do not compare in everything; each is in the text, too."""
+        d = self.document("diff", *words)
+        timeless = lambda text: re.sub(r"[\d.]+ (ms|s|min)\b", "T", " ".join(text.split()))
+        text = timeless(self.command("diff", *words).stdout)  # a moment later
+        for note in d["notes"]:
+            self.assertIn(timeless(note["text"]), text)
+        self.check_sums(self.document("diff", *words, "--all", "--rows", "100000"))
+        return {n["name"]: n["text"] for n in d["notes"]}
+
+    def test_what_hinders_is_explained_not_refused(self):
+        a = self.hold("keep 20000", "list 20000")
+        first = self.dump(a, "first.mp")
+        blocks = lambda region: self.document("snapshot", region)["live_blocks"]
+        second = first
+        while blocks(second) == blocks(first):  # counters are published some times a second
+            self.tell(a, "list 500")
+            second = self.dump(a, "second.mp")
+        (self.build / "next").mkdir(exist_ok=True)
+        shutil.copy(self.build / "holder2", self.build / "next" / "holder")
+        build = self.hold("keep 20000", program="next/holder")
+        exact = self.hold("keep 20000", MPALLOC_SAMPLE="exact")
+        again = self.hold("keep 20000", "list 20000")  # as after a restart
+        self.assertEqual(set(self.notes(second, first)), {"backwards"})
+        self.assertEqual(set(self.notes(first, build.pid)), {"other_build", "by_names"})
+        self.assertIn("every allocation", self.notes(first, exact.pid)["other_rate"])
+        self.assertEqual(self.notes(first, again.pid), {})
+        notes = self.notes(first, again.pid, "--value", "allocated")
+        self.assertIn("from the start of each", notes["other_start"])
+        self.assertEqual(self.notes(first, second, "--value", "allocated"), {})
 
     def test_of_ended_ones_the_peak_counts(self):
         ended = []
