@@ -36,12 +36,22 @@ static bool is_of_this_boot(const struct mp_region_process *p)
            || memcmp(p->boot_id, now, sizeof(now)) == 0;
 }
 
+/* Whether it is that path: seen from outside of a chroot the path of what runs there is longer. */
+static bool is_its_path(const char *now, const struct mp_region_process *p)
+{
+    size_t length = strnlen(p->exe, sizeof(p->exe) - 1);
+    size_t n = strlen(now);
+
+    return strncmp(now, p->exe, sizeof(p->exe) - 1) == 0
+           || (p->exe[0] == '/' && n > length && strcmp(now + n - length, p->exe) == 0);
+}
+
 /* Whether /proc/PID/exe is another file by now. An update of it on disk is no matter. */
 static bool runs_other_program(const struct mp_region_process *p)
 {
     static const char deleted[] = " (deleted)";
     char path[64];
-    char now[sizeof(p->exe) + sizeof(deleted)];
+    char now[PATH_MAX + sizeof(deleted)];
     ssize_t n;
 
     snprintf(path, sizeof(path), "/proc/%llu/exe", (unsigned long long)p->pid);
@@ -54,7 +64,7 @@ static bool runs_other_program(const struct mp_region_process *p)
         && strcmp(now + n - (sizeof(deleted) - 1), deleted) == 0) {
         now[n - (ssize_t)(sizeof(deleted) - 1)] = '\0';
     }
-    return strncmp(now, p->exe, sizeof(p->exe) - 1) != 0;
+    return !is_its_path(now, p);
 }
 
 /* Whether the run that the image tells of goes on, in another region: the image is of a copy. */

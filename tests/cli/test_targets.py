@@ -5,6 +5,7 @@
 
 import os
 import pathlib
+import re
 import resource
 import shutil
 import signal
@@ -12,7 +13,7 @@ import struct
 import subprocess
 import unittest
 
-from command import TARGET, CommandTest, main
+from command import LIBRARY, TARGET, CommandTest, main
 
 
 class PidFile(CommandTest):
