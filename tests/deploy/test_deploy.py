@@ -168,7 +168,8 @@ class Container(Deploy):
                       if line and not line.startswith("#")]
 
     def test_what_is_copied_is_there(self):
-        known = {"FROM", "RUN", "COPY", "WORKDIR", "USER", "EXPOSE", "ENTRYPOINT", "CMD"}
+        known = {"FROM", "RUN", "COPY", "WORKDIR", "USER", "EXPOSE", "ENTRYPOINT", "CMD",
+                 "ENV"}
         self.assertLessEqual({word for word, _ in self.steps}, known)
         for word, rest in self.steps:
             if word == "COPY" and not rest.startswith("--from"):
