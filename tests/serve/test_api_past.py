@@ -111,7 +111,7 @@ class MomentsTest(HolderTest, ApiTest):
                       "what was made before is too old")
         self.problem(self.server.ask(f"{self.at}/diff?since=1h"), 404, "no moment")
         self.problem(self.server.ask(f"{self.at}/profile?since=1h"), 404, "no moment")
-        for query in ("since=1", "since=", "since=noon", "since=2026-01-31"):
+        for query in ("since=", "since=noon", "since=2026-01-31"):
             self.problem(self.server.ask(f"{self.at}/diff?{query}"), 400, "since takes")
         for query in ("since=1h&baseline=a", "since=1h&seconds=2"):
             self.problem(self.server.ask(f"{self.at}/diff?{query}"), 400, "not both")
