@@ -115,7 +115,7 @@ class Process:
     def classes(live):
         out = []
         for i in range(40):
-            size = 16 * (i + 1)
+            size = (1152, 64 << 10)[i - 38] if i >= 38 else 16 * (i + 1)
             own = live // 40 // size * size if i % 3 else 0
             out.append({"block_bytes": size, "kind": "slab", "live_bytes": own,
                         "live_blocks": own // size, "slab_bytes": own * 5 // 4,
@@ -133,7 +133,8 @@ class Process:
                  ("metadata_span", "metadata: span table", live // 50, "allocator"),
                  ("region", "the profiler's region", MIB // 2, "kernel"),
                  ("stack", "not mpalloc: stack of the main thread", 20480, "kernel"),
-                 ("files", "not mpalloc: code and files mapped", live // 8, "kernel")]
+                 ("files", "not mpalloc: code and files mapped", live // 8, "kernel"),
+                 ("untouched", "of this never touched, or in swap", -(live // 40), "kernel")]
         total = sum(p[2] for p in parts)
         figures = {name: live for name in (
             "allocated_bytes", "active_bytes", "resident_bytes", "mapped_bytes",
@@ -172,7 +173,7 @@ class Process:
                 "rss_ledger": {"parts": [dict(zip(("name", "label", "bytes", "source"), p))
                                          for p in parts],
                                "total_bytes": total, "rss_bytes": None if gone else total,
-                               "measured": not gone},
+                               "measured": not gone, "moved_bytes": 0, "read_seconds": 0.01},
                 "components": self.components(live), "size_classes": self.classes(live),
                 "pools": [], "user_counters": [],
                 "options": [{"name": "SAMPLE", "value": "512k", "origin": "default"},

@@ -234,9 +234,15 @@ check("memory: figures, charts, what RSS is made of", SERVER, {}, async (page) =
     assert.match(await page.locator("#past .legend").innerText(), /RSS 270\.0 MiB/);
     await page.locator("#past summary").click();
     await until(() => page.locator("#past tbody tr").count(), (n) => n > 40, "rows");
-    const parts = await page.locator("#ledger .ledger td:nth-child(2)").evaluateAll((cells) =>
-        cells.filter((c) => !c.parentNode.hidden).map((c) => c.title));
-    const sum = parts.reduce((n, t) => n + numberOf(t.replaceAll(",", "")), 0);
+    // What was never touched is taken off; so rows, and their parts, add up to the kernel's figure.
+    const column = (n) => page.locator(`#ledger .ledger td:nth-child(${n})`).evaluateAll((cells) =>
+        cells.filter((c) => !c.parentNode.hidden).map((c) => c.title || c.textContent));
+    const parts = await column(2);
+    assert.match(parts.at(-1), /^-4,\d{3},\d{3} bytes$/);
+    assert.match((await column(3)).at(-1), /^−\d\.\d %$/);
+    const shares = (await column(3)).map((t) => Number.parseFloat(t.replace("−", "-")) || 0);
+    assert.ok(Math.abs(shares.reduce((n, v) => n + v, 0) - 100) < 0.5, shares.join());
+    const sum = parts.reduce((n, t) => n + Number.parseInt(t.replaceAll(",", ""), 10), 0);
     assert.equal(sum, await exactOf(page.locator("#ledger > .quiet")));
 });
 
@@ -245,6 +251,11 @@ check("the process dies while it is looked at", SERVER, {mayFail: NETWORK}, asyn
     await tell("die", {id: "4711"});
     await page.getByText("The process died").waitFor();
     await page.getByText("Died", {exact: true}).waitFor();
+    await page.locator("[title='The mean of its life']").waitFor();
+    await page.reload(); // now it was never seen running
+    await page.getByText("The process died").waitFor();
+    await until(() => page.getByRole("heading", {name: "Since this page was opened"}).isVisible(), (v) => !v,
+        "no chart of what stands still");
     await tell("gone", {id: "4711"});
     await page.getByText(/The process ended. These are its last figures/).waitFor();
     assert.equal(await page.locator("#connection").getAttribute("data-state"), "ended");
@@ -253,6 +264,7 @@ check("the process dies while it is looked at", SERVER, {mayFail: NETWORK}, asyn
     assert.match(await page.locator(".components tbody").innerText(), /cache/);
     await page.reload();
     await page.getByText("There is no such process").waitFor();
+    assert.equal(await page.locator("#connection").innerText(), "No such process");
     await page.locator(".empty").getByRole("link", {name: "All processes"}).click();
     await live(page);
 });
@@ -282,8 +294,11 @@ check("size classes", `${SERVER}/sizes`, {}, async (page) => {
     await until(() => rows.count(), (n) => n === 26, "those in use");
     await page.getByRole("button", {name: "All", exact: true}).click();
     assert.equal(await rows.count(), 40);
+    const blocks = await texts(page, ".sizes tbody th");
+    assert.equal(new Set(blocks).size, 40, blocks.join());
+    assert.deepEqual(blocks.slice(-3), ["608 B", "1,152 B", "64 KiB"]);
     await page.getByRole("button", {name: "Block", exact: true}).click();
-    assert.equal(await rows.first().locator("th").getAttribute("title"), "640 bytes");
+    assert.equal(await rows.first().locator("th").getAttribute("title"), "65,536 bytes");
 });
 
 check("leaks: verdicts, evidence, stacks", `${SERVER}/leaks`, {}, async (page) => {

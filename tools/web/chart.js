@@ -9,6 +9,7 @@ import {plainChart} from "./chart_plain.js";
 import {bytesText, clock, css, dayOf, el, exact, setText} from "./dom.js";
 import uPlot from "./uplot.js";
 
+const NOW_S = 120; // of the process itself, which may be quiet
 const HIGH = 230;
 const TIMES = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200,
     86400, 172800, 604800]; // seconds
@@ -118,7 +119,8 @@ export function timeChart(label, series) {
         const [times, columns] = data;
         const at = pointed !== null && pointed < times.length ? pointed : times.length - 1;
         setText(when_, times.length === 0 ? "no figures yet"
-            : `${pointed === null ? "now, " : ""}${clock(new Date(times[at] * 1000))}`);
+            : `${pointed !== null ? "" : Date.now() / 1000 - times[at] < NOW_S ? "now, "
+                : "last, "}${clock(new Date(times[at] * 1000))}`);
         series.forEach((s, i) => {
             const v = columns[i][at];
             setText(values[i], bytesText(v), exact(v, "bytes"));

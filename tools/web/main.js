@@ -15,6 +15,7 @@ const CONNECTION = {
     connecting: ["Connecting…", "calm"], live: ["Live", "good"],
     polling: ["Every 2 s", "warn"], offline: ["No connection", "bad"],
     paused: ["Paused", "calm"], ended: ["Ended", "calm"],
+    unknown: ["No such process", "calm"],
 };
 const CONNECTION_TITLE = {
     live: "Figures come as they change",

@@ -194,7 +194,8 @@ export function processPage(main, id, part, context) {
     setPart(part);
     const stop = watch(id, {
         state(stateName, text) {
-            context.setState(stateName, text);
+            context.setState(stateName === "ended" && shared.snapshot === null ? "unknown"
+                : stateName, text);
             if (stateName === "ended") {
                 const wasThere = shared.snapshot !== null;
                 shared.isOver = true;

@@ -70,6 +70,9 @@ function grouped(parts) {
         + Math.max(0, byName.get(k) ?? 0), 0) + (name === "other" ? rest : 0));
 }
 
+const isEnded = (shared) => shared.isOver
+    || !["running", "elsewhere"].includes(shared.snapshot.process.state);
+
 export function memoryView(shared) {
     const tiles = {
         live: tile("Live", "What the program holds now: exact"),
@@ -98,6 +101,7 @@ export function memoryView(shared) {
     const ledger = timeChart("RSS by what it is made of, since this page was opened",
         [...LEDGER.map(([name, label, color]) => ({name, label, color})),
             {name: "rss", label: "RSS", color: "--text", isLine: true}]);
+    const since = el("div", el("h3", "Since this page was opened"), ledger.element);
     const alerts = el("ul", {class: "alerts"});
     const element = el("div", {class: "stack-of-cards"},
         el("dl", {class: "tiles"}, Object.values(tiles).map((t) => t.element)),
@@ -109,9 +113,10 @@ export function memoryView(shared) {
         section("What RSS is made of", "ledger", ledgerBar,
             el("div", {class: "wide"}, el("table", {class: "ledger",
                 "aria-label": "What RSS is made of"}, ledgerRows)), ledgerSum,
-            el("h3", "Since this page was opened"), ledger.element));
+            since));
 
     let isOver = false;
+    let wasSeen = false;
     let pastTimer = 0;
     let points = [];
     async function askPast() {
@@ -187,9 +192,11 @@ export function memoryView(shared) {
         setBytes(tiles.peak.value, s.live_peak_bytes);
         setText(tiles.peak.more, `at ${timeText(s.live_peak_time)}`);
         const b = shared.before;
-        const seconds = b ? (Date.parse(s.process.published) - Date.parse(b.process.published))
+        const hasEnded = isEnded(shared);
+        const seconds = b && !hasEnded ? (Date.parse(s.process.published) - Date.parse(b.process.published))
             / 1000 : 0;
-        if (seconds > 0 || !b) {
+        tiles.rate.element.title = hasEnded ? "The mean of its life" : "Between the last two looks";
+        if (seconds > 0 || !b || hasEnded) {
             const per = (name) => seconds > 0 ? (s[name] - b[name]) / seconds
                 : s[name] / Math.max(s.process.ran_seconds, 1);
             const n = per("allocated_bytes_total");
@@ -219,9 +226,14 @@ export function memoryView(shared) {
         const s = shared.snapshot;
         const values = grouped(s.rss_ledger.parts);
         const whole = values.reduce((n, v) => n + v, 0);
+        // What is less than nothing has no place in the bar: pages that were never touched.
+        const less = s.rss_ledger.parts.filter((p) => p.bytes < 0);
         const shown = LEDGER.map((l, i) => ({name: l[0], label: l[1], color: l[2],
             value: values[i], parts: s.rss_ledger.parts.filter((p) => l[3].includes(p.name)
-                && p.bytes !== 0)}));
+                && p.bytes > 0)}));
+        const rows = [...shown, {name: "less", label: "Of this never touched, or in swap", color: "--line",
+            value: less.reduce((n, p) => n + p.bytes, 0), parts: less}];
+        const sum = whole + rows.at(-1).value;
         keyed(ledgerBar, shown, (p) => p.name, (p) => {
             const part = el("i");
             part.style.setProperty("background", `var(${p.color})`);
@@ -230,18 +242,21 @@ export function memoryView(shared) {
             part.style.setProperty("width", `${whole > 0 ? 100 * p.value / whole : 0}%`);
             part.hidden = p.value === 0;
         });
-        keyed(ledgerRows, shown, (p) => p.name, (p) => {
+        keyed(ledgerRows, rows, (p) => p.name, (p) => {
             const key = el("i", {class: "key", "aria-hidden": "true"});
             key.style.setProperty("--color", `var(${p.color})`);
             return el("tr", el("th", {scope: "row"}, key, p.label), el("td", {class: "right"}),
                 el("td", {class: "right quiet"}), el("td", {class: "quiet parts"}));
         }, (row, p) => {
             setBytes(row.cells[1], p.value);
-            setText(row.cells[2], formatShare(p.value, whole));
+            setText(row.cells[2], p.value < 0 ? `−${formatShare(-p.value, sum)}`
+                : formatShare(p.value, sum));
             setText(row.cells[3], p.parts.length > 1 ? p.parts.map((q) => `${
                 q.label.replace("not mpalloc: ", "")} ${bytesText(q.bytes)}`).join(", ") : "");
             row.hidden = p.value === 0;
         });
+        wasSeen ||= !isEnded(shared);
+        since.hidden = !wasSeen; // of one that ended before there is nothing to draw
         const l = s.rss_ledger;
         setText(ledgerSum, l.rss_bytes === null ? "The kernel's figure is not known: the process "
             + "is not running here." : `Sum ${bytesText(l.total_bytes)}, the kernel says ${

@@ -7,6 +7,10 @@ import {choose, chosen} from "./routes.js";
 import {makeTable, sorted} from "./table.js";
 import {formatShare} from "./words.js";
 
+/* Classes are told apart by bytes, as everywhere: "1,152 B", "64 KiB". */
+const blockText = (n) => n % 1024 === 0 ? bytesText(n).replace(".0 ", " ")
+    : `${n.toLocaleString("en-US")} B`;
+
 const USUAL = {show: "", sort: "block", way: "up"};
 
 export function sizesView(shared) {
@@ -18,8 +22,8 @@ export function sizesView(shared) {
         {name: "block", label: "Block", align: "right", isHead: true,
             title: "Bytes of one block, as they are handed out", value: (c) => c.block_bytes,
             update(cell, c) {
-                setText(cell, `${c.kind === "large" ? "≤ " : ""}${bytesText(c.block_bytes)}`
-                    .replace(".0 ", " "), exact(c.block_bytes, "bytes"));
+                setText(cell, `${c.kind === "large" ? "≤ " : ""}${blockText(c.block_bytes)}`,
+                    exact(c.block_bytes, "bytes"));
             }},
         {name: "live", label: "Live", align: "right", value: (c) => c.live_bytes,
             update: (cell, c) => setBytes(cell, c.live_bytes)},
