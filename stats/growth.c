@@ -258,23 +258,24 @@ static void find_slope(const struct growth_past *past, struct growth *g)
 {
     unsigned first = first_epoch(past);
     unsigned count = past->epochs - first;
-    struct trend_kendall k = trend_kendall(past->floor + first, count);
     double line;
     double curve;
     double rate;
 
     g->slope = count > 1 ? trend_slope(past->live + first, count) : 0;
-    g->kendall = k.tau;
-    g->z_kendall = k.z_corrected;
-    g->floor_rises =
-        k.z_corrected > ONE_SIDED && trend_drift(past->floor + first, 0, count) < 0.05;
-    if (count < GROWTH_EPOCHS_LEAST) {
+    if (trend_drift(past->floor + first, 0, count) < 0.05) {
+        struct trend_kendall k = trend_kendall(past->floor + first, count);
+
+        g->kendall = k.tau;
+        g->floor_rises = k.z_corrected > ONE_SIDED;
+    }
+    if (count < GROWTH_EPOCHS_LEAST || g->exponent_low <= 1
+        || g->generations < GROWTH_EPOCHS_LEAST) {
         return;
     }
     trend_lines(past->live + first + 1, count - 1, &line, &curve, &rate);
     /* Half of what a line leaves, twice doubled, and more survivors the later. */
-    g->is_exponential = rate * (count - 1) > 2 * log(2) && curve < line / 2
-                        && g->exponent_low > 1 && g->generations >= GROWTH_EPOCHS_LEAST;
+    g->is_exponential = rate * (count - 1) > 2 * log(2) && curve < line / 2;
     g->doubling = g->is_exponential ? log(2) / rate : 0;
 }
 
@@ -297,7 +298,8 @@ void growth_find(struct growth_past *past, struct growth *ret)
     struct survival_tail tail;
     unsigned bucket;
 
-    *ret = (struct growth){.p = 1, .p_drift = 1, .p_retained = 1};
+    *ret = (struct growth){
+        .live = past->live[past->epochs], .p = 1, .p_drift = 1, .p_retained = 1};
     if (past->birth_count > 0) {
         qsort(past->births, past->birth_count, sizeof(*past->births), compare_births);
     }

@@ -26,6 +26,7 @@ struct growth_birth {
      * steady leak would seem to get slower.
      */
     double count;
+    double age_us;
 };
 
 struct growth_past {
@@ -50,6 +51,7 @@ enum growth_shape {
 };
 
 struct growth {
+    double live;       /* now */
     double p;          /* of growth of blocks that stay: the greater of the next two */
     double p_drift;    /* what is live drifts upwards, epoch by epoch or mark by mark */
     double p_retained; /* old ones do not die any more */
@@ -57,8 +59,7 @@ struct growth {
     bool marks_deny;   /* at the same state it holds as much as before */
     enum growth_shape shape; /* taken for granted that p is small */
     double slope;            /* Theil and Sen's, bytes per epoch */
-    double kendall;          /* tau of the floors */
-    double z_kendall;        /* with the variance corrected for autocorrelation */
+    double kendall;          /* tau of the floors, if these drift upwards; else 0 */
     bool floor_rises;
     bool is_exponential;
     double doubling;      /* in epochs, if so */

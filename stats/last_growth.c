@@ -27,15 +27,17 @@ static void set_interval(struct mp_grown *g, double wide)
  * stands for. That differs: the interval grows when samples cost too much. Those freed are not
  * known one by one any more; they are taken to be as those that live.
  */
-static void find_growth(const mp_image_t *image, const struct series_group *group,
-    unsigned from, struct mp_grown *ret)
+static void find_growth(const mp_image_t *image, const struct series *s,
+    const struct series_group *group, unsigned from, struct mp_grown *ret)
 {
-    const struct growth_past *past = &group->past;
+    struct growth_past of_group;
+    const struct growth_past *past = &of_group;
     double born = 0;
     double all = 0;
     double squares = 0;
     double variance = 0;
 
+    series_past(image, s, group, &of_group);
     *ret = (struct mp_grown){.component = group->component, .frame = group->frame};
     ret->live_bytes = past->live[past->epochs];
     ret->grew_bytes.value = ret->live_bytes - (from > 0 ? past->live[from - 1] : 0);
@@ -106,13 +108,13 @@ int mp_last_growth_make(const mp_image_t *image, struct mp_last_growth *ret)
         mp_last_growth_free(ret);
         return -ENOMEM;
     }
-    if (s.group_count > 0 && s.groups[0].past.epochs >= LAST_PART) {
-        from = s.groups[0].past.epochs - s.groups[0].past.epochs / LAST_PART;
+    if (s.group_count > 0 && s.epochs >= LAST_PART) {
+        from = s.epochs - s.epochs / LAST_PART;
     }
     ret->is_whole = from == 0;
     ret->seconds = series_seconds_since(image, &s, from);
     for (size_t i = 0; i < s.group_count; i++) {
-        find_growth(image, &s.groups[i], from, &stacks[i]);
+        find_growth(image, &s, &s.groups[i], from, &stacks[i]);
         add_component(components, &ret->component_count, &stacks[i]);
     }
     ret->stack_count = s.group_count;

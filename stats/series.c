@@ -261,13 +261,13 @@ static int add_births(const mp_image_t *image, struct series *s)
         uint32_t g = group_of[mp_image_sample(image, i)->site];
 
         if (g > 0) {
-            s->groups[g - 1].past.birth_count++;
+            s->groups[g - 1].birth_count++;
         }
     }
     for (size_t g = 0; g < s->group_count; g++) {
-        s->groups[g].past.births = s->births + at;
-        at += s->groups[g].past.birth_count;
-        s->groups[g].past.birth_count = 0;
+        s->groups[g].first_birth = at;
+        at += s->groups[g].birth_count;
+        s->groups[g].birth_count = 0;
     }
     for (size_t i = 0; i < samples; i++) {
         const struct mp_region_sample *r = mp_image_sample(image, i);
@@ -276,12 +276,11 @@ static int add_births(const mp_image_t *image, struct series *s)
             s->now_mono_ns > r->born_ns ? (double)(s->now_mono_ns - r->born_ns) : 0;
 
         if (g > 0) {
-            struct growth_past *past = &s->groups[g - 1].past;
+            struct series_group *group = &s->groups[g - 1];
 
-            past->births[past->birth_count++] =
+            s->births[group->first_birth + group->birth_count++] =
                 (struct growth_birth){epoch_at(image, s->now_mono_ns, r->born_ns),
-                    weight_of(r), count_of(r, longest)};
-            survival_add(&past->survival, age / 1000);
+                    weight_of(r), count_of(r, longest), age / 1000};
         }
     }
     free(group_of);
@@ -297,28 +296,32 @@ static uint64_t mono_of(const mp_image_t *image, uint64_t real_ns)
                                    : p->started_mono_ns;
 }
 
-static void fill_past(
-    const mp_image_t *image, const struct series *s, struct series_group *group)
+void series_past(const mp_image_t *image, const struct series *s,
+    const struct series_group *group, struct growth_past *ret)
 {
-    struct growth_past *past = &group->past;
     uint64_t first_ns = UINT64_MAX;
 
-    past->epochs = (unsigned)mp_image_epochs(image)->current;
-    past->now = now_of(image);
+    *ret = (struct growth_past){.epochs = s->epochs,
+        .now = s->now,
+        .births = s->births + group->first_birth,
+        .birth_count = group->birth_count};
+    for (size_t i = 0; i < group->birth_count; i++) {
+        survival_add(&ret->survival, ret->births[i].age_us);
+    }
     for (size_t i = 0; i < group->count; i++) {
         uint32_t number = s->sites[group->first + i];
         const struct mp_region_site *t = mp_image_site(image, number);
 
-        add_levels(image, number, past);
-        add_marks(image, number, past);
+        add_levels(image, number, ret);
+        add_marks(image, number, ret);
         for (unsigned k = 0; k < MP_REGION_LIFETIMES; k++) {
-            past->survival.died[k] += t->lifetimes[k];
+            ret->survival.died[k] += t->lifetimes[k];
         }
         first_ns = t->first_ns < first_ns ? t->first_ns : first_ns;
     }
     first_ns = mono_of(image, first_ns);
-    past->first = fmin(epoch_at(image, s->now_mono_ns, first_ns), past->now);
-    past->observed_us =
+    ret->first = fmin(epoch_at(image, s->now_mono_ns, first_ns), ret->now);
+    ret->observed_us =
         s->now_mono_ns > first_ns ? (double)(s->now_mono_ns - first_ns) / 1000 : 0;
 }
 
@@ -326,13 +329,11 @@ int series_make(const mp_image_t *image, struct series *ret)
 {
     int code;
 
-    *ret = (struct series){.now_mono_ns = find_now(image)};
+    *ret = (struct series){.now_mono_ns = find_now(image),
+        .epochs = (unsigned)mp_image_epochs(image)->current,
+        .now = now_of(image)};
     code = make_groups(image, ret);
-    code = code != 0 ? code : add_births(image, ret);
-    for (size_t g = 0; code == 0 && g < ret->group_count; g++) {
-        fill_past(image, ret, &ret->groups[g]);
-    }
-    return code;
+    return code != 0 ? code : add_births(image, ret);
 }
 
 void series_free(struct series *s)

@@ -47,18 +47,27 @@ void survival_curve(const struct survival *s, double ret[MP_REGION_LIFETIMES])
     }
 }
 
+/* Where a bucket begins. */
+static double us_of(unsigned bucket)
+{
+    return (double)(UINT64_C(1) << bucket);
+}
+
 struct survival_tail survival_tail(const struct survival *s, unsigned bucket)
 {
-    double from = ldexp(1, (int)bucket);
+    double from = us_of(bucket);
     struct survival_tail r = {0};
 
     for (unsigned i = bucket; i < MP_REGION_LIFETIMES; i++) {
         double died = (double)s->died[i];
         double alive = (double)s->alive[i];
 
+        if (s->died[i] == 0 && s->alive[i] == 0) { /* most are */
+            continue;
+        }
         r.died += died;
         r.at_risk += died + alive;
-        r.exposure_us += died * fmax(ldexp(MIDDLE, (int)i) - from, 0)
+        r.exposure_us += died * fmax(MIDDLE * us_of(i) - from, 0)
                          + fmax(s->age_us[i] - alive * from, 0);
     }
     return r;

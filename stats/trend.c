@@ -4,6 +4,7 @@
 #include "log_gamma.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 /* ---- distributions ---- */
@@ -109,16 +110,37 @@ static double select_rank(double *x, size_t count, size_t rank)
     return x[rank];
 }
 
+/*
+ * A series that never falls has no slope below 0, one that never rises none above. If pairs that
+ * are level reach the middle, too, the median is 0: most stacks got what they hold at one time.
+ */
+static bool is_level(const double *y, size_t n)
+{
+    size_t count = n * (n - 1) / 2;
+    size_t level = 0;
+    size_t run = 1;
+    bool rises = false;
+    bool falls = false;
+
+    for (size_t i = 1; i < n; i++) {
+        rises |= y[i] > y[i - 1];
+        falls |= y[i] < y[i - 1];
+        level += y[i] == y[i - 1] ? run++ : (run = 1, 0);
+    }
+    return !(rises && falls) && level > count / 2;
+}
+
 double trend_slope(const double *y, size_t n)
 {
     double slopes[PAIRS_MOST];
-    size_t count = list_slopes(y, n, slopes);
+    size_t count;
     double upper;
     double lower;
 
-    if (count == 0) {
+    if (n < 2 || is_level(y, n)) {
         return 0;
     }
+    count = list_slopes(y, n, slopes);
     upper = select_rank(slopes, count, count / 2);
     lower = slopes[count / 2];
     if (count % 2 == 0) { /* the greatest of those before it */

@@ -25,6 +25,11 @@
 
 enum { NAMES_MOST = 64 }; /* of threads that are told apart */
 
+struct words {
+    struct words *next;
+    char text[160];
+};
+
 struct mp_verdicts {
     const mp_image_t *image;
     struct mp_verdict_options options;
@@ -34,13 +39,15 @@ struct mp_verdicts {
     uint64_t limit_bytes;
     uint64_t resident_bytes;
     double live_bytes;
+    struct words *words; /* of lines that are not always the same */
     size_t count;
-    struct mp_verdict *all;
+    struct mp_verdict *all;           /* by group */
+    const struct mp_verdict **sorted; /* they are long: not they themselves are moved */
 };
 
 /* One that is being made. */
 struct judged {
-    const struct mp_verdicts *of;
+    struct mp_verdicts *of;
     const struct series_group *group;
     const struct growth *growth;
     bool is_sure; /* p is below what is allowed for all of them */
@@ -49,16 +56,30 @@ struct judged {
 
 /* ---- words ---- */
 
-static void __attribute__((format(printf, 2, 3)))
-say(struct mp_verdict *v, const char *format, ...)
+/* As it is; it lives as long as the program. */
+static void say_words(struct mp_verdict *v, const char *words)
 {
+    if (v->line_count < MP_VERDICT_LINES) {
+        v->line[v->line_count++] = words;
+    }
+}
+
+/* A line that there is no memory for is left out. */
+static void __attribute__((format(printf, 3, 4)))
+say(const struct judged *j, struct mp_verdict *v, const char *format, ...)
+{
+    struct words *w = malloc(sizeof(*w));
     va_list list;
 
-    if (v->line_count < MP_VERDICT_LINES) {
-        va_start(list, format);
-        vsnprintf(v->line[v->line_count++], sizeof(v->line[0]), format, list);
-        va_end(list);
+    if (w == NULL) {
+        return;
     }
+    va_start(list, format);
+    vsnprintf(w->text, sizeof(w->text), format, list);
+    va_end(list);
+    w->next = j->of->words;
+    j->of->words = w;
+    say_words(v, w->text);
 }
 
 /* ---- who ---- */
@@ -377,32 +398,32 @@ static void say_growth(const struct judged *j, struct mp_verdict *v)
     char c[WORDS_BYTES];
 
     if (g->p_drift < HINT) {
-        say(v, "grew by %s, %s per hour (95 %%: from %s); by chance: p = %s",
+        say(j, v, "grew by %s, %s per hour (95 %%: from %s); by chance: p = %s",
             words_bytes(j->fit * g->grown, a), words_bytes(v->bytes_per_hour.value, b),
             words_bytes(v->bytes_per_hour.low, c),
             words_chance(g->p, (char[WORDS_BYTES]){0}));
     }
     if (g->p_drift < HINT && g->generations >= 3) {
-        say(v,
+        say(j, v,
             "survivors of %u of %u epochs; their rate goes with time to the %.2f "
             "(95 %%: above %.2f), 1 is steady",
             g->generations, g->epochs, g->exponent, fmax(g->exponent_low, 0));
     }
     if (g->p_drift < HINT && isfinite(g->recent)) {
-        say(v, "in the last third it grew %.2f times as fast as before", g->recent);
+        say(j, v, "in the last third it grew %.2f times as fast as before", g->recent);
     }
     if (g->old_all > 0 && g->p_retained < HINT) {
-        say(v,
+        say(j, v,
             "of %.0f samples that got older than %s, %.0f were freed: "
             "an old one stays with %.0f %%",
             g->old_all, words_time(g->old_us / 1e6, a), g->old_died,
             100 * g->leak_chance);
     }
     if (g->floor_rises) {
-        say(v, "its least in each epoch rises (tau = %.2f)", g->kendall);
+        say(j, v, "its least in each epoch rises (tau = %.2f)", g->kendall);
     }
     if (v->doubling_s > 0) {
-        say(v, "it doubles every %s", words_time(v->doubling_s, a));
+        say(j, v, "it doubles every %s", words_time(v->doubling_s, a));
     }
 }
 
@@ -413,17 +434,18 @@ static void say_rest(const struct judged *j, struct mp_verdict *v)
     char b[WORDS_BYTES];
 
     if (v->scanned.rounds > 0 && v->scanned.definite_bytes > 0) {
-        say(v, "nothing points to %s of it", words_bytes(v->scanned.definite_bytes, a));
+        say(j, v, "nothing points to %s of it",
+            words_bytes(v->scanned.definite_bytes, a));
     }
     if (v->scanned.rounds > 0 && v->scanned.indirect_bytes > 0) {
-        say(v, "%s of it hang on blocks that nothing points to",
+        say(j, v, "%s of it hang on blocks that nothing points to",
             words_bytes(v->scanned.indirect_bytes, b));
     }
     if (g->marks_deny) {
-        say(v, "at the last mark it held no more than at the first");
+        say_words(v, "at the last mark it held no more than at the first");
     }
     if (v->kind == MP_VERDICT_SUSPECT && has_stopped(j, v)) {
-        say(v,
+        say(j, v,
             "it was filled by most of all work so far, and nothing came since %s ago",
             words_time(
                 (double)(mp_image_totals(j->of->image)->published_ns - v->last_ns)
@@ -431,54 +453,55 @@ static void say_rest(const struct judged *j, struct mp_verdict *v)
                 a));
     }
     if (!j->group->has_history) {
-        say(v, mp_verdicts_has_past(j->of)
-                   ? "its past is not known: no room was left for it"
-                   : "its past is not known: threads that record all keep none");
+        say_words(v, mp_verdicts_has_past(j->of)
+                         ? "its past is not known: no room was left for it"
+                         : "its past is not known: threads that record all keep none");
     }
     if (v->kind <= MP_VERDICT_GROWING && isfinite(v->limit_s.value)) {
-        say(v, "at this rate memory (%s) is used up in %s",
+        say(j, v, "at this rate memory (%s) is used up in %s",
             words_bytes((double)j->of->limit_bytes, a),
             words_time(v->limit_s.value, b));
     }
     if ((v->rules & MP_RULE_SLACK_AFTER_PEAK) != 0) {
-        say(v, "most of what it held at the peak is freed: mpalloc trim, no leak");
+        say_words(
+            v, "most of what it held at the peak is freed: mpalloc trim, no leak");
     }
 }
 
-static void judge(const struct mp_verdicts *all, const struct series_group *group,
+static void judge(struct mp_verdicts *all, const struct series_group *group,
     const struct growth *g, double threshold, struct mp_verdict *v)
 {
     struct judged j = {all, group, g, g->p <= threshold && g->p < 0.05, 1};
-    double sampled = group->past.live[group->past.epochs];
-    double oldest = group->past.birth_count > 0 ? group->past.births[0].at : 0;
 
-    *v = (struct mp_verdict){.frame = group->frame,
-        .component = group->component,
-        .site_count = group->count,
-        .sites = all->series.sites + group->first,
-        .p = g->p,
-        .slope_bytes = g->slope,
-        .exponent = g->exponent,
-        .exponent_low = g->exponent_low,
-        .generations = g->generations,
-        .epochs = g->epochs,
-        .old_died = g->old_died,
-        .old_all = g->old_all,
-        .leak_chance = g->leak_chance};
+    /* It is all 0. */
+    v->frame = group->frame;
+    v->component = group->component;
+    v->site_count = group->count;
+    v->sites = all->series.sites + group->first;
+    v->p = g->p;
+    v->slope_bytes = g->slope;
+    v->exponent = g->exponent;
+    v->exponent_low = g->exponent_low;
+    v->generations = g->generations;
+    v->epochs = g->epochs;
+    v->old_died = g->old_died;
+    v->old_all = g->old_all;
+    v->leak_chance = g->leak_chance;
     add_sums(all, group, v);
     add_names(all, group, v);
-    j.fit = sampled > 0 ? v->live_bytes.value / sampled : 1;
+    j.fit = g->live > 0 ? v->live_bytes.value / g->live : 1;
     fit_scanned(j.fit, v);
     add_rate(&j, v);
-    if (group->past.birth_count > 0) {
-        v->oldest_s = series_seconds_since(all->image, &all->series, oldest);
+    if (group->birth_count > 0) { /* growth_find sorted them */
+        v->oldest_s = series_seconds_since(
+            all->image, &all->series, all->series.births[group->first_birth].at);
     }
     v->rules = rules_of(&j, v);
     v->kind = kind_of(&j, v);
     v->advice = advice_of(&j, v);
     if (g->is_exponential && g->epochs > 0) {
         v->doubling_s = g->doubling * series_seconds_since(all->image, &all->series, 0)
-                        / fmax(group->past.now, 1);
+                        / fmax(all->series.now, 1);
     }
     add_severity(&j, v);
     say_growth(&j, v);
@@ -489,8 +512,8 @@ static void judge(const struct mp_verdicts *all, const struct series_group *grou
 
 static int compare_verdicts(const void *a, const void *b)
 {
-    const struct mp_verdict *x = a;
-    const struct mp_verdict *y = b;
+    const struct mp_verdict *x = *(const struct mp_verdict *const *)a;
+    const struct mp_verdict *y = *(const struct mp_verdict *const *)b;
 
     if (x->kind != y->kind) {
         return (x->kind > y->kind) - (x->kind < y->kind);
@@ -545,24 +568,29 @@ static int judge_all(struct mp_verdicts *v)
     double threshold;
 
     v->all = calloc(count + 1, sizeof(*v->all));
-    if (growth == NULL || p == NULL || v->all == NULL) {
+    v->sorted = calloc(count + 1, sizeof(*v->sorted));
+    if (growth == NULL || p == NULL || v->all == NULL || v->sorted == NULL) {
         free(growth);
         free(p);
         return -ENOMEM;
     }
     for (size_t i = 0; i < count; i++) {
-        growth_find(&v->series.groups[i].past, &growth[i]);
+        struct growth_past past;
+
+        series_past(v->image, &v->series, &v->series.groups[i], &past);
+        growth_find(&past, &growth[i]);
         p[i] = growth[i].p;
-        v->live_bytes += v->series.groups[i].past.live[v->series.groups[i].past.epochs];
+        v->live_bytes += growth[i].live;
     }
     threshold = trend_threshold(p, count, v->options.false_discovery, p + count);
     for (size_t i = 0; i < count; i++) {
         judge(v, &v->series.groups[i], &growth[i], threshold, &v->all[i]);
+        v->sorted[i] = &v->all[i];
     }
     v->count = count;
     free(growth);
     free(p);
-    qsort(v->all, count, sizeof(*v->all), compare_verdicts);
+    qsort(v->sorted, count, sizeof(*v->sorted), compare_verdicts);
     return 0;
 }
 
@@ -594,9 +622,16 @@ int mp_verdicts_make(const mp_image_t *image, const struct mp_verdict_options *o
 void mp_verdicts_free(mp_verdicts_t *v)
 {
     if (v != NULL) {
+        while (v->words != NULL) {
+            struct words *next = v->words->next;
+
+            free(v->words);
+            v->words = next;
+        }
         series_free(&v->series);
         free(v->held);
         free(v->all);
+        free(v->sorted);
         free(v);
     }
 }
@@ -608,7 +643,7 @@ size_t mp_verdicts_count(const mp_verdicts_t *v)
 
 const struct mp_verdict *mp_verdicts_at(const mp_verdicts_t *v, size_t number)
 {
-    return number < v->count ? &v->all[number] : NULL;
+    return number < v->count ? v->sorted[number] : NULL;
 }
 
 struct mp_estimate mp_verdicts_growth(const mp_verdicts_t *v)
@@ -617,8 +652,8 @@ struct mp_estimate mp_verdicts_growth(const mp_verdicts_t *v)
     double below = 0;
     double above = 0;
 
-    for (size_t i = 0; i < v->count && v->all[i].kind <= MP_VERDICT_GROWING; i++) {
-        const struct mp_estimate *e = &v->all[i].bytes_per_hour;
+    for (size_t i = 0; i < v->count && v->sorted[i]->kind <= MP_VERDICT_GROWING; i++) {
+        const struct mp_estimate *e = &v->sorted[i]->bytes_per_hour;
 
         sum.value += e->value;
         below += (e->value - e->low) * (e->value - e->low);

@@ -1,6 +1,7 @@
 /*
  * verb_export - mpalloc export: who holds memory, in the formats of other tools
  */
+#include "brief.h"
 #include "capture.h"
 #include "cli.h"
 #include "export_rules.h"
@@ -92,6 +93,7 @@ int verb_export(int argc, char **argv)
     cli_expect_words("export", argc, 1);
     code = capture_check_terminal(&capture);
     if (code == EXIT_FINE) {
+        brief_memory();
         code = cli_open_target("export", &common, argv + optind, &target);
     }
     if (code == EXIT_FINE) {

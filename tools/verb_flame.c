@@ -1,6 +1,7 @@
 /*
  * verb_flame - mpalloc flame: a page with the flame graph of a process
  */
+#include "brief.h"
 #include "capture.h"
 #include "cli.h"
 #include "format.h"
@@ -54,6 +55,7 @@ int verb_flame(int argc, char **argv)
     cli_expect_words("flame", argc, 1);
     code = capture_check_terminal(&capture);
     if (code == EXIT_FINE) {
+        brief_memory();
         code = cli_open_target("flame", &common, argv + optind, &target);
     }
     if (code == EXIT_FINE) {

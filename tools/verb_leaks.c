@@ -2,6 +2,7 @@
  * verb_leaks - mpalloc leaks: what grows without end, whose it is, how long there is left
  */
 #include "acks.h"
+#include "brief.h"
 #include "cli.h"
 #include "document.h"
 #include "document_leaks.h"
@@ -316,6 +317,7 @@ int verb_leaks(int argc, char **argv)
     if (plan.scan && (code = scan(&common, argv + optind)) != EXIT_FINE) {
         return code;
     }
+    brief_memory();
     code = cli_open_target("leaks", &common, argv + optind, &target);
     if (code == EXIT_FINE) {
         code = judge(&plan, target.image);

@@ -1,6 +1,7 @@
 /*
  * verb_report - mpalloc snapshot, mpalloc report: one image, whole
  */
+#include "brief.h"
 #include "cli.h"
 #include "dead.h"
 #include "document.h"
@@ -223,6 +224,7 @@ int verb_report(int argc, char **argv)
         return report_past(
             &a.common, argv + optind, a.since_s, a.with_forecast, a.path);
     }
+    brief_memory();
     code = cli_open_target("report", &a.common, argv + optind, &target);
     if (code != EXIT_FINE) {
         return code;
@@ -268,6 +270,9 @@ int verb_snapshot(int argc, char **argv)
     while (cli_next_option("snapshot", argc, argv, options, false, &common) != -1) {
     }
     cli_expect_words("snapshot", argc, 1);
+    if (common.json) {
+        brief_memory();
+    }
     code = (common.json ? cli_open_target : cli_open_counters)(
         "snapshot", &common, argv + optind, &target);
     if (code != EXIT_FINE) {

@@ -115,7 +115,7 @@ struct mp_verdict {
     double doubling_s;         /* exponential: so often it doubles; else 0 */
     struct mp_scanned scanned; /* sums; rounds 0: no scan */
     unsigned line_count;
-    char line[MP_VERDICT_LINES][160]; /* the evidence in words and numbers */
+    const char *line[MP_VERDICT_LINES]; /* the evidence in words and numbers */
 };
 
 typedef struct mp_verdicts mp_verdicts_t;

@@ -269,9 +269,14 @@ void simulate(struct dice *d, enum shape shape, double samples, double share,
         }
         first = fmin(first, v->birth);
         if (v->death >= 1) {
+            double age_us = (1 - v->birth) * RUN_US;
+
             ret->births[ret->birth_count++] =
-                (struct growth_birth){v->birth * ret->now, WEIGHT, 1};
-            survival_add(&ret->survival, (1 - v->birth) * RUN_US);
+                (struct growth_birth){.at = v->birth * ret->now,
+                    .bytes = WEIGHT,
+                    .count = 1,
+                    .age_us = age_us};
+            survival_add(&ret->survival, age_us);
         } else {
             ret->survival.died[survival_bucket((v->death - v->birth) * RUN_US)]++;
         }

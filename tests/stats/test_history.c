@@ -46,47 +46,49 @@ Test(stats_history, everything_is_there)
     mp_image_free(image);
 }
 
-static const struct growth_past *past_of(
+static struct growth_past past_of(
     const struct series *s, const mp_image_t *image, uint32_t site)
 {
     const struct mp_region_site *t = mp_image_site(image, site);
+    struct growth_past past = {0};
 
     for (size_t i = 0; i < s->group_count; i++) {
         if (s->groups[i].frame == t->frame && s->groups[i].component == t->component) {
-            return &s->groups[i].past;
+            series_past(image, s, &s->groups[i], &past);
+            return past;
         }
     }
     cr_assert_fail("site %u is in no group", site);
-    return NULL;
+    return past;
 }
 
 Test(stats_history, rows_are_completed_by_what_is_live)
 {
     mp_image_t *image = made_image(&made);
     struct series s;
-    const struct growth_past *past;
+    struct growth_past past;
     double live;
 
     cr_assert_eq(series_make(image, &s), 0);
     past = past_of(&s, image, 1);
     live =
         mp_image_site(image, 1)->allocated_bytes - mp_image_site(image, 1)->freed_bytes;
-    cr_assert_eq(past->epochs, MAKE_EPOCHS);
-    cr_assert_eq(past->live[4], 500);
-    cr_assert_float_eq(past->live[5], live, 1e-6); /* now */
-    cr_assert_eq(past->floor[5], 20);              /* of the site */
+    cr_assert_eq(past.epochs, MAKE_EPOCHS);
+    cr_assert_eq(past.live[4], 500);
+    cr_assert_float_eq(past.live[5], live, 1e-6); /* now */
+    cr_assert_eq(past.floor[5], 20);              /* of the site */
     past = past_of(&s, image, 2); /* shorter epochs: 8 of them, the last not ended */
     live =
         mp_image_site(image, 2)->allocated_bytes - mp_image_site(image, 2)->freed_bytes;
-    cr_assert_eq(past->live[0], 200); /* the end of its second */
-    cr_assert_eq(past->live[2], 600);
-    cr_assert_float_eq(past->live[3], live, 1e-6);
-    cr_assert_eq(past->floor[0], 50); /* the lesser of two */
-    cr_assert_eq(past->floor[3], 20);
-    cr_assert_float_eq(past->floor[4], live, 1e-6);
-    cr_assert_eq(past->marks, 2);
-    cr_assert_eq(past->mark_live[0], 500);
-    cr_assert_float_eq(past->mark_live[1], live, 1e-6); /* after its row was written */
+    cr_assert_eq(past.live[0], 200); /* the end of its second */
+    cr_assert_eq(past.live[2], 600);
+    cr_assert_float_eq(past.live[3], live, 1e-6);
+    cr_assert_eq(past.floor[0], 50); /* the lesser of two */
+    cr_assert_eq(past.floor[3], 20);
+    cr_assert_float_eq(past.floor[4], live, 1e-6);
+    cr_assert_eq(past.marks, 2);
+    cr_assert_eq(past.mark_live[0], 500);
+    cr_assert_float_eq(past.mark_live[1], live, 1e-6); /* after its row was written */
     series_free(&s);
     mp_image_free(image);
 }
