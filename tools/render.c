@@ -452,7 +452,7 @@ void render_report(FILE *out, const mp_image_t *image, const struct render_optio
     put_sizes(out, image);
     put_pools(out, image, most);
     put_user_counters(out, image);
-    render_stacks(out, profile, o->all);
+    render_stacks(out, profile, o->all ? SIZE_MAX : o->rows);
     render_advice(out, image, o->all);
     render_report_alerts(out, image);
     put_timeline(out, image);

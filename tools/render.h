@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 struct render_options {
-    unsigned rows; /* at most so many components and size classes */
+    unsigned rows; /* at most so many of each table: components, size classes, stacks */
     bool all;      /* every row */
 };
 

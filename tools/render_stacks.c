@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum {
+    ROWS_USUAL = 12, /* whoever wants more says so */
     TOP = 10,
     TOP_WHOLE = 3, /* of them, with the whole stack */
     TOP_FRAMES = 8,
@@ -27,7 +28,13 @@ struct report {
     enum profile_value
         by;       /* of the first table: live, or of an ended process at the peak */
     double whole; /* of which its rows are shares */
+    size_t rows;  /* SIZE_MAX: all */
 };
+
+static size_t less(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
 
 static void heading(const struct report *r, const char *text)
 {
@@ -255,7 +262,7 @@ static void put_peak(struct report *r)
     for (size_t i = 0; i < r->stacks->count; i++) {
         const struct stack *s = &r->stacks->stack[i];
 
-        if (i >= TOP_PEAK) {
+        if (i >= less(r->rows, TOP_PEAK)) {
             others += (double)s->value[PROFILE_PEAK_BYTES];
             hidden += s->value[PROFILE_PEAK_BYTES] > 0;
             continue;
@@ -368,11 +375,11 @@ static void put_sampling(const struct report *r)
     put_losses(r);
 }
 
-static void put_all(struct report *r, bool all)
+static void put_all(struct report *r)
 {
     stacks_sort(r->stacks, r->by);
-    put_table(r, all ? SIZE_MAX : TOP);
-    for (size_t i = 0; i < TOP_WHOLE && i < r->stacks->count; i++) {
+    put_table(r, r->rows > ROWS_USUAL ? r->rows : less(r->rows, TOP));
+    for (size_t i = 0; i < less(r->rows, TOP_WHOLE) && i < r->stacks->count; i++) {
         const struct stack *s = &r->stacks->stack[i];
 
         if (s->samples > 0 && s->value[r->by] > 0) {
@@ -380,16 +387,19 @@ static void put_all(struct report *r, bool all)
         }
     }
     put_peak(r);
-    put_analysis(r, all ? SIZE_MAX : TOP_ANALYSIS);
+    put_analysis(r, r->rows > ROWS_USUAL ? r->rows : less(r->rows, TOP_ANALYSIS));
     put_sampling(r);
 }
 
-void render_stacks(FILE *out, const struct profile *profile, bool all)
+void render_stacks(FILE *out, const struct profile *profile, size_t rows)
 {
     const mp_image_t *image = profile->image;
     double peak = mp_image_peak_bytes(image);
-    struct report r = {
-        .out = out, .image = image, .profile = profile, .by = PROFILE_LIVE_BYTES};
+    struct report r = {.out = out,
+        .image = image,
+        .profile = profile,
+        .by = PROFILE_LIVE_BYTES,
+        .rows = rows};
 
     if (view_is_ended(image) && peak > 0) {
         r.by = PROFILE_PEAK_BYTES;
@@ -397,7 +407,7 @@ void render_stacks(FILE *out, const struct profile *profile, bool all)
     if (profile->has_stacks) {
         r.stacks = stacks_create(profile);
         r.whole = r.by == PROFILE_PEAK_BYTES ? peak : sum_of(r.stacks, r.by);
-        put_all(&r, all);
+        put_all(&r);
         stacks_destroy(r.stacks);
     }
 }

@@ -10,8 +10,8 @@
 
 /*
  * The stacks that hold most, the first of them whole, the peak, what report_analysis.h says of
- * them, and what sampling costs. Nothing where nothing was ever sampled. Every stack with `all`.
+ * them, and what sampling costs; at most `rows` of each table. Nothing where nothing was ever sampled.
  */
-void render_stacks(FILE *out, const struct profile *profile, bool all);
+void render_stacks(FILE *out, const struct profile *profile, size_t rows);
 
 #endif

@@ -102,6 +102,7 @@ struct asked {
     int64_t since_s; /* 0: now */
     bool with_forecast;
     bool is_dead;
+    bool has_rows;
 };
 
 static void read_format(const char *name, struct asked *a)
@@ -138,6 +139,7 @@ static void read_options(int argc, char **argv, struct asked *a)
             a->look.all = true;
         } else if (c == ROWS) {
             a->look.rows = (unsigned)cli_number("report", "--rows", optarg, 1, 4098);
+            a->has_rows = true;
         } else if (c == OUTPUT) {
             a->path = optarg;
         } else if (c == FORMAT) {
@@ -191,7 +193,9 @@ static int print_report(FILE *out, const mp_image_t *image, const struct asked *
     if (a->common.json) {
         return document_print(
             a->is_by ? document_tops(image, a->key, a->sort, most)
-                     : document_report(image, a->look.all ? SIZE_MAX : DOCUMENT_STACKS),
+                     : document_report(image, a->look.all   ? SIZE_MAX
+                                              : a->has_rows ? a->look.rows
+                                                            : DOCUMENT_STACKS),
             false);
     }
     if (a->format != FORMAT_TEXT) {

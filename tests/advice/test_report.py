@@ -109,6 +109,16 @@ class Report(unittest.TestCase):
             values = [r[key]["value"] for r in rows]
             self.assertEqual(values, sorted(values, reverse=True), sort)
 
+    def test_rows_bound_each_table(self):
+        text = self.run_report("--rows", "1")
+        for head in ("Components", "Size classes", "Top stacks"):
+            lines = text.split(f"\n{head}")[1].split("\n\n")[0].splitlines()[2:]
+            rows = [x for x in lines if " more" not in x and "nothing was sampled" not in x
+                    and "the sum of all" not in x]
+            self.assertEqual(len(rows), 1, (head, lines))
+        self.assertEqual(len(json.loads(self.run_report("--rows", "1", "--json"))["stacks"]), 1)
+        self.assertGreater(len(json.loads(self.run_report("--json"))["stacks"]), 1)
+
     def test_text_of_a_table(self):
         text = self.run_report("--by", "function", "--sort", "count")
         self.assertIn("Top by function, by blocks allocated", text)
