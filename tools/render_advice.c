@@ -104,6 +104,12 @@ void render_advice(FILE *out, const mp_image_t *image, bool all)
     if (a->count == 0) {
         fputs("  nothing stands out\n", out);
     }
+    if (view_is_young(image)) {
+        fputs("  it ran too short to tell what leaks: minutes are wanted, or mpalloc "
+              "leaks "
+              "--scan\n",
+            out);
+    }
     for (size_t i = 0; i < shown; i++) {
         put_item(out, &a->all[i]);
     }

@@ -273,6 +273,11 @@ static void add_advice(struct making *m)
     if (a->count == 0) {
         sheet_line(m->sheet, "Nothing stands out.");
     }
+    if (view_is_young(m->image)) {
+        sheet_line(m->sheet,
+            "It ran too short to tell what leaks: minutes are wanted, or "
+            "mpalloc leaks --scan.");
+    }
     for (size_t i = 0; i < a->count && i < ADVICE_SHOWN; i++) {
         const struct advice_item *item = &a->all[i];
 

@@ -36,6 +36,15 @@ double view_ran_seconds(const mp_image_t *image)
     return seconds_between(p->started_ns, end);
 }
 
+bool view_is_young(const mp_image_t *image)
+{
+    enum { YOUNG_S = 60, EPOCHS = 8 }; /* with fewer, verdict.c says nothing */
+
+    return mp_image_totals(image)->allocated_blocks_total > 0
+           && (view_ran_seconds(image) < YOUNG_S
+               || mp_image_epochs(image)->current < EPOCHS);
+}
+
 bool view_is_stale(const mp_image_t *image)
 {
     struct mp_since since;

@@ -65,6 +65,9 @@ static inline uint64_t view_high(const struct mp_region_moment *m)
     return m->live_high_bytes > m->live_bytes ? m->live_high_bytes : m->live_bytes;
 }
 
+/* It is too young for a verdict: that nothing was found to leak means nothing. */
+bool view_is_young(const mp_image_t *image);
+
 /* What the parts of a ledger add up to, in words; "; it moved by ..." where it did while it was read. */
 const char *view_ledger_total(const struct mp_ledger *ledger, char *ret, size_t size);
 

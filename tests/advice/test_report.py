@@ -109,6 +109,10 @@ class Report(unittest.TestCase):
             values = [r[key]["value"] for r in rows]
             self.assertEqual(values, sorted(values, reverse=True), sort)
 
+    def test_a_short_run_is_not_said_to_leak_nothing(self):
+        for form in ("text", "md", "html"):
+            self.assertIn("too short to tell what leaks", self.run_report("--format", form))
+
     def test_rows_bound_each_table(self):
         text = self.run_report("--rows", "1")
         for head in ("Components", "Size classes", "Top stacks"):

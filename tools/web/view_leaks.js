@@ -119,8 +119,10 @@ export function leaksView(shared) {
                 ? VERDICTS[name] : "none"}`}, el("b", countText(v[name])),
             el("span", WORDS[name]))),
             el("div", {class: "verdict-more"},
-                el("span", "Leaks grow by ", estimate(d.growth_bytes_per_hour, bytesText,
-                    "bytes in an hour", "/h")),
+                v.lost + v.growing === 0 && v.suspect > 0
+                    ? el("span", "Whether the suspects leak is not sure yet")
+                    : el("span", "Leaks grow by ", estimate(d.growth_bytes_per_hour, bytesText,
+                        "bytes in an hour", "/h")),
                 el("span", {class: "quiet", text: `${d.epochs} epochs watched${d.acknowledged > 0
                     ? `, ${d.acknowledged} known` : ""}`}))]);
         const leaks = d.leaks.filter(isFound);

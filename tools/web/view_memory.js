@@ -205,8 +205,11 @@ export function memoryView(shared) {
         }
         if (shared.leaks) {
             const g = shared.leaks.growth_bytes_per_hour;
-            when(tiles.growth.value, g, () => estimate(g, bytesText, "bytes in an hour", "/h"));
             const {lost, growing, suspect} = shared.leaks.verdicts;
+            // Of suspects it is not sure yet: their growth is not counted, and not denied.
+            when(tiles.growth.value, [g, lost + growing, suspect], ([e, sure, maybe]) =>
+                sure === 0 && maybe > 0 ? ["not sure yet"]
+                    : estimate(e, bytesText, "bytes in an hour", "/h"));
             setText(tiles.growth.more, `${plural(lost + growing, "call stack")}, ${
                 suspect} suspect`);
         } else {
