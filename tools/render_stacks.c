@@ -232,7 +232,6 @@ static void put_peak(struct report *r)
 {
     const struct mp_region_sampling *g = mp_image_sampling(r->image);
     uint64_t started = mp_image_process(r->image)->started_ns;
-
     const struct mp_region_totals *t = mp_image_totals(r->image);
     double peak = mp_image_peak_bytes(r->image);
     double others = 0;
@@ -242,8 +241,9 @@ static void put_peak(struct report *r)
         return;
     }
     heading(r, "The peak");
-    fprintf(r->out, "  %11s live, as the samples saw it, at %s",
-        format_bytes(peak).text, format_time(g->peak_ns).text);
+    fprintf(r->out, "  %11s live%s at %s", format_bytes(peak).text,
+        g->peak_ns > t->published_ns ? ", by samples newer than the counters," : "",
+        format_time(g->peak_ns).text);
     if (g->peak_ns > started) {
         fprintf(r->out, ", after %s",
             format_seconds((double)(g->peak_ns - started) / 1e9).text);

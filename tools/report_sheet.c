@@ -478,8 +478,11 @@ static void add_peak(struct making *m, const struct profile *p, struct stacks *k
         return;
     }
     sheet_heading(m->sheet, "The peak");
-    sheet_line(m->sheet, "%s live at %s, as the samples saw it.",
-        format_bytes(peak).text, format_time(g->peak_ns).text);
+    sheet_line(m->sheet, "%s live at %s%s.", format_bytes(peak).text,
+        format_time(g->peak_ns).text,
+        g->peak_ns > mp_image_totals(m->image)->published_ns
+            ? ", by samples newer than the counters"
+            : "");
     stacks_sort(k, PROFILE_PEAK_BYTES);
     add_stack_table(m, p, k, PROFILE_PEAK_BYTES);
 }
