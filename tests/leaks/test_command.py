@@ -196,7 +196,7 @@ class Command(unittest.TestCase):
         self.assertIn("\nfine  ", self.leaks(self.leak, "--all"))
         self.assertRegex(self.leaks(self.leak, "--all", "--rows", 1), r"\n\d+ more \(--rows \d+\)")
         text = self.leaks(self.leak, "--by", "component")
-        self.assertRegex(text, r"\n  growing .* \d+\.\d [KMG]iB +±\d+ % +part\n")
+        self.assertRegex(text, r"\n  growing .* [\d.]+ [KMGT]iB +±\d+ % +part\n")
         self.assertNotIn("grow_cache", text)
         self.assertIn("grow_cache", self.leaks(self.leak, "--by", "site"))
 
