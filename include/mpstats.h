@@ -513,6 +513,13 @@ struct mp_ledger {
  */
 MPS_EXPORT void mp_ledger_make(const mp_image_t *image, struct mp_ledger *ret);
 
+/*
+ * The same of sums that the kernel has at hand, /proc/PID/status: it looks at no page, and the
+ * process waits for nothing. is_measured is false. Where memory that mpalloc counted was never
+ * touched, or is in swap, so much less than there is may be of others ("other_anon").
+ */
+MPS_EXPORT void mp_ledger_make_quick(const mp_image_t *image, struct mp_ledger *ret);
+
 /* ---- the mailbox ---- */
 
 /*

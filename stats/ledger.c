@@ -145,7 +145,7 @@ static void make_measured(
     l->is_measured = true;
 }
 
-/* Only /proc/PID/status may be read: three sums instead of every mapping. */
+/* Of /proc/PID/status only: three sums that the kernel has, instead of every mapping. */
 static void make_coarse(
     struct mp_ledger *l, const mp_image_t *image, const struct mp_proc *p)
 {
@@ -212,26 +212,33 @@ static bool has_split(const struct mp_proc *p)
            && p->resident_shmem_bytes != MP_UNKNOWN;
 }
 
-void mp_ledger_make(const mp_image_t *image, struct mp_ledger *ret)
+void mp_ledger_make_quick(const mp_image_t *image, struct mp_ledger *ret)
 {
     const struct mp_region_totals *t = &image->totals;
-    struct proc_mappings m;
     struct mp_proc p;
 
     memset(ret, 0, sizeof(*ret));
     ret->resident_bytes = MP_UNKNOWN;
     ret->moved_bytes = MP_UNKNOWN;
-    if (mp_image_life(image) == MP_LIFE_RUNNING) {
-        if (read_steady(image, ret, &m) == 0) {
-            make_measured(ret, image, &m);
-            return;
-        }
-        if (mp_proc_read(image->process.pid, &p) == 0 && has_split(&p)) {
-            make_coarse(ret, image, &p);
-            return;
-        }
+    if (mp_image_life(image) == MP_LIFE_RUNNING
+        && mp_proc_read_again(image->process.pid, NULL, &p) == 0 && has_split(&p)) {
+        make_coarse(ret, image, &p);
+        return;
     }
     add_allocator(ret, image);
     add(ret, "region", "the profiler's region", to_signed(t->metadata_region_bytes),
         "allocator");
+}
+
+void mp_ledger_make(const mp_image_t *image, struct mp_ledger *ret)
+{
+    struct proc_mappings m;
+
+    memset(ret, 0, sizeof(*ret));
+    ret->moved_bytes = MP_UNKNOWN;
+    if (mp_image_life(image) != MP_LIFE_RUNNING || read_steady(image, ret, &m) != 0) {
+        mp_ledger_make_quick(image, ret);
+        return;
+    }
+    make_measured(ret, image, &m);
 }

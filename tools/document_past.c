@@ -2,6 +2,9 @@
 
 #include "document.h"
 
+#include <math.h>
+#include <stdio.h>
+
 static json_t *rows_of(const struct past_row *rows, size_t count, bool is_stack)
 {
     json_t *list = json_array();
@@ -22,6 +25,62 @@ static json_t *rows_of(const struct past_row *rows, size_t count, bool is_stack)
     return list;
 }
 
+static json_t *part_number(int64_t bytes)
+{
+    return bytes != RSS_UNKNOWN ? json_integer((json_int_t)bytes) : json_null();
+}
+
+static json_t *parts_of_point(const struct past_point *p)
+{
+    json_t *o = json_object();
+    char key[64];
+
+    for (unsigned i = 0; i < RSS_PARTS; i++) {
+        snprintf(key, sizeof(key), "%s_bytes", rss_part_name(i));
+        document_set(o, key, part_number(p->parts.bytes[i]));
+    }
+    return o;
+}
+
+static json_t *efficiency_of(const struct past_point *p)
+{
+    struct mp_estimate e = {NAN, NAN, NAN};
+
+    if (p != NULL) {
+        e = rss_parts_efficiency(&p->parts, p->heap_bytes);
+    }
+    return isnan(e.value) ? json_null() : document_estimate(&e);
+}
+
+/* Then and now, of the last run. */
+static void add_ledger(json_t *d, const struct past *p)
+{
+    const struct past_point *then = past_first_parts(p);
+    const struct past_point *now = past_last(p);
+    json_t *ledger = json_object();
+    json_t *efficiency = json_object();
+    json_t *list = json_array();
+
+    for (unsigned i = 0; then != NULL && i < RSS_PARTS; i++) {
+        json_t *o = json_object();
+
+        document_set_text(o, "name", rss_part_name(i));
+        document_set_text(o, "label", rss_part_label(i));
+        document_set(o, "before", part_number(then->parts.bytes[i]));
+        document_set(o, "after", part_number(now->parts.bytes[i]));
+        json_array_append_new(list, o);
+    }
+    document_set(ledger, "parts", list);
+    document_set_bytes(
+        ledger, "rss_bytes_before", then != NULL ? then->resident_bytes : MP_UNKNOWN);
+    document_set_bytes(
+        ledger, "rss_bytes_after", now != NULL ? now->resident_bytes : MP_UNKNOWN);
+    document_set(d, "rss_ledger", ledger);
+    document_set(efficiency, "before", efficiency_of(then));
+    document_set(efficiency, "after", efficiency_of(now));
+    document_set(d, "efficiency", efficiency);
+}
+
 static json_t *points_of(const struct past *p)
 {
     json_t *list = json_array();
@@ -35,6 +94,7 @@ static json_t *points_of(const struct past *p)
         document_set_bytes(o, "heap_bytes", p->points[i].heap_bytes);
         document_set_bytes(o, "resident_bytes", p->points[i].resident_bytes);
         document_set_bytes(o, "pid", p->runs[p->points[i].run].pid);
+        document_set(o, "parts", parts_of_point(&p->points[i]));
         json_array_append_new(list, o);
     }
     return list;
@@ -85,6 +145,7 @@ json_t *document_past(const struct past *p)
     document_set_time(d, "since", (uint64_t)p->since_s * 1000000000u);
     document_set(d, "runs", runs_of(p));
     document_set(d, "points", points_of(p));
+    add_ledger(d, p);
     document_set(d, "components", rows_of(p->components, p->component_count, false));
     document_set(d, "stacks", rows_of(p->stacks, p->stack_count, true));
     document_set(d, "verdicts", verdicts_of(p));

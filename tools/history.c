@@ -1,10 +1,11 @@
 #include "history.h"
 
-#include "alert_store.h"
 #include "cli.h"
+#include "history_schema.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <mpalloc/region.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,57 +17,8 @@
 enum {
     WAIT_MS = 2000,
     BEGIN_LOOKS = 20,
-    VERSION = 1,
     APPLICATION = 0x6d70616c /* "mpal" */
 };
-
-/* Times are seconds of 1970, bytes are bytes; *_total count since the start of the process. */
-static const char schema[] =
-    "CREATE TABLE IF NOT EXISTS acks (id TEXT PRIMARY KEY, until_s INTEGER NOT NULL, "
-    "note TEXT NOT NULL, made_s INTEGER NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, run_id BLOB NOT NULL "
-    "UNIQUE, "
-    "pid INTEGER NOT NULL, name TEXT NOT NULL, exe TEXT NOT NULL, build_id TEXT NOT "
-    "NULL, "
-    "started_s INTEGER NOT NULL, last_s INTEGER NOT NULL, state TEXT NOT NULL, "
-    "limit_bytes INTEGER, stack_bytes INTEGER NOT NULL DEFAULT 0) STRICT;"
-    "CREATE TABLE IF NOT EXISTS points (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, "
-    "time_s INTEGER NOT NULL, tier INTEGER NOT NULL, live_bytes INTEGER NOT NULL, "
-    "live_blocks INTEGER NOT NULL, live_high_bytes INTEGER NOT NULL, "
-    "allocated_bytes_total INTEGER NOT NULL, allocated_blocks_total INTEGER NOT NULL, "
-    "heap_bytes INTEGER NOT NULL, resident_bytes INTEGER, threads INTEGER NOT NULL) "
-    "STRICT;"
-    "CREATE UNIQUE INDEX IF NOT EXISTS points_by_time ON points (tier, run, time_s);"
-    "CREATE TABLE IF NOT EXISTS names (id INTEGER PRIMARY KEY, text TEXT NOT NULL "
-    "UNIQUE) "
-    "STRICT;"
-    "CREATE TABLE IF NOT EXISTS components (point INTEGER NOT NULL, name INTEGER NOT "
-    "NULL, "
-    "live_bytes INTEGER NOT NULL, live_blocks INTEGER NOT NULL, "
-    "allocated_bytes_total INTEGER NOT NULL, PRIMARY KEY (point, name)) WITHOUT ROWID, "
-    "STRICT;"
-    "CREATE TABLE IF NOT EXISTS stacks (id INTEGER PRIMARY KEY, key TEXT NOT NULL "
-    "UNIQUE, "
-    "component INTEGER NOT NULL, frames TEXT NOT NULL) STRICT;"
-    "CREATE TABLE IF NOT EXISTS sites (point INTEGER NOT NULL, stack INTEGER NOT NULL, "
-    "live_bytes INTEGER NOT NULL, live_bytes_low INTEGER NOT NULL, "
-    "live_bytes_high INTEGER NOT NULL, allocated_bytes_total INTEGER NOT NULL, "
-    "PRIMARY KEY (point, stack)) WITHOUT ROWID, STRICT;"
-    "CREATE TABLE IF NOT EXISTS verdicts (point INTEGER NOT NULL, stack INTEGER NOT "
-    "NULL, "
-    "verdict TEXT NOT NULL, severity TEXT NOT NULL, bytes_per_hour REAL NOT NULL, "
-    "bytes_per_hour_low REAL NOT NULL, bytes_per_hour_high REAL NOT NULL, "
-    "PRIMARY KEY (point, stack)) WITHOUT ROWID, STRICT;"
-    "CREATE TABLE IF NOT EXISTS baselines (id INTEGER PRIMARY KEY, name TEXT NOT NULL, "
-    "label TEXT NOT NULL, build_id TEXT NOT NULL, program TEXT NOT NULL, "
-    "made_s INTEGER NOT NULL, live_bytes INTEGER NOT NULL, region BLOB NOT NULL, "
-    "names BLOB NOT NULL, UNIQUE (name, label, build_id)) STRICT;" ALERT_STORE_TABLE
-    "CREATE TABLE IF NOT EXISTS moments (id INTEGER PRIMARY KEY, run_id BLOB NOT NULL, "
-    "time_s INTEGER NOT NULL, live_bytes INTEGER NOT NULL, kept_bytes INTEGER NOT "
-    "NULL, "
-    "region BLOB NOT NULL) STRICT;"
-    "CREATE INDEX IF NOT EXISTS moments_by_run ON moments (run_id, time_s);"
-    "PRAGMA user_version = 1;";
 
 /* ---- the file ---- */
 
@@ -204,7 +156,7 @@ int history_put_aside(const char *verb, const char *path, sqlite3 *db)
 }
 
 /* EMPTY: nobody made tables in it yet. */
-enum state { USABLE, DAMAGED, NEWER, FOREIGN, EMPTY, UNREADABLE };
+enum state { USABLE, OLDER, DAMAGED, NEWER, FOREIGN, EMPTY, UNREADABLE };
 
 static bool is_whole(sqlite3 *db)
 {
@@ -245,8 +197,9 @@ static enum state look_at(sqlite3 *db, enum history_mode mode)
     if (mode == HISTORY_READ && tables == 0) {
         return EMPTY;
     }
-    return version > VERSION                        ? NEWER
+    return version > HISTORY_VERSION                ? NEWER
            : mode == HISTORY_CHECK && !is_whole(db) ? DAMAGED
+           : version == 1                           ? OLDER
                                                     : USABLE;
 }
 
@@ -266,24 +219,8 @@ static int open_file(const char *path, enum history_mode mode, sqlite3 **ret)
     return code;
 }
 
-/* A reader beside sees all tables, or none. */
-static int make_in_one(sqlite3 *db)
-{
-    int code = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-
-    if (code == SQLITE_OK) {
-        code = sqlite3_exec(db, schema, NULL, NULL, NULL);
-        if (code == SQLITE_OK) {
-            code = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
-        } else {
-            sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-        }
-    }
-    return code;
-}
-
 /* auto_vacuum has to be set before the first table, or takes a VACUUM. */
-static int make_tables(sqlite3 *db)
+static int prepare(sqlite3 *db)
 {
     sqlite3_stmt *s = history_prepare(db, "PRAGMA auto_vacuum");
     bool is_set =
@@ -303,7 +240,10 @@ static int make_tables(sqlite3 *db)
             "PRAGMA journal_size_limit = 4194304; PRAGMA foreign_keys = OFF;",
             NULL, NULL, NULL);
     }
-    return code == SQLITE_OK ? make_in_one(db) : code;
+    if (code == SQLITE_OK) {
+        code = history_upgrade(db);
+    }
+    return code == SQLITE_OK ? history_make_tables(db) : code;
 }
 
 static uint32_t big_endian(const unsigned char *p)
@@ -370,7 +310,7 @@ static int open_writer(const char *verb, const char *path, enum history_mode mod
             state = UNREADABLE;
         }
     }
-    if (state == UNREADABLE || make_tables(db) != SQLITE_OK) {
+    if (state == UNREADABLE || prepare(db) != SQLITE_OK) {
         code = history_fail(verb, db);
         sqlite3_close(db);
         return code;
@@ -426,6 +366,14 @@ int history_open(
     }
     if (mode != HISTORY_READ) {
         return open_writer(verb, path, mode, state, db, ret);
+    }
+    if (state == OLDER) { /* a writer makes it as it is now */
+        int code;
+
+        sqlite3_close(db);
+        code = history_open(verb, path, HISTORY_WRITE, &db);
+        history_close(db);
+        return code == EXIT_FINE ? history_open(verb, path, HISTORY_READ, ret) : code;
     }
     if (state == UNREADABLE) { /* locked, say */
         int code = history_fail(verb, db);

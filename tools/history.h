@@ -3,9 +3,9 @@
  *
  * Owns: the file, $MPALLOC_HISTORY, else $XDG_STATE_HOME/mpalloc/history.db, else
  * ~/.local/state/mpalloc/history.db; its version and tables, and what becomes of one that cannot be
- * used: a damaged or newer one is moved aside, never deleted; a file that was none is
- * left alone. Does not own: what is in the tables (acks.h,
- * history_points.h, baselines.h, moments.h).
+ * used: a damaged or newer one is moved aside, never deleted; one of an older mpalloc is made as it is
+ * now, also by who only reads it; a file that was none is left alone. Does not own: what is in the
+ * tables (history_schema.h, acks.h, history_points.h, baselines.h, moments.h).
  *
  * It is written ahead (WAL): a writer that is killed leaves all that it committed.
  */

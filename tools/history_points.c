@@ -1,10 +1,10 @@
 #include "history_points.h"
 
 #include "history.h"
+#include "history_rows.h"
 #include "must.h"
 #include "site_names.h"
 #include "stack_id.h"
-#include "view.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -12,166 +12,24 @@
 #include <string.h>
 
 enum {
+    DAY_S = 86400,
     STACK_BYTES = 2048,                /* of one, as text: more is cut */
-    RUN_STACK_BYTES = 8 * 1024 * 1024, /* of all of a run: later ones have no name */
+    STACK_ROW_BYTES = 128,             /* of one, besides */
+    RUN_STACK_BYTES = 4 * 1024 * 1024, /* of all of a run: later ones are left out */
     UNUSED_S = 3600,                   /* between looks for rows that nothing needs */
+    STEP_S = 10,                       /* points nearer to each other stay so long: */
+    STEPS_S = 600,
+    EPISODE_S = 1200, /* a verdict that is said again so soon was never gone */
+    EPISODES = 16,    /* as often it is told that one came and went, the last times */
 };
 
 /* Points of tier i become those of tier i + 1, one in so many seconds, when they are so old. */
 static const struct {
     int64_t step_s;
     int64_t keep_s;
-} tiers[] = {{10, 3600}, {60, 86400}, {600, 30 * 86400}};
+} tiers[] = {{STEP_S, 3600}, {60, DAY_S}, {600, 30 * DAY_S}};
 
 enum { TIERS = sizeof(tiers) / sizeof(tiers[0]) };
-
-/* ---- sites ---- */
-
-struct member {
-    uint32_t frame;
-    uint32_t component;
-    uint32_t class_number;
-    uint32_t site;
-};
-
-static int compare_members(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(struct member));
-}
-
-static int compare_sites(const void *a, const void *b)
-{
-    const struct point_site *x = a;
-    const struct point_site *y = b;
-
-    return (x->live < y->live) - (x->live > y->live);
-}
-
-static void add_figures(struct point_site *s, const struct mp_figures *f)
-{
-    s->live += (double)f->value[MP_LIVE_BYTES];
-    s->below =
-        hypot(s->below, (double)(f->value[MP_LIVE_BYTES] - f->low[MP_LIVE_BYTES]));
-    s->above =
-        hypot(s->above, (double)(f->high[MP_LIVE_BYTES] - f->value[MP_LIVE_BYTES]));
-    s->allocated += (double)f->value[MP_ALLOCATED_BYTES];
-}
-
-/* By stack in a component, all sizes; then the largest. */
-static void take_sites(struct point *p, const mp_image_t *image)
-{
-    size_t count = mp_image_site_count(image);
-    struct member *all = must(calloc(count + 1, sizeof(*all)));
-    uint32_t *group = must(calloc(count + 1, sizeof(*group)));
-    struct point_site *sites = must(calloc(count + 1, sizeof(*sites)));
-    mp_estimates_t *estimates;
-    uint32_t groups = 0;
-    size_t used = 0;
-
-    for (uint32_t i = 0; i < count; i++) {
-        const struct mp_region_site *t = mp_image_site(image, i);
-
-        group[i] = UINT32_MAX;
-        if (i > 0 && t->allocated_samples > 0) {
-            all[used++] = (struct member){
-                stack_first(image, t->frame), t->component, t->class_number, i};
-        }
-    }
-    qsort(all, used, sizeof(*all), compare_members);
-    for (size_t i = 0; i < used; i++) {
-        groups += i == 0 || memcmp(&all[i], &all[i - 1], 3 * sizeof(uint32_t)) != 0;
-        group[all[i].site] = groups - 1;
-    }
-    if (mp_estimates_make(image, group, groups, &estimates) != 0) {
-        must(NULL);
-    }
-    count = 0;
-    for (size_t i = 0; i < used; i++) {
-        if (i == 0 || memcmp(&all[i], &all[i - 1], 2 * sizeof(uint32_t)) != 0) {
-            sites[count++] = (struct point_site){
-                .frame = all[i].frame, .component = all[i].component};
-        }
-        if (i == 0 || group[all[i].site] != group[all[i - 1].site]) {
-            add_figures(
-                &sites[count - 1], mp_estimates_group(estimates, group[all[i].site]));
-        }
-    }
-    qsort(sites, count, sizeof(*sites), compare_sites);
-    p->site_count = count < POINT_SITES ? count : POINT_SITES;
-    memcpy(p->sites, sites, p->site_count * sizeof(*sites));
-    mp_estimates_free(estimates);
-    free(all);
-    free(group);
-    free(sites);
-}
-
-/* ---- the rest of a point ---- */
-
-static int compare_components(const void *a, const void *b)
-{
-    const struct point_component *x = a;
-    const struct point_component *y = b;
-
-    return (x->live_bytes < y->live_bytes) - (x->live_bytes > y->live_bytes);
-}
-
-static void take_components(struct point *p, const mp_image_t *image)
-{
-    size_t count = mp_image_component_count(image);
-    struct point_component *all = must(calloc(count + 1, sizeof(*all)));
-    size_t used = 0;
-
-    for (uint32_t i = 0; i < count; i++) {
-        const struct mp_region_component *c = mp_image_component(image, i);
-
-        if (c->allocated_blocks_total > 0) {
-            all[used++] = (struct point_component){
-                i, c->live_bytes, c->live_blocks, c->allocated_bytes_total};
-        }
-    }
-    qsort(all, used, sizeof(*all), compare_components);
-    p->component_count = used < POINT_COMPONENTS ? used : POINT_COMPONENTS;
-    memcpy(p->components, all, p->component_count * sizeof(*all));
-    free(all);
-}
-
-static void take_verdicts(struct point *p, const mp_image_t *image)
-{
-    mp_verdicts_t *verdicts;
-
-    if (mp_verdicts_make(image, NULL, &verdicts) != 0) {
-        must(NULL);
-    }
-    for (size_t i = 0;
-         i < mp_verdicts_count(verdicts) && p->verdict_count < POINT_VERDICTS; i++) {
-        const struct mp_verdict *v = mp_verdicts_at(verdicts, i);
-
-        if (v->kind <= MP_VERDICT_SUSPECT) {
-            p->verdicts[p->verdict_count++] = (struct point_verdict){
-                v->frame, v->component, v->kind, v->severity, v->bytes_per_hour};
-        }
-    }
-    mp_verdicts_free(verdicts);
-}
-
-void point_take(
-    struct point *p, const mp_image_t *image, enum mp_life life, bool with_verdicts)
-{
-    const char *source;
-
-    *p = (struct point){.image = image,
-        .life = life,
-        .resident_bytes = MP_UNKNOWN,
-        .limit_bytes = view_limit(image, &source)};
-    if (life == MP_LIFE_RUNNING) {
-        p->resident_bytes = mp_proc_resident(mp_image_process(image)->pid);
-    }
-    take_components(p, image);
-    take_sites(p, image);
-    if (with_verdicts) {
-        take_verdicts(p, image);
-    }
-}
 
 /* ---- writing ---- */
 
@@ -239,17 +97,23 @@ static int64_t finish(struct writer *w, sqlite3_stmt *s)
     return value;
 }
 
-/* Ids of texts: looked up, else added. */
-static int64_t name_id(struct writer *w, const char *text)
+/*
+ * Ids of texts: looked up, else added. That one is needed is noted once a day: to tell which are
+ * not, points would have to be unpacked.
+ */
+static int64_t name_id(struct writer *w, const char *text, int64_t now_s)
 {
-    sqlite3_stmt *s = begin(w, "SELECT id FROM names WHERE text = ?");
+    sqlite3_stmt *s = begin(w, "SELECT id FROM names WHERE text = ? AND last_s > ?");
     int64_t id;
 
     bind_text(s, 1, text);
+    sqlite3_bind_int64(s, 2, now_s - DAY_S);
     id = finish(w, s);
     if (id == 0) {
-        s = begin(w, "INSERT INTO names (text) VALUES (?) RETURNING id");
+        s = begin(w, "INSERT INTO names (text, last_s) VALUES (?, ?) ON CONFLICT "
+                     "(text) DO UPDATE SET last_s = excluded.last_s RETURNING id");
         bind_text(s, 1, text);
+        sqlite3_bind_int64(s, 2, now_s);
         id = finish(w, s);
     }
     return id;
@@ -341,95 +205,214 @@ static void stack_text(struct site_names *names, uint32_t frame, char ret[STACK_
     }
 }
 
+/* ---- parts ---- */
+
+static void bind_part(sqlite3_stmt *s, int at, int64_t value)
+{
+    if (value == RSS_UNKNOWN) {
+        sqlite3_bind_null(s, at);
+    } else {
+        sqlite3_bind_int64(s, at, value);
+    }
+}
+
+static void add_parts(struct writer *w, const struct point *p, int64_t point)
+{
+    sqlite3_stmt *s =
+        begin(w, "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+
+    sqlite3_bind_int64(s, 1, point);
+    for (int i = 0; i < RSS_PARTS; i++) {
+        bind_part(s, i + 2, p->parts.bytes[i]);
+    }
+    bind_bytes(s, RSS_PARTS + 2, p->parts.requested_low);
+    bind_bytes(s, RSS_PARTS + 3, p->parts.requested_high);
+    finish(w, s);
+}
+
+/* ---- stacks ---- */
+
 /* Names are looked for only of stacks that are new. */
 struct stacks_of_run {
     const mp_image_t *image;
     int64_t run;
+    int64_t now_s;
     struct site_names *names;
 };
 
+static int64_t new_stack(struct writer *w, struct stacks_of_run *r, const char *key,
+    int64_t component, uint32_t frame)
+{
+    char text[STACK_BYTES] = "";
+    sqlite3_stmt *s = begin(w, "SELECT stack_bytes FROM runs WHERE id = ?");
+
+    sqlite3_bind_int64(s, 1, r->run);
+    if (finish(w, s) >= RUN_STACK_BYTES) {
+        return 0;
+    }
+    if (r->names == NULL) {
+        r->names = site_names_create(r->image);
+    }
+    stack_text(r->names, frame, text);
+    s = begin(w, "UPDATE runs SET stack_bytes = stack_bytes + ? WHERE id = ?");
+    sqlite3_bind_int64(s, 1, (int64_t)strlen(text) + STACK_ROW_BYTES);
+    sqlite3_bind_int64(s, 2, r->run);
+    finish(w, s);
+    s = begin(w, "INSERT INTO stacks (key, component, frames, last_s, run) VALUES (?, "
+                 "?, ?, ?, ?) RETURNING id");
+    sqlite3_bind_text(s, 1, key, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_int64(s, 2, component);
+    sqlite3_bind_text(s, 3, text, -1, SQLITE_TRANSIENT); /* lines, each fit to print */
+    sqlite3_bind_int64(s, 4, r->now_s);
+    sqlite3_bind_int64(s, 5, r->run);
+    return finish(w, s);
+}
+
+/* 0: the run has too many. */
 static int64_t stack_row(
     struct writer *w, struct stacks_of_run *r, uint32_t component, uint32_t frame)
 {
     char key[STACK_ID_BYTES];
-    char text[STACK_BYTES] = "";
-    sqlite3_stmt *s = begin(w, "SELECT id FROM stacks WHERE key = ?");
+    sqlite3_stmt *s = begin(w, "SELECT id FROM stacks WHERE key = ? AND last_s > ?");
+    int64_t name;
     int64_t id;
 
     stack_id(r->image, component, frame, key);
     sqlite3_bind_text(s, 1, key, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_int64(s, 2, r->now_s - DAY_S);
     id = finish(w, s);
     if (id != 0) {
         return id;
     }
-    s = begin(w, "SELECT stack_bytes FROM runs WHERE id = ?");
-    sqlite3_bind_int64(s, 1, r->run);
-    if (finish(w, s) < RUN_STACK_BYTES) {
-        if (r->names == NULL) {
-            r->names = site_names_create(r->image);
-        }
-        stack_text(r->names, frame, text);
-        s = begin(w, "UPDATE runs SET stack_bytes = stack_bytes + ? WHERE id = ?");
-        sqlite3_bind_int64(s, 1, (int64_t)strlen(text) + 64);
-        sqlite3_bind_int64(s, 2, r->run);
-        finish(w, s);
-    }
-    id = name_id(w, mp_image_component(r->image, component)->name);
-    s = begin(
-        w, "INSERT INTO stacks (key, component, frames) VALUES (?, ?, ?) RETURNING id");
-    sqlite3_bind_text(s, 1, key, -1, SQLITE_TRANSIENT);
-    sqlite3_bind_int64(s, 2, id);
-    sqlite3_bind_text(s, 3, text, -1, SQLITE_TRANSIENT);
-    return finish(w, s);
+    name = name_id(w, mp_image_component(r->image, component)->name, r->now_s);
+    s = begin(w, "UPDATE stacks SET last_s = ? WHERE key = ? RETURNING id");
+    sqlite3_bind_int64(s, 1, r->now_s);
+    sqlite3_bind_text(s, 2, key, -1, SQLITE_TRANSIENT);
+    id = finish(w, s);
+    return id != 0 ? id : new_stack(w, r, key, name, frame);
 }
 
-static void add_components(struct writer *w, const struct point *p, int64_t point)
+/* ---- components and sites ---- */
+
+/* The name of a component that stands in two rows: their sum. */
+static void merge_row(struct history_row *rows, size_t *count, unsigned values,
+    const struct history_row *more)
 {
+    size_t i = 0;
+
+    while (i < *count && rows[i].id != more->id) {
+        i++;
+    }
+    if (i == *count) {
+        rows[(*count)++] = *more;
+        return;
+    }
+    for (unsigned k = 0; k < values; k++) {
+        rows[i].value[k] += more->value[k];
+    }
+}
+
+static uint64_t whole(double value)
+{
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+static size_t component_rows(struct writer *w, const struct point *p, int64_t now_s,
+    unsigned char packed[POINT_COMPONENT_BYTES])
+{
+    struct history_row rows[POINT_COMPONENTS];
+    size_t count = 0;
+
     for (size_t i = 0; i < p->component_count; i++) {
         const struct point_component *c = &p->components[i];
-        int64_t name = name_id(w, mp_image_component(p->image, c->row)->name);
-        sqlite3_stmt *s =
-            begin(w, "INSERT OR REPLACE INTO components VALUES (?, ?, ?, ?, ?)");
+        struct history_row r = {
+            .id = name_id(w, mp_image_component(p->image, c->row)->name, now_s),
+            .value = {c->live_bytes, c->live_blocks, c->allocated_bytes}};
 
-        sqlite3_bind_int64(s, 1, point);
-        sqlite3_bind_int64(s, 2, name);
-        bind_bytes(s, 3, c->live_bytes);
-        bind_bytes(s, 4, c->live_blocks);
-        bind_bytes(s, 5, c->allocated_bytes);
-        finish(w, s);
+        merge_row(rows, &count, COMPONENT_VALUES, &r);
     }
+    return history_pack(rows, count, COMPONENT_VALUES, p->components_left_out, packed,
+        POINT_COMPONENT_BYTES);
 }
 
-static void add_sites(
-    struct writer *w, const struct point *p, struct stacks_of_run *r, int64_t point)
+static size_t site_rows(struct writer *w, const struct point *p,
+    struct stacks_of_run *r, unsigned char packed[POINT_SITE_BYTES])
 {
+    struct history_row rows[POINT_SITES];
+    size_t left_out = p->sites_left_out;
+    size_t count = 0;
+
     for (size_t i = 0; i < p->site_count; i++) {
         const struct point_site *t = &p->sites[i];
-        int64_t stack = stack_row(w, r, t->component, t->frame);
-        sqlite3_stmt *s =
-            begin(w, "INSERT OR REPLACE INTO sites VALUES (?, ?, ?, ?, ?, ?)");
+        struct history_row row = {.id = stack_row(w, r, t->component, t->frame),
+            .value = {whole(t->live), whole(t->allocated),
+                whole(fmin(t->below, t->live)), whole(t->above)}};
 
-        sqlite3_bind_int64(s, 1, point);
-        sqlite3_bind_int64(s, 2, stack);
-        sqlite3_bind_int64(s, 3, (int64_t)t->live);
-        sqlite3_bind_int64(s, 4, (int64_t)fmax(t->live - t->below, 0));
-        sqlite3_bind_int64(s, 5, (int64_t)(t->live + t->above));
-        sqlite3_bind_int64(s, 6, (int64_t)t->allocated);
-        finish(w, s);
+        if (row.id > 0) {
+            merge_row(rows, &count, SITE_VALUES, &row);
+        }
+        left_out += row.id <= 0;
     }
+    return history_pack(rows, count, SITE_VALUES, left_out, packed, POINT_SITE_BYTES);
+}
+
+static void add_details(
+    struct writer *w, const struct point *p, struct stacks_of_run *r, int64_t point)
+{
+    unsigned char components[POINT_COMPONENT_BYTES];
+    unsigned char sites[POINT_SITE_BYTES];
+    size_t component_bytes = component_rows(w, p, r->now_s, components);
+    size_t site_bytes = site_rows(w, p, r, sites);
+    sqlite3_stmt *s = begin(w, "INSERT INTO details VALUES (?, ?, ?)");
+
+    sqlite3_bind_int64(s, 1, point);
+    sqlite3_bind_blob(s, 2, components, (int)component_bytes, SQLITE_TRANSIENT);
+    sqlite3_bind_blob(s, 3, sites, (int)site_bytes, SQLITE_TRANSIENT);
+    finish(w, s);
+}
+
+/* ---- verdicts ---- */
+
+static void bind_verdict(
+    sqlite3_stmt *s, int64_t run, int64_t stack, const struct point_verdict *v)
+{
+    sqlite3_bind_int64(s, 1, run);
+    sqlite3_bind_int64(s, 2, stack);
+    bind_text(s, 3, mp_verdict_name(v->kind));
+    bind_text(s, 4, mp_severity_name(v->severity));
+    sqlite3_bind_double(s, 5, v->bytes_per_hour.value);
+    sqlite3_bind_double(s, 6, v->bytes_per_hour.low);
+    sqlite3_bind_double(s, 7, v->bytes_per_hour.high);
+}
+
+/* One that was said before, and not long ago, goes on. */
+static void add_verdicts(
+    struct writer *w, const struct point *p, struct stacks_of_run *r)
+{
     for (size_t i = 0; i < p->verdict_count; i++) {
         const struct point_verdict *v = &p->verdicts[i];
         int64_t stack = stack_row(w, r, v->component, v->frame);
-        sqlite3_stmt *s =
-            begin(w, "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?)");
+        sqlite3_stmt *s;
 
-        sqlite3_bind_int64(s, 1, point);
-        sqlite3_bind_int64(s, 2, stack);
-        bind_text(s, 3, mp_verdict_name(v->kind));
-        bind_text(s, 4, mp_severity_name(v->severity));
-        sqlite3_bind_double(s, 5, v->bytes_per_hour.value);
-        sqlite3_bind_double(s, 6, v->bytes_per_hour.low);
-        sqlite3_bind_double(s, 7, v->bytes_per_hour.high);
+        if (stack <= 0) {
+            continue;
+        }
+        s = begin(w,
+            "UPDATE verdicts SET last_s = ?8, severity = ?4, bytes_per_hour = "
+            "?5, bytes_per_hour_low = ?6, bytes_per_hour_high = ?7 WHERE run = "
+            "?1 AND stack = ?2 AND verdict = ?3 AND first_s = (SELECT "
+            "max(first_s) FROM verdicts WHERE run = ?1 AND stack = ?2 AND "
+            "verdict = ?3) AND last_s >= ?9 AND first_s <= ?8 RETURNING 1");
+        bind_verdict(s, r->run, stack, v);
+        sqlite3_bind_int64(s, 8, r->now_s);
+        sqlite3_bind_int64(s, 9, r->now_s - EPISODE_S);
+        if (finish(w, s) == 1) {
+            continue;
+        }
+        s = begin(w, "INSERT OR REPLACE INTO verdicts VALUES (?1, ?2, ?3, ?8, ?8, ?4, "
+                     "?5, ?6, ?7)");
+        bind_verdict(s, r->run, stack, v);
+        sqlite3_bind_int64(s, 8, r->now_s);
         finish(w, s);
     }
 }
@@ -446,8 +429,8 @@ static int end(struct writer *w)
 
 static void remove_points(struct writer *w, const char *which, int64_t a, int64_t b)
 {
-    static const char *const tables[] = {"components", "sites", "verdicts"};
-    char sql[256];
+    static const char *const tables[] = {"parts", "details"};
+    char sql[512];
     sqlite3_stmt *s;
 
     for (unsigned i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
@@ -469,15 +452,16 @@ static void remove_points(struct writer *w, const char *which, int64_t a, int64_
 int history_add_point(sqlite3 *db, const struct point *p, int64_t now_s)
 {
     struct writer w = {db, SQLITE_OK};
-    struct stacks_of_run r = {.image = p->image};
+    struct stacks_of_run r = {.image = p->image, .now_s = now_s};
     int64_t point;
 
     finish(&w, begin(&w, "BEGIN IMMEDIATE"));
     r.run = run_id(&w, p, now_s);
     remove_points(&w, "run = ? AND tier = 0 AND time_s = ?", r.run, now_s);
     point = add_point(&w, p, r.run, now_s);
-    add_components(&w, p, point);
-    add_sites(&w, p, &r, point);
+    add_parts(&w, p, point);
+    add_details(&w, p, &r, point);
+    add_verdicts(&w, p, &r);
     site_names_destroy(r.names);
     return end(&w);
 }
@@ -494,6 +478,9 @@ bool history_knows_end(sqlite3 *db, const mp_image_t *image)
 
 /* ---- thinning out ---- */
 
+/* So that the index finds the old ones of each run, and does not go through all. */
+#define OF_RUNS "run IN (SELECT id FROM runs) AND "
+
 /*
  * What got too old for its tier: the last of each step goes on to the next, with the highest of all
  * of them; the others go. Steps that are not over yet wait.
@@ -505,30 +492,60 @@ static void thin(struct writer *w, unsigned tier, int64_t now_s)
     sqlite3_stmt *s = begin(w,
         "UPDATE OR REPLACE points SET tier = ?1 + 1, live_high_bytes = (SELECT "
         "max(live_high_bytes) FROM points AS o WHERE o.run = points.run AND o.tier = "
-        "?1 "
-        "AND o.time_s BETWEEN points.time_s / ?2 * ?2 AND points.time_s) WHERE id IN "
-        "(SELECT id FROM (SELECT id, max(time_s) FROM points WHERE tier = ?1 AND "
-        "time_s < ?3 GROUP BY run, time_s / ?2))");
+        "?1 AND o.time_s BETWEEN points.time_s / ?2 * ?2 AND points.time_s) WHERE id "
+        "IN (SELECT id FROM (SELECT id, max(time_s) FROM points WHERE tier = ?1 "
+        "AND " OF_RUNS "time_s < ?3 GROUP BY run, time_s / ?2))");
 
     sqlite3_bind_int64(s, 1, tier);
     sqlite3_bind_int64(s, 2, step);
     sqlite3_bind_int64(s, 3, until);
     finish(w, s);
-    remove_points(w, "tier = ? AND time_s < ?", tier, until);
+    remove_points(w, "tier = ? AND " OF_RUNS "time_s < ?", tier, until);
+}
+
+/* Points of who records more often than there are steps in the first tier: the last of each. */
+static void thin_first(struct writer *w, int64_t now_s)
+{
+    int64_t until = (now_s - STEPS_S) / STEP_S * STEP_S;
+    sqlite3_stmt *s = begin(w,
+        "UPDATE points SET live_high_bytes = (SELECT max(live_high_bytes) FROM points "
+        "AS o WHERE o.run = points.run AND o.tier = 0 AND o.time_s BETWEEN "
+        "points.time_s / ?2 * ?2 AND points.time_s) WHERE id IN (SELECT id FROM "
+        "(SELECT id, max(time_s) FROM points WHERE tier = 0 AND " OF_RUNS
+        "time_s < ?1 GROUP BY run, time_s / ?2 HAVING count(*) > 1))");
+
+    sqlite3_bind_int64(s, 1, until);
+    sqlite3_bind_int64(s, 2, STEP_S);
+    finish(w, s);
+    remove_points(w,
+        "tier = 0 AND " OF_RUNS
+        "time_s < ?1 AND id NOT IN (SELECT id FROM (SELECT id, max(time_s) FROM points "
+        "WHERE tier = 0 AND " OF_RUNS "time_s < ?1 GROUP BY run, time_s / ?2))",
+        until, STEP_S);
 }
 
 /* Takes a look at all of it: once an hour, and at the first time. */
 static void remove_unused(struct writer *w, int64_t now_s)
 {
     static _Atomic int64_t last_s = INT64_MIN / 2;
-    static const char *const unused[] = {
-        "DELETE FROM runs WHERE id NOT IN (SELECT run FROM points)",
-        "DELETE FROM stacks WHERE id NOT IN (SELECT stack FROM sites) AND id NOT IN "
-        "(SELECT "
-        "stack FROM verdicts)",
-        "DELETE FROM names WHERE id NOT IN (SELECT name FROM components) AND id NOT IN "
-        "(SELECT "
-        "component FROM stacks)",
+    /* Later than the last point that may need them; names later than stacks, which need them. */
+    int64_t old_s = now_s - tiers[TIERS - 1].keep_s;
+    const struct {
+        const char *sql;
+        int64_t value;
+    } unused[] = {
+        {"DELETE FROM runs WHERE id NOT IN (SELECT run FROM points) AND ? > 0", 1},
+        {"DELETE FROM verdicts WHERE last_s < ?", old_s},
+        {"DELETE FROM verdicts WHERE run NOT IN (SELECT id FROM runs) AND ? > 0", 1},
+        {"DELETE FROM verdicts AS a WHERE (SELECT count(*) FROM verdicts AS b WHERE "
+         "b.run = a.run AND b.stack = a.stack AND b.verdict = a.verdict AND b.first_s "
+         "> a.first_s) >= ?",
+            EPISODES},
+        {"DELETE FROM stacks WHERE last_s < ?", old_s - 2 * DAY_S},
+        {"DELETE FROM names WHERE last_s < ?", old_s - 4 * DAY_S},
+        {"UPDATE runs SET stack_bytes = coalesce((SELECT sum(length(frames) + ?) FROM "
+         "stacks WHERE run = runs.id), 0) WHERE stack_bytes > 0",
+            STACK_ROW_BYTES},
     };
 
     if (now_s >= last_s && now_s - last_s < UNUSED_S) {
@@ -536,7 +553,10 @@ static void remove_unused(struct writer *w, int64_t now_s)
     }
     last_s = now_s;
     for (unsigned i = 0; i < sizeof(unused) / sizeof(*unused); i++) {
-        finish(w, begin(w, unused[i]));
+        sqlite3_stmt *s = begin(w, unused[i].sql);
+
+        sqlite3_bind_int64(s, 1, unused[i].value);
+        finish(w, s);
     }
 }
 
@@ -545,11 +565,12 @@ int history_tidy(sqlite3 *db, int64_t now_s)
     struct writer w = {db, SQLITE_OK};
 
     finish(&w, begin(&w, "BEGIN IMMEDIATE"));
+    thin_first(&w, now_s);
     for (unsigned tier = TIERS - 1; tier > 0; tier--) {
         thin(&w, tier - 1, now_s);
     }
-    remove_points(
-        &w, "tier = ? AND time_s < ?", TIERS - 1, now_s - tiers[TIERS - 1].keep_s);
+    remove_points(&w, "tier = ? AND " OF_RUNS "time_s < ?", TIERS - 1,
+        now_s - tiers[TIERS - 1].keep_s);
     remove_unused(&w, now_s);
     end(&w);
     if (w.code == SQLITE_OK) {

@@ -2,10 +2,12 @@
 
 #include "cli.h"
 #include "history.h"
-#include "history_points.h"
+#include "history_rows.h"
+#include "must.h"
 #include "stack_id.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const points[] = {
@@ -54,10 +56,8 @@ static void key_of(
 }
 
 /* What one of them held then is that of the first with its key: others are new beside it. */
-static void add_stacks(struct leaks *l, struct row *rows, size_t count)
+static void add_stacks(struct leaks *l, struct row *rows, size_t count, bool has_all)
 {
-    bool has_all = count < POINT_SITES;
-
     for (size_t i = 0; i < l->count; i++) {
         struct leak *k = &l->all[i];
         char key[STACK_ID_BYTES];
@@ -75,30 +75,44 @@ static void add_stacks(struct leaks *l, struct row *rows, size_t count)
     }
 }
 
-static size_t read_rows(sqlite3 *db, int64_t point, struct row rows[POINT_SITES])
+/* For free(). */
+static struct row *read_rows(
+    sqlite3 *db, int64_t point, size_t *ret_count, bool *ret_has_all)
 {
-    sqlite3_stmt *s =
-        history_prepare(db, "SELECT key, live_bytes FROM sites JOIN "
-                            "stacks ON stacks.id = stack WHERE point = ?");
-    size_t count = 0;
+    sqlite3_stmt *s = history_prepare(db, "SELECT sites FROM details WHERE point = ?");
+    sqlite3_stmt *key = history_prepare(db, "SELECT key FROM stacks WHERE id = ?");
+    struct history_row *packed = NULL;
+    struct row *rows;
+    uint64_t left_out = 1;
 
+    *ret_count = 0;
     if (s != NULL) {
         sqlite3_bind_int64(s, 1, point);
     }
-    while (s != NULL && count < POINT_SITES && sqlite3_step(s) == SQLITE_ROW) {
-        const char *key = (const char *)sqlite3_column_text(s, 0);
-
-        snprintf(rows[count].key, STACK_ID_BYTES, "%s", key != NULL ? key : "");
-        rows[count++].live = (double)sqlite3_column_int64(s, 1);
+    if (s != NULL && key != NULL && sqlite3_step(s) == SQLITE_ROW) {
+        packed = history_unpack(sqlite3_column_blob(s, 0),
+            (size_t)sqlite3_column_bytes(s, 0), SITE_VALUES, ret_count, &left_out);
+    }
+    rows = must(calloc(*ret_count + 1, sizeof(*rows)));
+    for (size_t i = 0; i < *ret_count; i++) {
+        sqlite3_bind_int64(key, 1, packed[i].id);
+        if (sqlite3_step(key) == SQLITE_ROW) {
+            snprintf(rows[i].key, STACK_ID_BYTES, "%s",
+                (const char *)sqlite3_column_text(key, 0));
+        }
+        rows[i].live = (double)packed[i].value[0];
+        sqlite3_reset(key);
     }
     sqlite3_finalize(s);
-    return count;
+    sqlite3_finalize(key);
+    free(packed);
+    *ret_has_all = left_out == 0;
+    return rows;
 }
 
 int leaks_add_past(struct leaks *l, int64_t since_s)
 {
     int64_t now_s = (int64_t)(mp_image_totals(l->image)->published_ns / 1000000000u);
-    struct row rows[POINT_SITES];
     int64_t point = 0;
     sqlite3 *db = NULL;
     int code = history_open("leaks", NULL, HISTORY_READ, &db);
@@ -107,7 +121,12 @@ int leaks_add_past(struct leaks *l, int64_t since_s)
         return code;
     }
     if (find_point(db, l->image, now_s - since_s, &point, &l->since_s)) {
-        add_stacks(l, rows, read_rows(db, point, rows));
+        size_t count;
+        bool has_all;
+        struct row *rows = read_rows(db, point, &count, &has_all);
+
+        add_stacks(l, rows, count, has_all);
+        free(rows);
     } else {
         code = cli_fail("leaks", EXIT_NO_PROCESS,
             "nothing was recorded of this run (mpalloc record); --since takes a dump, "

@@ -13,6 +13,7 @@ enum {
     GAP_LEAST_S = 60,
     GAP_MOST_S = 600,
     GAP_SHARE = 4, /* of the time since the first one */
+    RUN_BYTES = 12 << 20,
     MOST_BYTES = 256 << 20,
 };
 
@@ -134,6 +135,16 @@ int moments_tidy(sqlite3 *db, int64_t now_s)
             "AND "
             "(o.time_s, o.id) > (moments.time_s, moments.id))",
             step, (now_s - tiers[i].keep_s) / step * step, 0);
+    }
+    if (code
+        == SQLITE_OK) { /* of each run; the last, and the last of each hour, go last */
+        code = run(db,
+            "DELETE FROM moments WHERE id IN (SELECT id FROM (SELECT id, kept_bytes, "
+            "sum(kept_bytes) OVER (PARTITION BY run_id ORDER BY is_last DESC, time_s "
+            "DESC, id DESC) AS so_far FROM (SELECT id, run_id, time_s, kept_bytes, "
+            "time_s = max(time_s) OVER (PARTITION BY run_id, time_s / 3600) AS is_last "
+            "FROM moments)) WHERE so_far > ? AND so_far > kept_bytes)",
+            RUN_BYTES, 0, 0);
     }
     if (code == SQLITE_OK) {
         code = run(db,

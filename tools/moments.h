@@ -3,7 +3,8 @@
  *
  * Owns: which moments are kept, how long, and how much of them: of each run at first one a minute,
  * of an old one every ten; all of two hours, the last of each hour for a day, of each day for
- * 30 days; of all runs together 256 MiB, the oldest go first. Names of functions are looked up when
+ * 30 days; of a run 12 MiB, those within an hour go first, but for the last one; of all runs together
+ * 256 MiB, the oldest go first. Names of functions are looked up when
  * a moment is used, in the files that are there then. Does not own: the file (history.h), when to
  * look (recording.h), baselines, which people keep by name (baselines.h).
  *

@@ -1,6 +1,7 @@
 #include "past.h"
 
 #include "history.h"
+#include "history_rows.h"
 #include "must.h"
 #include "view.h"
 
@@ -91,26 +92,49 @@ static int compare_points(const void *a, const void *b)
     return (x->time_s > y->time_s) - (x->time_s < y->time_s);
 }
 
+static int64_t take_part(sqlite3_stmt *s, int column)
+{
+    return sqlite3_column_type(s, column) == SQLITE_NULL
+               ? RSS_UNKNOWN
+               : sqlite3_column_int64(s, column);
+}
+
+static void take_point(struct past_point *p, sqlite3_stmt *s, size_t run)
+{
+    *p = (struct past_point){.time_s = sqlite3_column_int64(s, 0),
+        .live_bytes = take_bytes(s, 1),
+        .high_bytes = take_bytes(s, 2),
+        .heap_bytes = take_bytes(s, 3),
+        .resident_bytes = take_bytes(s, 4),
+        .run = run};
+    for (int i = 0; i < RSS_PARTS; i++) {
+        p->parts.bytes[i] = take_part(s, 5 + i);
+    }
+    p->parts.requested_low = take_bytes(s, 5 + RSS_PARTS);
+    p->parts.requested_high = take_bytes(s, 6 + RSS_PARTS);
+}
+
 /* Runs are the youngest first, points the oldest first: of runs beside each other, too. */
 static void load_points(struct past *p, sqlite3 *db)
 {
     size_t room = 0;
 
     for (size_t i = p->run_count; i > 0; i--) {
-        sqlite3_stmt *s =
-            history_prepare(db, "SELECT time_s, live_bytes, live_high_bytes, "
-                                "heap_bytes, resident_bytes FROM "
-                                "points WHERE run = ? AND tier < 3 AND time_s BETWEEN "
-                                "? AND ? ORDER BY time_s");
+        sqlite3_stmt *s = history_prepare(db,
+            "SELECT time_s, live_bytes, live_high_bytes, heap_bytes, resident_bytes, "
+            "requested_bytes, slack_bytes, cached_bytes, dirty_bytes, metadata_bytes, "
+            "profiler_bytes, difference_bytes, other_bytes, requested_low_bytes, "
+            "requested_high_bytes FROM points LEFT JOIN parts ON parts.point = "
+            "points.id WHERE run = ? AND tier IN (0, 1, 2) AND time_s BETWEEN ? AND ? "
+            "ORDER BY "
+            "time_s");
 
         sqlite3_bind_int64(s, 1, p->runs[i - 1].id);
         sqlite3_bind_int64(s, 2, p->since_s);
         sqlite3_bind_int64(s, 3, p->until_s);
         while (s != NULL && sqlite3_step(s) == SQLITE_ROW) {
             p->points = must_grow(p->points, p->point_count, &room, sizeof(*p->points));
-            p->points[p->point_count++] =
-                (struct past_point){sqlite3_column_int64(s, 0), take_bytes(s, 1),
-                    take_bytes(s, 2), take_bytes(s, 3), take_bytes(s, 4), i - 1};
+            take_point(&p->points[p->point_count++], s, i - 1);
         }
         sqlite3_finalize(s);
     }
@@ -119,12 +143,38 @@ static void load_points(struct past *p, sqlite3 *db)
     }
 }
 
-/* ---- then and now ---- */
+const struct past_point *past_first(const struct past *p)
+{
+    for (size_t i = 0; i < p->point_count; i++) {
+        if (p->points[i].run == 0) {
+            return &p->points[i];
+        }
+    }
+    return p->point_count > 0 ? &p->points[0] : NULL;
+}
 
-#define FIRST_AND_LAST                                                                 \
-    "WITH window AS (SELECT id, time_s FROM points WHERE run = ?1 AND time_s BETWEEN " \
-    "?2 AND ?3), first AS (SELECT id, min(time_s) FROM window), last AS (SELECT id, "  \
-    "max(time_s) FROM window) "
+const struct past_point *past_last(const struct past *p)
+{
+    for (size_t i = p->point_count; i > 0; i--) {
+        if (p->points[i - 1].run == 0) {
+            return &p->points[i - 1];
+        }
+    }
+    return p->point_count > 0 ? &p->points[p->point_count - 1] : NULL;
+}
+
+const struct past_point *past_first_parts(const struct past *p)
+{
+    for (size_t i = 0; i < p->point_count; i++) {
+        if (p->points[i].run == 0
+            && p->points[i].parts.bytes[RSS_REQUESTED] != RSS_UNKNOWN) {
+            return &p->points[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- then and now ---- */
 
 static void bind_window(sqlite3_stmt *s, const struct past *p)
 {
@@ -133,28 +183,156 @@ static void bind_window(sqlite3_stmt *s, const struct past *p)
     sqlite3_bind_int64(s, 3, p->until_s);
 }
 
-/* Columns: component, frames, before, after, low, high. */
-static struct past_row *load_rows(
-    const struct past *p, sqlite3 *db, const char *sql, size_t *ret_count)
-{
-    struct past_row *rows = must(calloc(PAST_ROWS, sizeof(*rows)));
-    sqlite3_stmt *s = history_prepare(db, sql);
+/* What one point keeps of components, or of stacks. */
+struct kept {
+    size_t count;
+    struct history_row *rows;
+    uint64_t left_out;
+};
 
-    *ret_count = 0;
+static struct kept load_kept(const struct past *p, sqlite3 *db, bool is_last,
+    const char *column, unsigned values)
+{
+    struct kept k = {.left_out = 1};
+    char sql[256];
+    sqlite3_stmt *s;
+
+    snprintf(sql, sizeof(sql),
+        "SELECT %s FROM details WHERE point = (SELECT id FROM points WHERE run = ?1 "
+        "AND "
+        "tier IN (0, 1, 2) AND time_s BETWEEN ?2 AND ?3 ORDER BY time_s %s LIMIT 1)",
+        column, is_last ? "DESC" : "");
+    s = history_prepare(db, sql);
     if (s != NULL) {
         bind_window(s, p);
     }
-    while (s != NULL && *ret_count < PAST_ROWS && sqlite3_step(s) == SQLITE_ROW) {
-        struct past_row *r = &rows[(*ret_count)++];
-
-        take_text(s, 0, r->component, sizeof(r->component));
-        take_lines(s, 1, r->stack, sizeof(r->stack));
-        r->before = take_bytes(s, 2);
-        r->after = take_bytes(s, 3);
-        r->low = take_bytes(s, 4);
-        r->high = take_bytes(s, 5);
+    if (s != NULL && sqlite3_step(s) == SQLITE_ROW) {
+        k.rows = history_unpack(sqlite3_column_blob(s, 0),
+            (size_t)sqlite3_column_bytes(s, 0), values, &k.count, &k.left_out);
     }
     sqlite3_finalize(s);
+    return k;
+}
+
+struct pair {
+    int64_t id;
+    uint64_t before; /* MP_UNKNOWN: it was not among the largest */
+    const struct history_row *after;
+    uint64_t live;
+    double change;
+};
+
+static int compare_live(const void *a, const void *b)
+{
+    const struct pair *x = a;
+    const struct pair *y = b;
+
+    return x->live != y->live ? (x->live < y->live) - (x->live > y->live)
+                              : (x->id > y->id) - (x->id < y->id);
+}
+
+static int compare_change(const void *a, const void *b)
+{
+    const struct pair *x = a;
+    const struct pair *y = b;
+
+    return (x->change < y->change) - (x->change > y->change);
+}
+
+static struct pair make_pair(int64_t id, const struct history_row *before,
+    const struct kept *then, const struct history_row *after)
+{
+    struct pair x = {.id = id,
+        .before = before != NULL       ? before->value[0]
+                  : then->left_out > 0 ? MP_UNKNOWN
+                                       : 0,
+        .after = after,
+        .live = after != NULL ? after->value[0] : 0};
+
+    x.change = x.before != MP_UNKNOWN ? fabs((double)x.live - (double)x.before) : 0;
+    return x;
+}
+
+/* Of all that are in either; what is gone now is known to be so if nothing was left out. */
+static struct pair *make_pairs(
+    const struct kept *then, const struct kept *now, size_t *ret_count)
+{
+    struct pair *pairs = must(calloc(then->count + now->count + 1, sizeof(*pairs)));
+    size_t count = 0;
+
+    for (size_t i = 0; i < now->count; i++) {
+        const struct history_row *r = &now->rows[i];
+
+        pairs[count++] =
+            make_pair(r->id, history_find_row(then->rows, then->count, r->id), then, r);
+    }
+    for (size_t i = 0; i < then->count && now->left_out == 0; i++) {
+        const struct history_row *r = &then->rows[i];
+
+        if (history_find_row(now->rows, now->count, r->id) == NULL) {
+            pairs[count++] = make_pair(r->id, r, then, NULL);
+        }
+    }
+    *ret_count = count;
+    return pairs;
+}
+
+static struct past_row *name_rows(
+    sqlite3 *db, bool is_stacks, const struct pair *pairs, size_t count)
+{
+    struct past_row *rows = must(calloc(PAST_ROWS, sizeof(*rows)));
+    sqlite3_stmt *s = history_prepare(
+        db, is_stacks
+                ? "SELECT text, frames FROM stacks JOIN names ON names.id = component "
+                  "WHERE stacks.id = ?"
+                : "SELECT text, '' FROM names WHERE id = ?");
+
+    for (size_t i = 0; i < count; i++) {
+        const struct history_row *r = pairs[i].after;
+
+        if (s != NULL) {
+            sqlite3_bind_int64(s, 1, pairs[i].id);
+        }
+        if (s != NULL && sqlite3_step(s) == SQLITE_ROW) {
+            take_text(s, 0, rows[i].component, sizeof(rows[i].component));
+            take_lines(s, 1, rows[i].stack, sizeof(rows[i].stack));
+        }
+        rows[i].before = pairs[i].before;
+        rows[i].after = rows[i].low = rows[i].high = pairs[i].live;
+        if (r != NULL && is_stacks) {
+            rows[i].low -= r->value[2] < rows[i].low ? r->value[2] : rows[i].low;
+            rows[i].high += r->value[3];
+        }
+        sqlite3_reset(s);
+    }
+    sqlite3_finalize(s);
+    return rows;
+}
+
+/* The largest now, and of the others those that changed most; together by what they hold now. */
+static struct past_row *load_rows(
+    const struct past *p, sqlite3 *db, bool is_stacks, size_t *ret_count)
+{
+    const char *column = is_stacks ? "sites" : "components";
+    unsigned values = is_stacks ? SITE_VALUES : COMPONENT_VALUES;
+    struct kept then = load_kept(p, db, false, column, values);
+    struct kept now = load_kept(p, db, true, column, values);
+    size_t count;
+    struct pair *pairs = make_pairs(&then, &now, &count);
+    struct past_row *rows;
+
+    qsort(pairs, count, sizeof(*pairs), compare_live);
+    if (count > PAST_ROWS) {
+        qsort(
+            pairs + PAST_LARGEST, count - PAST_LARGEST, sizeof(*pairs), compare_change);
+        count = PAST_ROWS;
+        qsort(pairs, count, sizeof(*pairs), compare_live);
+    }
+    rows = name_rows(db, is_stacks, pairs, count);
+    *ret_count = count;
+    free(pairs);
+    free(then.rows);
+    free(now.rows);
     return rows;
 }
 
@@ -162,12 +340,10 @@ static struct past_row *load_rows(
 static void load_verdicts(struct past *p, sqlite3 *db)
 {
     sqlite3_stmt *s = history_prepare(db,
-        "SELECT text, frames, verdict, first_s, last_s, bytes_per_hour FROM (SELECT "
-        "stack, verdict, bytes_per_hour, time_s, min(time_s) OVER w AS first_s, "
-        "max(time_s) OVER w AS last_s FROM verdicts JOIN points ON points.id = point "
-        "WHERE run = ?1 AND time_s BETWEEN ?2 AND ?3 WINDOW w AS (PARTITION BY stack, "
-        "verdict)) JOIN stacks ON stacks.id = stack JOIN names ON names.id = component "
-        "WHERE time_s = last_s ORDER BY verdict = 'suspect', bytes_per_hour DESC");
+        "SELECT text, frames, verdict, min(first_s), max(v.last_s), bytes_per_hour "
+        "FROM verdicts AS v JOIN stacks ON stacks.id = stack JOIN names ON names.id = "
+        "component WHERE v.run = ?1 AND v.last_s >= ?2 AND first_s <= ?3 GROUP BY "
+        "stack, verdict ORDER BY verdict = 'suspect', bytes_per_hour DESC");
 
     p->verdicts = must(calloc(PAST_ROWS, sizeof(*p->verdicts)));
     if (s != NULL) {
@@ -253,22 +429,8 @@ bool past_load(struct past *p, sqlite3 *db, const struct past_of *of, int64_t si
     if (p->point_count == 0) {
         return false;
     }
-    p->components = load_rows(p, db,
-        FIRST_AND_LAST
-        "SELECT text, '', coalesce((SELECT live_bytes FROM components AS o "
-        "WHERE o.point = (SELECT id FROM first) AND o.name = c.name), 0), "
-        "live_bytes, live_bytes, live_bytes FROM components AS c JOIN names "
-        "ON names.id = c.name WHERE point = (SELECT id FROM last) ORDER BY "
-        "live_bytes DESC",
-        &p->component_count);
-    p->stacks = load_rows(p, db,
-        FIRST_AND_LAST
-        "SELECT text, frames, coalesce((SELECT live_bytes FROM sites AS o "
-        "WHERE o.point = (SELECT id FROM first) AND o.stack = c.stack), 0), "
-        "live_bytes, live_bytes_low, live_bytes_high FROM sites AS c JOIN "
-        "stacks ON stacks.id = c.stack JOIN names ON names.id = component "
-        "WHERE point = (SELECT id FROM last) ORDER BY live_bytes DESC",
-        &p->stack_count);
+    p->components = load_rows(p, db, false, &p->component_count);
+    p->stacks = load_rows(p, db, true, &p->stack_count);
     load_verdicts(p, db);
     make_forecast(p, NULL);
     return true;
@@ -303,8 +465,9 @@ void past_from_image(
 
         if (time_s >= since_s && time_s <= until_s) {
             p->points = must_grow(p->points, p->point_count, &room, sizeof(*p->points));
-            p->points[p->point_count++] = (struct past_point){time_s, m->live_bytes,
-                m->live_high_bytes, m->resident_bytes, MP_UNKNOWN, 0};
+            p->points[p->point_count] = (struct past_point){time_s, m->live_bytes,
+                m->live_high_bytes, m->resident_bytes, MP_UNKNOWN, 0, {{0}, 0, 0}};
+            rss_parts_of_moment(m, &p->points[p->point_count++].parts);
         }
     }
     if (p->point_count > 0 && mp_image_life(image) == MP_LIFE_RUNNING) {

@@ -2,16 +2,19 @@
  * past - what a process was for some time, out of the history: mpalloc report --since
  *
  * Owns: reading it, the growth and the forecast of it, and its form as text. Does not own: the tables
- * (history.h), how it came there (history_points.h), the document (document_past.h).
+ * (history.h), how it came there (history_points.h), the document (document_past.h), the sheet
+ * (past_sheet.h).
  */
 #ifndef PAST_H
 #define PAST_H
+
+#include "rss_parts.h"
 
 #include <mpstats.h>
 #include <sqlite3.h>
 #include <stdio.h>
 
-enum { PAST_ROWS = 16, PAST_RUNS = 64 };
+enum { PAST_ROWS = 16, PAST_LARGEST = 10, PAST_RUNS = 64 };
 
 struct past_run {
     int64_t id;
@@ -23,7 +26,11 @@ struct past_run {
     uint64_t limit_bytes; /* MP_UNKNOWN: none */
 };
 
-/* A component, or a call stack in one, at the first and at the last point of the last run. */
+/*
+ * A component, or a call stack in one, at the first and at the last point of the last run: the
+ * largest, and those that changed most. Points keep the largest: what was not among them then is
+ * MP_UNKNOWN.
+ */
 struct past_row {
     char component[128];
     char stack[2048]; /* lines "function  file:line", the innermost first */
@@ -49,6 +56,7 @@ struct past_point {
     uint64_t heap_bytes;
     uint64_t resident_bytes; /* MP_UNKNOWN */
     size_t run;              /* index */
+    struct rss_parts parts;
 };
 
 struct past {
@@ -68,6 +76,13 @@ struct past {
     struct mp_forecast forecast;
     uint64_t limit_bytes; /* MP_UNKNOWN: none */
 };
+
+/* The first and the last point of the last run; NULL without points. */
+const struct past_point *past_first(const struct past *p);
+const struct past_point *past_last(const struct past *p);
+
+/* The first of which the parts are known; NULL: of none. */
+const struct past_point *past_first_parts(const struct past *p);
 
 /* Which runs: of a name; of a process id, the youngest; of this run_id. Two of them NULL or 0. */
 struct past_of {

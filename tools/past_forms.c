@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHART_COLUMNS = 72, CHART_ROWS = 6, ROWS_SHOWN = 10 };
+enum { CHART_COLUMNS = 72, CHART_ROWS = 6, ROWS_SHOWN = PAST_ROWS, SPARK_COLUMNS = 24 };
 
 static struct format time_of(int64_t s)
 {
@@ -80,16 +80,117 @@ static void put_chart(FILE *out, const struct past *p)
     format_chart(out, value, CHART_COLUMNS, CHART_ROWS, 1, format_bytes(most).text);
 }
 
-static void put_row(FILE *out, const struct past_row *r, const char *name)
-{
-    double change = (double)r->after - (double)r->before;
+/* ---- what resident memory was made of ---- */
 
-    fprintf(out, "  %12s %12s  %s%s%11s%s  %s\n", format_bytes((double)r->before).text,
-        format_bytes((double)r->after).text,
+static void put_change(FILE *out, double then, double now)
+{
+    double change = now - then;
+    char text[48];
+
+    if (isnan(change)) {
+        fprintf(out, "  %12s", "?");
+        return;
+    }
+    snprintf(
+        text, sizeof(text), "%s%s", change > 0 ? "+" : "", format_bytes(change).text);
+    fprintf(out, "  %s%12s%s",
         change > 0   ? format_begin(STYLE_RED)
         : change < 0 ? format_begin(STYLE_GREEN)
                      : "",
-        change > 0 ? "+" : " ", format_bytes(change).text, format_end(), name);
+        text, format_end());
+}
+
+static double part_of(const struct past_point *p, unsigned part)
+{
+    int64_t bytes =
+        part < RSS_PARTS ? p->parts.bytes[part] : rss_parts_total(&p->parts);
+
+    return bytes != RSS_UNKNOWN ? (double)bytes : NAN;
+}
+
+/* RSS_PARTS: their sum. The highest of each stretch of time, of the last run. */
+static void put_spark(FILE *out, const struct past *p, unsigned part)
+{
+    double value[SPARK_COLUMNS] = {0};
+    char text[4 * SPARK_COLUMNS + 1];
+    const struct past_point *first = past_first(p);
+    int64_t length = past_last(p)->time_s - first->time_s;
+
+    for (size_t i = 0; i < p->point_count; i++) {
+        const struct past_point *q = &p->points[i];
+        int64_t at =
+            length > 0 ? (q->time_s - first->time_s) * (SPARK_COLUMNS - 1) / length : 0;
+        double bytes = part_of(q, part);
+
+        if (q->run == 0 && bytes > 0 && at >= 0 && at < SPARK_COLUMNS) {
+            value[at] = fmax(value[at], bytes);
+        }
+    }
+    for (size_t i = 1; i < SPARK_COLUMNS; i++) { /* no point: as before */
+        value[i] = value[i] == 0 ? value[i - 1] : value[i];
+    }
+    format_sparkline(text, value, SPARK_COLUMNS);
+    fprintf(out, "  %s", text);
+}
+
+static void put_part(FILE *out, const struct past *p, const struct past_point *then,
+    unsigned part, const char *label)
+{
+    const struct past_point *now = past_last(p);
+    double before = part_of(then, part);
+    double after = part_of(now, part);
+
+    if ((isnan(before) || before == 0) && (isnan(after) || after == 0)) {
+        return;
+    }
+    fprintf(out, "  %12s %12s", isnan(before) ? "?" : format_bytes(before).text,
+        isnan(after) ? "?" : format_bytes(after).text);
+    put_change(out, before, after);
+    put_spark(out, p, part);
+    fprintf(out, "  %s\n", label);
+}
+
+static void put_efficiency(FILE *out, const char *when, const struct past_point *p)
+{
+    struct mp_estimate e = rss_parts_efficiency(&p->parts, p->heap_bytes);
+
+    if (!isnan(e.value)) {
+        fprintf(out, "%s %s (%s to %s)", when, format_ratio(e.value).text,
+            format_ratio(e.low).text, format_ratio(e.high).text);
+    }
+}
+
+static void put_parts(FILE *out, const struct past *p)
+{
+    const struct past_point *then = past_first_parts(p);
+    const struct past_point *now = past_last(p);
+
+    if (then == NULL) {
+        return; /* recorded by an mpalloc that did not keep them */
+    }
+    fprintf(out, "\n%sWhere resident memory was, and is%s\n  %12s %12s  %12s  %s\n",
+        format_begin(STYLE_BOLD), format_end(), "then", "now", "change", "over time");
+    for (unsigned i = 0; i < RSS_PARTS; i++) {
+        put_part(out, p, then, i, rss_part_label(i));
+    }
+    put_part(out, p, then, RSS_PARTS,
+        now->resident_bytes != MP_UNKNOWN ? "resident" : "of these");
+    if (!isnan(rss_parts_efficiency(&now->parts, now->heap_bytes).value)) {
+        fputs("  efficiency, asked for of the resident heap:", out);
+        put_efficiency(out, " then", then);
+        put_efficiency(out, ", now", now);
+        fputc('\n', out);
+    }
+}
+
+static void put_row(FILE *out, const struct past_row *r, const char *name)
+{
+    bool is_known = r->before != MP_UNKNOWN;
+
+    fprintf(out, "  %12s %12s", is_known ? format_bytes((double)r->before).text : "?",
+        format_bytes((double)r->after).text);
+    put_change(out, is_known ? (double)r->before : NAN, (double)r->after);
+    fprintf(out, "  %s\n", name);
 }
 
 static void put_rows(FILE *out, const struct past *p)
@@ -157,6 +258,7 @@ void past_render(FILE *out, const struct past *p, bool forecast_only)
     if (!forecast_only) {
         put_summary(out, p);
         put_chart(out, p);
+        put_parts(out, p);
         if (p->components != NULL) {
             put_rows(out, p);
         }

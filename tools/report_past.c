@@ -4,6 +4,7 @@
 #include "document_past.h"
 #include "history.h"
 #include "past.h"
+#include "past_sheet.h"
 #include "view.h"
 
 #include <stdio.h>
@@ -126,8 +127,16 @@ bool report_past_of(
     return past->point_count > 0;
 }
 
+static void put_sheet(const struct past *past, enum past_format format)
+{
+    struct sheet *s = past_sheet_create(past);
+
+    (format == PAST_HTML ? sheet_put_html : sheet_put_markdown)(s, stdout);
+    sheet_destroy(s);
+}
+
 int report_past(const struct common *common, char **words, int64_t since_s,
-    bool with_forecast, const char *path)
+    bool with_forecast, enum past_format format, const char *path)
 {
     struct past past = {0};
     int64_t now_s = (int64_t)(view_now_ns() / 1000000000u);
@@ -141,7 +150,11 @@ int report_past(const struct common *common, char **words, int64_t since_s,
     if (code == EXIT_FINE && common->json) {
         code = document_print(document_past(&past), false);
     } else if (code == EXIT_FINE) {
-        past_render(stdout, &past, with_forecast && !is_whole);
+        if (format == PAST_TEXT) {
+            past_render(stdout, &past, with_forecast && !is_whole);
+        } else {
+            put_sheet(&past, format);
+        }
         code = fflush(stdout) != 0 || ferror(stdout) ? cli_fail("report", EXIT_FAILED,
                    "%s cannot be written: %m", path != NULL ? path : "standard output")
                                                      : EXIT_FINE;

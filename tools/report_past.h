@@ -23,8 +23,10 @@ bool report_try_since(const char *text, int64_t *ret);
 bool report_past_of(
     struct past *past, const mp_image_t *image, int64_t since_s, int64_t now_s);
 
+enum past_format { PAST_TEXT, PAST_MARKDOWN, PAST_HTML };
+
 /* since_s: 0 for a forecast alone, of a day. Returns an exit code. */
 int report_past(const struct common *common, char **words, int64_t since_s,
-    bool with_forecast, const char *path);
+    bool with_forecast, enum past_format format, const char *path);
 
 #endif

@@ -35,7 +35,9 @@ const char help_report[] =
     "  --sort WHAT     of that: live (default), allocated, count, peak or short\n"
     "  --since T       what it was for the last T (30m, 24h, 7d), out of what mpalloc "
     "record\n"
-    "                  kept; also of a process that is gone, by name all that had it\n"
+    "                  kept: what it held, where resident memory was, then and now and "
+    "over\n"
+    "                  time; also of a process that is gone, by name all that had it\n"
     "  --forecast      how fast it grows, and when it reaches its limit\n"
     "                  (--json of these two: schema tools/schemas/history.json)\n"
     "  --dead          the newest region of a process that died: how, as far as known, "
@@ -179,10 +181,9 @@ static void read_options(int argc, char **argv, struct asked *a)
         exit(cli_fail("report", EXIT_USAGE,
             "--dead is shown as text or JSON only, without --by, --since, --forecast"));
     }
-    if ((a->since_s > 0 || a->with_forecast)
-        && (a->is_by || a->format != FORMAT_TEXT)) {
-        exit(cli_fail("report", EXIT_USAGE,
-            "--since and --forecast are shown as text or JSON only, without --by"));
+    if ((a->since_s > 0 || a->with_forecast) && a->is_by) {
+        exit(cli_fail(
+            "report", EXIT_USAGE, "--since and --forecast are shown without --by"));
     }
 }
 
@@ -225,8 +226,11 @@ int verb_report(int argc, char **argv)
             &a.common, argv + optind, a.look.all ? SIZE_MAX : a.look.rows, a.path);
     }
     if (a.since_s > 0 || a.with_forecast) {
-        return report_past(
-            &a.common, argv + optind, a.since_s, a.with_forecast, a.path);
+        return report_past(&a.common, argv + optind, a.since_s, a.with_forecast,
+            a.format == FORMAT_HTML       ? PAST_HTML
+            : a.format == FORMAT_MARKDOWN ? PAST_MARKDOWN
+                                          : PAST_TEXT,
+            a.path);
     }
     brief_memory();
     code = cli_open_target("report", &a.common, argv + optind, &target);

@@ -5,33 +5,25 @@
 A month on a simulated clock, kill -9, a full disk, databases that are no use.
 """
 
+import contextlib
 import os
+import pathlib
 import pwd
 import re
 import resource
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 
-from command import COMMAND, CommandTest, main
+from command import COMMAND, main
+from history import HistoryTest, packed, unpacked
 
-WORKER, LOAD = (os.path.realpath(p) for p in sys.argv[4:6])
+VERSION_1 = pathlib.Path(__file__).with_name("history_1.sql")
+PARTS = ("requested", "slack", "cached", "dirty", "metadata", "profiler", "difference", "other")
 
 
-class History(CommandTest):
-    def setUp(self):
-        super().setUp()
-        self.db = self.dir / "state" / "history.db"
-        self.env["MPALLOC_HISTORY"] = str(self.db)
-
-    def rows(self, sql, path=None):
-        with sqlite3.connect(path or self.db) as db:
-            found = db.execute(sql).fetchall()
-        db.close()
-        return found
-
+class History(HistoryTest):
     def recorder(self, *words, **env):
         p = subprocess.Popen([COMMAND, "record", *map(str, words)], env={**self.env, **env},
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -67,15 +59,19 @@ class History(CommandTest):
         self.assertEqual(self.db.stat().st_mode & 0o777, 0o600)
         live = self.document("snapshot", p.pid)["live_bytes"]
         self.assertEqual(self.rows("SELECT DISTINCT live_bytes FROM points"), [(live,)])
-        parts = self.rows("SELECT DISTINCT text, live_bytes, live_blocks FROM components JOIN "
-                          "names ON names.id = name WHERE text LIKE 'shop%' ORDER BY text")
-        self.assertEqual(parts, [("shop", 1024000, 10), ("shop/cart", 1008000, 1000)])
-        stacks = self.rows("SELECT DISTINCT text, frames, live_bytes FROM sites JOIN stacks ON "
-                           "stacks.id = stack JOIN names ON names.id = component "
-                           "WHERE live_bytes > 1000000 ORDER BY text")
-        self.assertEqual([(s[0], s[2]) for s in stacks],
-                         [("shop", 1024000), ("shop/cart", 1008000)])
-        self.assertIn("main", stacks[0][1])
+        names = dict(self.rows("SELECT id, text FROM names"))
+        stacks = {i: (names[c], f) for i, c, f in
+                  self.rows("SELECT id, component, frames FROM stacks")}
+        for components, sites in self.rows("SELECT components, sites FROM details"):
+            left_out, rows = unpacked(components, 3)
+            self.assertEqual(left_out, 0)
+            parts = sorted((names[i], *v[:2]) for i, v in rows.items() if "shop" in names[i])
+            self.assertEqual(parts, [("shop", 1024000, 10), ("shop/cart", 1008000, 1000)])
+            large = {stacks[i]: v for i, v in unpacked(sites, 4)[1].items() if v[0] > 1000000}
+            self.assertEqual(sorted((k[0], v[0]) for k, v in large.items()),
+                             [("shop", 1024000), ("shop/cart", 1008000)])
+            self.assertIn("main", re.sub("  .*", "", min(large)[1], flags=re.M).split("\n"))
+        self.assertEqual(len(self.rows("SELECT point FROM details")), self.points())
         run = self.rows("SELECT pid, name, state FROM runs")
         self.assertEqual(run, [(p.pid, "target", "running")])
 
@@ -203,27 +199,26 @@ class History(CommandTest):
             name = db.execute("SELECT id FROM names").fetchone()[0]
             db.execute("INSERT INTO stacks (id, key, component, frames) VALUES "
                        "(77, 'key', ?, 'leaky\nmain')", (name,))
-            for age, rate in ((300, 1 << 20), (200, 9 << 20), (100, 3 << 20), (50, 5 << 20)):
-                at = db.execute("INSERT INTO points (run, time_s, tier, live_bytes, live_blocks, "
-                                "live_high_bytes, allocated_bytes_total, allocated_blocks_total, "
-                                "heap_bytes, threads) VALUES (?, ?, 0, 1, 1, 1, 1, 1, 1, 1)",
-                                (run, last - age)).lastrowid
-                db.execute("INSERT INTO verdicts VALUES (?, 77, 'growing', 'warning', ?, 0, 9e9)",
-                           (at, rate))
+            for first, age, rate in ((900, 300, 9 << 20), (200, 50, 5 << 20), (9000, 8000, 1)):
+                db.execute("INSERT INTO verdicts VALUES (?, 77, 'growing', ?, ?, 'warning', ?, 0, "
+                           "9e9)", (run, last - first, last - age, rate))
         db.close()
         text = self.command("report", p.pid, "--since", "1h").stdout
         self.assertRegex(text, r"growing +5.0 MiB/h .* leaky")
+        d = self.document("report", p.pid, "--since", "1h", schema="history")
+        self.assertEqual([v["bytes_per_hour"] for v in d["verdicts"]], [5 << 20])
         self.assertEqual(len(re.findall("leaky", text)), 1)
 
     def test_leaks_since_a_time_that_was_recorded(self):
         p = self.start("quiet", MPALLOC_SAMPLE="4k")
         self.fails(4, "leaks", p.pid, "--since", "1h", says="there is no history")
         self.command("record", p.pid, "--for", "1ms")
-        stack, = self.rows("SELECT stack FROM sites ORDER BY live_bytes DESC LIMIT 1")[0]
+        _, sites = unpacked(self.rows("SELECT sites FROM details")[0][0], 4)
+        stack = max(sites, key=lambda i: sites[i][0])
+        then = packed(0, {stack: [sites[stack][0] - 1000, *sites[stack][1:]]})
         with sqlite3.connect(self.db) as db:
             db.execute("UPDATE points SET time_s = time_s - 7200")
-            db.execute("UPDATE sites SET live_bytes = live_bytes - 1000 WHERE stack = ?", (stack,))
-            db.execute("DELETE FROM sites WHERE stack != ?", (stack,))
+            db.execute("UPDATE details SET sites = ?", (then,))
         db.close()
         for when in ("1h", "119m", "30d"):    # the last one before, or the first
             d = self.document("leaks", p.pid, "--all", "--since", when)
@@ -269,27 +264,20 @@ class History(CommandTest):
         self.assertEqual(self.rows("PRAGMA integrity_check"), [("ok",)])
 
     def test_a_month_is_bounded(self):
-        subprocess.run([LOAD, self.dir, "20"], env=self.env, check=True)
-        dumps = [self.dir / f"{i}.mp" for i in range(20)]
         path = self.dir / "month.db"
-        done = subprocess.run([WORKER, path, "30.5", "120", *dumps], env=self.env, check=True,
-                              stdout=subprocess.PIPE, text=True, timeout=280)
-        self.assertLess(int(done.stdout), 50 << 20)
-        tiers = dict(self.rows("SELECT tier, count(*) FROM points GROUP BY tier", path))
-        self.assertLessEqual(tiers[0], 32)
-        self.assertLessEqual(abs(tiers[1] - 690), 20)
-        self.assertLessEqual(abs(tiers[2] - (30 * 144 - 144)), 20)
-        span = self.rows("SELECT max(time_s) - min(time_s) FROM points", path)[0][0]
-        self.assertLessEqual(abs(span - 30 * 86400), 1200)
-        self.assertEqual(self.rows("PRAGMA integrity_check", path), [("ok",)])
-        # Nothing is left behind of points that went.
-        for table in ("components", "sites", "verdicts"):
-            self.assertEqual(self.rows(f"SELECT count(*) FROM {table} WHERE point NOT IN "
-                                       "(SELECT id FROM points)", path), [(0,)])
-        # The highest of what was thinned out is kept.
-        highest = self.rows("SELECT max(live_high_bytes), max(live_bytes) FROM points WHERE "
-                            "tier = 2", path)[0]
-        self.assertGreaterEqual(highest[0], highest[1])
+        size = self.simulate(path, 0, 61 * 86400 // 2, 5, 20, 20)
+        self.assertLess(size["most"], 12 << 20)
+        self.expect_a_month(path)
+
+    def test_points_of_who_records_often_are_thinned_out_early(self):
+        path = self.dir / "often.db"
+        self.simulate(path, 1, 5400, 1, 4, 4)
+        run, = self.rows("SELECT run FROM points LIMIT 1", path)[0]
+        last, = self.rows("SELECT last_s FROM runs", path)[0]
+        for tier, begin, end, count in ((0, 0, 600, 600), (0, 720, 3500, 278), (1, 3700, 5400, 28)):
+            found, = self.rows(f"SELECT count(*) FROM points WHERE run = {run} AND tier = {tier} AND "
+                               f"time_s BETWEEN {last - end} AND {last - begin}", path)[0]
+            self.assertLessEqual(abs(found - count), 3, (tier, begin))
 
     # What is made of it.
 
@@ -343,6 +331,91 @@ class History(CommandTest):
         self.assertIn(" points", self.command("report", p.pid, "--since", "24h").stdout)
         self.fails(4, "report", "nobody", "--since", "24h", says="nothing was recorded of nobody")
 
+    def test_parts_of_resident_memory_then_and_now(self):
+        p = self.start("quiet", MPALLOC_SAMPLE="exact")
+        self.command("record", p.pid, "--for", "1ms")
+        with contextlib.closing(sqlite3.connect(self.db)) as db, db:
+            db.execute("UPDATE points SET time_s = time_s - 7200, tier = 2")
+            db.execute("UPDATE parts SET slack_bytes = slack_bytes + 1000000, other_bytes = "
+                       "other_bytes - 4096")
+        self.command("record", p.pid, "--for", "1ms")
+        d = self.document("report", p.pid, "--since", "24h", schema="history")
+        for point in d["points"][1:]:    # as the kernel has it
+            self.assertAlmostEqual(sum(point["parts"].values()) / point["resident_bytes"], 1,
+                                   delta=0.01)
+        self.assertEqual([x["name"] for x in d["rss_ledger"]["parts"]], list(PARTS))
+        parts = {x["name"]: x for x in d["rss_ledger"]["parts"]}
+        now = self.document("report", p.pid, schema="report")
+        live = now["live_bytes"]
+        self.assertEqual(parts["requested"]["after"] + parts["slack"]["after"], live)
+        self.assertAlmostEqual(parts["slack"]["before"] - parts["slack"]["after"], 1000000, delta=4096)
+        self.assertEqual({k: parts[k]["after"] for k in PARTS},
+                         {k: d["points"][-1]["parts"][f"{k}_bytes"] for k in PARTS})
+        self.assertAlmostEqual(d["efficiency"]["after"]["value"], now["efficiency"]["ratio"],
+                               delta=0.02)
+        self.assertAlmostEqual(d["efficiency"]["after"]["value"],
+                               parts["requested"]["after"] / d["points"][-1]["heap_bytes"], delta=1e-6)
+        text = self.command("report", p.pid, "--since", "24h").stdout
+        self.assertRegex(text, r"Where resident memory was, and is\n +then +now +change +over time\n")
+        self.assertRegex(text, r"-97\d\.\d KiB .* live: slack in blocks")
+        self.assertRegex(text, r"efficiency, .* then 0\.\d+ \(.*\), now 0\.\d+ \(")
+        page = self.dir / "past.html"
+        self.command("report", p.pid, "--since", "24h", "--format", "html", "--output", page)
+        html = page.read_text()
+        self.assertIn("<svg", html)
+        self.assertIn("not mpalloc: files, stacks, other mappings", html)
+        md = self.command("report", p.pid, "--since", "24h", "--format", "md").stdout
+        self.assertRegex(md, r"\| *-97\d\.\d KiB *\| live: slack in blocks")
+        self.assertIn("## Components", md)
+
+    def test_what_was_not_kept_then_is_not_called_zero(self):
+        p = self.start("quiet", MPALLOC_SAMPLE="exact")
+        self.command("record", p.pid, "--for", "1ms")
+        cart, = self.rows("SELECT id FROM names WHERE text = 'shop/cart'")[0]
+        for left_out, wanted in ((3, None), (0, 0)):
+            with contextlib.closing(sqlite3.connect(self.db)) as db, db:
+                db.execute("DELETE FROM points WHERE tier = 2")
+                db.execute("INSERT INTO points SELECT 900 + ?, run, time_s - 7200, 2, live_bytes, "
+                           "live_blocks, 1, 1, 1, heap_bytes, 1, 1 FROM points WHERE tier = 0",
+                           (left_out,))
+                db.execute("INSERT INTO details VALUES (900 + ?, ?, ?)",
+                           (left_out, packed(left_out, {cart: [8, 1, 9]}), packed(0, {})))
+            d = self.document("report", p.pid, "--since", "24h", schema="history")
+            before = {c["name"]: c["before"] for c in d["components"]}
+            self.assertEqual((before["shop/cart"], before["shop"]), (8, wanted))
+
+    def test_one_of_version_1_is_made_as_it_is_now(self):
+        p = self.start("quiet", MPALLOC_SAMPLE="exact")
+        self.command("record", p.pid, "--for", "1ms")
+        run, = self.rows("SELECT hex(run_id) FROM runs")[0]
+        live, = self.rows("SELECT live_bytes FROM points")[0]
+        now = int(time.time())
+        old = VERSION_1.read_text().replace("RUN_ID", run).replace("PID", str(p.pid))
+        old = re.sub(r"NOW-(\d+)", lambda m: str(now - int(m[1])), old)
+        for words in (("report", p.pid, "--since", "24h"), ("record", p.pid, "--for", "1ms")):
+            for f in self.db.parent.glob("history.db*"):
+                f.unlink()
+            with contextlib.closing(sqlite3.connect(self.db)) as db, db:
+                db.executescript(old)
+            done = self.command(*words)
+            self.assertEqual(self.rows("PRAGMA user_version"), [(2,)])
+            self.assertEqual(list(self.db.parent.glob("history.db.*")), [])
+            self.assertEqual(self.rows("SELECT id, note FROM acks"), [("0123456789abcdef", "known")])
+            self.assertEqual(self.rows("SELECT count(*) FROM points WHERE id < 3"), [(2,)])
+            components, sites = self.rows("SELECT components, sites FROM details WHERE point = 2")[0]
+            self.assertEqual(unpacked(components, 3), (0, {1: [700, 7, 7000], 2: [50, 5, 500]}))
+            self.assertEqual(unpacked(sites, 4), (0, {1: [600, 9000, 100, 300]}))
+            self.assertEqual(self.rows("SELECT run, stack, verdict, first_s, last_s, severity, "
+                                       "bytes_per_hour FROM verdicts"),
+                             [(1, 1, "growing", now - 7000, now - 3500, "critical", 77.0)])
+            self.assertEqual(self.rows("SELECT name FROM sqlite_master WHERE name IN "
+                                       "('components', 'sites', 'verdicts_1')"), [])
+            d = self.document("report", p.pid, "--since", "24h", schema="history")
+            self.assertEqual([x["live_bytes"] for x in d["points"]][:2], [1000, 2000])
+            self.assertEqual(d["verdicts"][0]["function"], "leaky")
+        self.assertEqual(d["points"][-1]["live_bytes"], live)
+        self.assertIsNotNone(d["points"][-1]["parts"]["requested_bytes"])
+
     def test_forecast(self):
         p = self.start("quiet")
         self.fill(p, growth=60000, limit=1 << 30)
@@ -361,11 +434,11 @@ class History(CommandTest):
         self.fails(4, "report", p.pid, "--since", "1h", says="there is no history")
         self.fails(2, "report", p.pid, "--since", "1x", says="such as 30m, 24h or 7d")
         self.fails(2, "report", "--since", "1h", says="needs a PID")
-        self.fails(2, "report", p.pid, "--since", "1h", "--format", "html", says="text or JSON")
+        self.fails(2, "report", p.pid, "--since", "1h", "--by", "site", says="without --by")
 
     def test_what_is_wrong_is_said(self):
-        self.fails(2, "record", "--every", "10ms", says="--every takes a time from 1.0 s")
-        self.fails(2, "record", "--every", "25h", says="--every takes .* 24h, not .25h")
+        self.fails(2, "record", "--every", "10ms", says="--every takes a time from 1s")
+        self.fails(2, "record", "--every", "25h", says="--every takes a time from 1s to 1d, .*not .25h")
         for words in (("--every", "24h"), ("--for", "0.0000005h"), ("--for", "1ms")):
             self.command("record", self.start("quiet").pid, "--for", "1ms", *words)
         self.fails(2, "record", "--for", "x", says="--for takes a time")

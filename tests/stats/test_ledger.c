@@ -200,6 +200,29 @@ Test(stats_ledger, of_a_running_process_adds_up_to_its_resident_memory)
     disown(&a);
 }
 
+/* Nothing of /proc but the sums that the kernel has: the process waits for none of it. */
+Test(stats_ledger, a_quick_one_adds_up_without_a_look_at_pages)
+{
+    struct adopted a;
+    struct mp_ledger l;
+    struct mp_proc proc;
+    mp_image_t *image;
+
+    adopt(&a);
+    cr_assert_eq(mp_image_read(a.fd, "made", &image, NULL), 0);
+    mp_ledger_make_quick(image, &l);
+    expect_sound(&l);
+    cr_assert_not(l.is_measured);
+    cr_assert_eq(mp_proc_read((uint64_t)getpid(), &proc), 0);
+    cr_assert_gt(l.resident_bytes, proc.resident_bytes / 2);
+    cr_assert_lt(l.resident_bytes, proc.resident_bytes * 2);
+    cr_assert_eq(l.total_bytes, l.resident_bytes);
+    cr_assert_gt(part_bytes(&l, "files"), 0);
+    cr_assert_eq((uint64_t)live_bytes(&l), a.totals->live_bytes);
+    mp_image_free(image);
+    disown(&a);
+}
+
 Test(stats_ledger, figures_far_above_the_truth_are_untouched_memory)
 {
     struct adopted a;
