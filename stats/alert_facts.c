@@ -26,6 +26,7 @@ void mp_alert_facts_init(struct mp_alert_facts *f, uint64_t time_ns)
         .samples = NAN,
         .dropped = NAN,
         .drift = NAN,
+        .component_drift = NAN,
         .component_ratio = NAN,
         .efficiency = {NAN, NAN, NAN},
         .leaks = NAN};

@@ -394,7 +394,7 @@ struct alert_value alert_value_of(const struct mp_alert_rule *rule,
     case MP_MEASURE_LEAKS:
         return or_unknown(f->leaks, "stacks were not looked at");
     case MP_MEASURE_DRIFT:
-        return or_unknown(f->drift,
+        return or_unknown(fmax(f->drift, f->component_drift), /* passes over NAN */
             "there is no baseline of this program (mpalloc baseline save NAME TARGET)");
     case MP_MEASURE_RECLAIM:
         return reclaim(rule, f, past);

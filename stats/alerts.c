@@ -255,12 +255,16 @@ static void step(
 static void add_detail(
     const struct mp_alert *al, const struct mp_alert_facts *f, char *ret, size_t size)
 {
+    bool is_drift = al->rule->measure == MP_MEASURE_DRIFT;
+    bool is_part = is_drift && f->component_drift > f->drift;
     const char *what = al->rule->measure == MP_MEASURE_LEAKS             ? f->leak
                        : al->rule->measure == MP_MEASURE_COMPONENT_RATIO ? f->component
-                       : al->rule->measure == MP_MEASURE_DRIFT           ? f->baseline
+                       : is_drift                                        ? f->baseline
                                                                          : "";
 
-    snprintf(ret, size, "%s%s", what[0] != '\0' ? ": " : "", what);
+    snprintf(ret, size, "%s%s%s%s%s", what[0] != '\0' ? ": " : "",
+        is_part ? "component " : "", is_part ? f->drift_component : "",
+        is_part ? "; baseline " : "", what);
 }
 
 static void describe(
@@ -269,7 +273,7 @@ static void describe(
     const struct mp_alert_rule *rule = al->rule;
     char value[64];
     char threshold[64];
-    char detail[MP_ALERT_DETAIL_BYTES + 2];
+    char detail[2 * MP_ALERT_DETAIL_BYTES + 32];
     bool is_held;
 
     if (isnan(v->value)) {
@@ -284,7 +288,7 @@ static void describe(
     mp_measure_format(rule->measure, is_held ? rule->clears : rule->threshold,
         threshold, sizeof(threshold));
     add_detail(al, f, detail, sizeof(detail));
-    snprintf(al->text, sizeof(al->text), "%s %s, %s%s %s%s%s%s",
+    snprintf(al->text, sizeof(al->text), "%s %s, %s%s %s%s%.200s%s",
         mp_measure_text(rule->measure), value,
         is_held          ? "still "
         : !is_bad(al, v) ? "not "

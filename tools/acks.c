@@ -65,6 +65,19 @@ void acks_free(struct acks *acks)
     }
 }
 
+int64_t acks_state(sqlite3 *db)
+{
+    sqlite3_stmt *s = history_prepare(db,
+        "SELECT count(*) + total(made_s) + 3 * total(min(until_s, 1e11)) FROM acks");
+    int64_t state = 0;
+
+    if (s != NULL && sqlite3_step(s) == SQLITE_ROW) {
+        state = sqlite3_column_int64(s, 0);
+    }
+    sqlite3_finalize(s);
+    return state;
+}
+
 const struct ack *acks_find(const struct acks *acks, const char *id, int64_t now_s)
 {
     for (size_t i = 0; i < acks->count; i++) {

@@ -20,10 +20,14 @@ struct ack {
 };
 
 struct acks;
+struct sqlite3;
 
 /* All of them; none when there is no database, after a line if it is bad. */
 struct acks *acks_load(void);
 void acks_free(struct acks *acks);
+
+/* Another number after one was added or changed; 0 where it cannot be told. */
+int64_t acks_state(struct sqlite3 *db);
 
 /* NULL: none that holds at that time. */
 const struct ack *acks_find(const struct acks *acks, const char *id, int64_t now_s);

@@ -1,7 +1,8 @@
 #include "alerting.h"
 
+#include "acks.h"
+#include "alert_baseline.h"
 #include "alert_store.h"
-#include "baselines.h"
 #include "format.h"
 #include "history.h"
 #include "leaks.h"
@@ -29,8 +30,7 @@ struct subject {
     uint64_t slow_ns;
     size_t older_count;
     struct mp_alert_point *older;
-    double baseline_bytes; /* NAN: none */
-    char baseline[MP_ALERT_DETAIL_BYTES];
+    struct alert_baseline baseline;
     uint64_t baseline_ns; /* when it was looked for */
     struct kept *kept;    /* one for each rule of the engine */
 };
@@ -46,6 +46,7 @@ struct alerting {
     size_t event_room;
     struct alert_notice *events;
     bool is_failing; /* the database */
+    int64_t acks;    /* their state at the last look */
 };
 
 static mp_alerts_t *make_engine(const struct config *c)
@@ -77,6 +78,7 @@ struct alerting *alerting_create(const struct alerting_options *options)
 
 static void free_subject(struct subject *s)
 {
+    alert_baseline_fini(&s->baseline);
     free(s->older);
     free(s->kept);
 }
@@ -187,28 +189,6 @@ static void load_points(struct subject *s, sqlite3 *db, uint64_t now_ns)
     past_fini(&past);
 }
 
-/* The youngest of this program and build. */
-static void find_baseline(struct subject *s, sqlite3 *db, const mp_image_t *image)
-{
-    char build_id[2 * MP_REGION_BUILD_ID_BYTES + 1];
-    size_t count;
-    struct baseline *all = baseline_list(db, NULL, NULL, &count);
-    int64_t youngest = INT64_MIN;
-
-    s->baseline_bytes = NAN;
-    baseline_build_id(image, build_id);
-    for (size_t i = 0; i < count; i++) {
-        if (all[i].made_s > youngest && strcmp(all[i].build_id, build_id) == 0
-            && strcmp(all[i].program, mp_image_process(image)->service) == 0) {
-            youngest = all[i].made_s;
-            s->baseline_bytes = (double)all[i].live_bytes;
-            snprintf(s->baseline, sizeof(s->baseline), "%s, of %s", all[i].name,
-                format_time((uint64_t)all[i].made_s * 1000000000u).text);
-        }
-    }
-    free(all);
-}
-
 /* ---- one look ---- */
 
 static size_t rule_count(const struct alerting *a)
@@ -237,9 +217,8 @@ static struct subject *get_subject(
     }
     a->subjects = must_grow(a->subjects, a->count, &a->room, sizeof(*a->subjects));
     s = &a->subjects[a->count++];
-    *s = (struct subject){.who = who,
-        .baseline_bytes = NAN,
-        .kept = must(calloc(rule_count(a) + 1, sizeof(*s->kept)))};
+    *s = (struct subject){
+        .who = who, .kept = must(calloc(rule_count(a) + 1, sizeof(*s->kept)))};
     if (a->options.db != NULL) {
         restore(a, s);
         load_points(s, a->options.db, now_ns);
@@ -297,12 +276,9 @@ static void make_facts(struct alerting *a, struct subject *s, const mp_image_t *
     if (a->options.db != NULL
         && (s->baseline_ns == 0 || now_ns - s->baseline_ns >= 60000000000u)) {
         s->baseline_ns = now_ns;
-        find_baseline(s, a->options.db, image);
+        alert_baseline_find(&s->baseline, a->options.db, image);
     }
-    if (s->baseline_bytes > 0) {
-        ret->drift = ret->live_bytes / s->baseline_bytes - 1;
-        strcpy(ret->baseline, s->baseline);
-    }
+    alert_baseline_compare(&s->baseline, image, ret);
 }
 
 static void add_event(
@@ -332,9 +308,16 @@ static void take_alerts(struct alerting *a, struct subject *s)
 
 void alerting_begin(struct alerting *a)
 {
+    int64_t acks = a->options.db != NULL ? acks_state(a->options.db) : 0;
+    bool is_other = acks != a->acks;
+
+    a->acks = acks;
     a->event_count = 0;
     for (size_t i = 0; i < a->count; i++) {
         a->subjects[i].is_seen = false;
+        if (is_other) { /* who knows of a leak need not be told of it for a minute more */
+            a->subjects[i].slow_ns = 0;
+        }
     }
 }
 

@@ -27,7 +27,8 @@ enum mp_alert_measure {
     MP_MEASURE_GROWTH_RATIO,   /* "growth/live": the same, of what is live */
     MP_MEASURE_TIME_TO_LIMIT,  /* "time-to-limit": seconds, by that growth */
     MP_MEASURE_LEAKS,          /* "leaks": call stacks that grow or are lost */
-    MP_MEASURE_DRIFT,          /* "drift": growth since a baseline; 0.5 is 50 % */
+    MP_MEASURE_DRIFT,          /* "drift": growth since a baseline; 0.5 is 50 %, of all
+                                  or of one component, whichever is more */
     MP_MEASURE_RECLAIM,        /* "reclaim": of the heap, given back each second */
     MP_MEASURE_EFFICIENCY,     /* "efficiency": see mp_efficiency */
     MP_MEASURE_ANOMALY,  /* "anomaly": standard deviations off the window's mean */
@@ -124,6 +125,9 @@ struct mp_alert_facts {
     double dropped;          /* counter: of them, without a place */
     double drift;            /* since the baseline */
     char baseline[MP_ALERT_DETAIL_BYTES];
+    double
+        component_drift; /* the same of the component that grew most of what it had */
+    char drift_component[MP_ALERT_DETAIL_BYTES]; /* its name and sizes, in words */
     double component_ratio; /* of the one nearest to its soft limit */
     char component[MP_ALERT_DETAIL_BYTES];
 

@@ -29,6 +29,14 @@ static void hold(long bytes)
     }
 }
 
+static void keep(long bytes)
+{
+    static void *kept[16];
+    static size_t count;
+
+    kept[count++ % 16] = mp_malloc(mp_component("index"), (size_t)bytes);
+}
+
 static void drop(void)
 {
     while (held_count > 0) {
@@ -81,6 +89,8 @@ int main(void)
         }
         if (strncmp(line, "hold ", 5) == 0) {
             hold(atol(line + 5));
+        } else if (strncmp(line, "keep ", 5) == 0) {
+            keep(atol(line + 5));
         } else if (strcmp(line, "drop\n") == 0) {
             drop();
         } else if (strncmp(line, "lose ", 5) == 0) {

@@ -121,6 +121,33 @@ class Once(AlertsTest):
         self.assertEqual((a["name"], a["state"]), ("MpallocBaselineDrift", "firing"), a)
         self.assertIn("warm, of 20", a["text"])
 
+    def test_drift_of_one_component(self):
+        p = self.leaker()
+        self.tell(p, f"hold {20 * MIB}")
+        self.tell(p, f"keep {MIB}")
+        self.command("baseline", "save", "warm", p.pid)
+        c = self.config("alerts: [{name: MpallocBaselineDriftCritical, for: 0s}]")
+        self.tell(p, f"keep {MIB // 2}")    # much for it, but little of all
+        self.assertEqual([a for a in self.alerts(p.pid, "--config", c) if "Drift" in a["name"]], [])
+        self.tell(p, f"keep {2 * MIB}")
+        a = {a["name"]: a for a in self.alerts(p.pid, "--config", c)}["MpallocBaselineDriftCritical"]
+        self.assertEqual(a["state"], "firing")
+        self.assertRegex(a["text"], r"component index from 1\.0 MiB to 3\.5 MiB; baseline warm")
+
+    def test_a_baseline_of_a_run_at_its_end_is_none_of_one_that_runs(self):
+        p = self.leaker(MPALLOC_KEEP="1")
+        region = self.region_of(p)
+        p.stdin.close()
+        p.wait()
+        p.stdin = open("/dev/null")
+        self.command("baseline", "save", "ended", region)
+        p = self.leaker()
+        self.tell(p, f"hold {20 * MIB}")
+        c = self.config("alerts: [{name: MpallocBaselineDriftCritical, for: 0s}]")
+        self.assertEqual([a for a in self.alerts(p.pid, "--config", c) if "Drift" in a["name"]], [])
+        found = {a["name"]: a for a in self.alerts(p.pid, "--config", c, "--all")}
+        self.assertIn("no baseline", found["MpallocBaselineDrift"]["text"])
+
     def test_the_dead_are_looked_at_when_they_are_named(self):
         p = self.leaker()
         self.tell(p, f"hold {12 * MIB}")
@@ -230,6 +257,20 @@ class Watching(AlertsTest):
         with sqlite3.connect(self.dir / "history.db") as db:
             rows = db.execute("SELECT name, state, told FROM alerts").fetchall()
         self.assertEqual(rows, [("Big", "resolved", 0)] * 2)
+
+    def test_an_acknowledgement_is_heard_at_the_next_look(self):
+        p = self.leaker(MPALLOC_SAMPLE="1k")
+        self.tell(p, "lose 3000")
+        self.tell(p, "check")
+        c = self.config("preset: development\nalerts: [{name: MpallocLeakSuspected, for: 0s}]")
+        with self.watch(p.pid, "--config", c, "--every", "1s") as w:
+            w.next("MpallocLeakSuspected", "firing")
+            begun = time.monotonic()
+            leaks = json.loads(self.command("leaks", p.pid, "--json").stdout)["leaks"]
+            self.command("leaks", "--ack", next(k["id"] for k in leaks if k["verdict"] == "lost"))
+            w.next("MpallocLeakSuspected", "resolved")
+            self.assertLess(time.monotonic() - begun, 45, "what takes long is made once a minute")
+            p.kill()
 
     def test_all_processes_also_new_ones(self):
         c = self.config(f"alerts: [{BIG}]")
