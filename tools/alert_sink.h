@@ -50,6 +50,9 @@ struct alert_sink {
     uint64_t dropped_total;
 };
 
+/* From any thread: so long something may still take; 0: what is under way is to end. */
+uint64_t sink_rest_ms(struct alert_sink *s, uint64_t most_ms);
+
 /* Runs the program of exec. False: it cannot be run, failed, or took too long. */
 bool sink_exec(struct alert_sink *s, const struct alert_notice *n);
 

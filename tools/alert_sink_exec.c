@@ -17,7 +17,7 @@
 
 extern char **environ;
 
-enum { VARIABLES_MOST = 16 };
+enum { VARIABLES_MOST = 16, LOOK_UP_MS = 200 };
 
 /* Those of this process, and MPALLOC_ALERT_NAME, …; the last words win nothing: ours come first. */
 static char **make_environment(const struct alert_notice *n)
@@ -92,8 +92,24 @@ static bool spawn(char **words, char **environment, pid_t *ret_pid)
     return code == 0;
 }
 
+/* Whether it ended; looks up now and then, for the sink may be told to stop. */
+static bool has_ended(struct alert_sink *s, struct pollfd *wait)
+{
+    uint64_t waited_ms = 0;
+    uint64_t rest_ms;
+
+    while ((rest_ms = sink_rest_ms(s, s->of->timeout_ms - waited_ms)) > 0) {
+        rest_ms = rest_ms < LOOK_UP_MS ? rest_ms : LOOK_UP_MS;
+        if (poll(wait, 1, (int)rest_ms) == 1) {
+            return true;
+        }
+        waited_ms += rest_ms;
+    }
+    return false;
+}
+
 /* False: it took too long, and is killed. */
-static bool wait_for(pid_t pid, uint64_t timeout_ms)
+static bool wait_for(struct alert_sink *s, pid_t pid)
 {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     struct pollfd wait = {.fd = fd, .events = POLLIN};
@@ -102,7 +118,7 @@ static bool wait_for(pid_t pid, uint64_t timeout_ms)
     if (fd < 0) {
         return true; /* without it there is no bound; kernels before 5.3 */
     }
-    is_done = poll(&wait, 1, timeout_ms < 1u << 30 ? (int)timeout_ms : 1 << 30) == 1;
+    is_done = has_ended(s, &wait);
     close(fd);
     if (!is_done) {
         kill(-pid, SIGKILL);
@@ -123,7 +139,7 @@ bool sink_exec(struct alert_sink *s, const struct alert_notice *n)
         words[i] = alert_notice_fill(n, command->at[i]);
     }
     if (spawn(words, environment, &pid)) {
-        is_done = wait_for(pid, s->of->timeout_ms);
+        is_done = wait_for(s, pid);
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
         }
     }

@@ -14,6 +14,13 @@ static size_t ignore(char *data, size_t size, size_t count, void *arg)
     return size * count;
 }
 
+/* libcurl asks this at least once a second: whether it is to give up. */
+static int look_up(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    (void)a, (void)b, (void)c, (void)d;
+    return sink_rest_ms(arg, 1) == 0;
+}
+
 static struct curl_slist *add(
     struct curl_slist *list, const char *key, const char *value)
 {
@@ -44,7 +51,12 @@ static enum sink_answer post(
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "mpalloc/" CONFIG_VERSION);
     curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)s->of->timeout_ms);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
+        (long)sink_rest_ms(s, s->of->timeout_ms) + 1); /* 0 would be no limit */
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look_up);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, s);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L); /* waits for no name */
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, ignore);
     code = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);

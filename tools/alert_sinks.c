@@ -90,6 +90,19 @@ static bool is_over_locked(const struct alert_sink *s)
     return s->must_stop && now_mono_ns() >= s->stop_ns;
 }
 
+uint64_t sink_rest_ms(struct alert_sink *s, uint64_t most_ms)
+{
+    uint64_t now_ns = now_mono_ns();
+    uint64_t rest_ms = most_ms;
+
+    pthread_mutex_lock(&s->lock);
+    if (s->must_stop) {
+        rest_ms = s->stop_ns > now_ns ? (s->stop_ns - now_ns + 999999) / 1000000 : 0;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rest_ms < most_ms ? rest_ms : most_ms;
+}
+
 static uint64_t next_pause_ms(uint64_t pause_ms)
 {
     pause_ms = pause_ms == 0 ? SINK_FIRST_MS : 2 * pause_ms;

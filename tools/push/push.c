@@ -317,11 +317,11 @@ static void note_rejected(
     say_problem(p, line, "the rest arrived");
 }
 
-/* False: something has to wait. */
-static bool send_one(struct push *p, const struct push_message *m)
+/* False: something has to wait. timeout_ms: 0: as usual. */
+static bool send_one(struct push *p, const struct push_message *m, unsigned timeout_ms)
 {
     struct push_request request = {
-        m->url, m->content_type, m->content_encoding, m->body, m->bytes};
+        m->url, m->content_type, m->content_encoding, m->body, m->bytes, timeout_ms};
     struct push_reply reply;
     enum push_signal signal = m->signal;
 
@@ -349,7 +349,7 @@ uint64_t push_send(struct push *p)
     const struct push_message *m;
 
     while (!atomic_load(&p->stop) && (m = push_queue_due(&p->queue, now_ms())) != NULL
-           && send_one(p, m)) {
+           && send_one(p, m, 0)) {
         publish(p);
     }
     publish(p);
@@ -456,13 +456,15 @@ size_t push_gather(struct push *p, const struct push_source *source)
 /* Each of what waits once; no more than LAST_MS for all. */
 static void send_last(struct push *p)
 {
-    uint64_t until = now_ms() + LAST_MS;
+    uint64_t now = now_ms();
+    uint64_t until = now + LAST_MS;
     const struct push_message *m;
 
     atomic_store(&p->stop, false);
     p->queue.due_ms = 0;
-    while (now_ms() < until && (m = push_queue_due(&p->queue, now_ms())) != NULL
-           && send_one(p, m)) {
+    while (now < until && (m = push_queue_due(&p->queue, now)) != NULL
+           && send_one(p, m, (unsigned)(until - now))) {
+        now = now_ms();
     }
     atomic_store(&p->stop, true);
     push_queue_clear(&p->queue);

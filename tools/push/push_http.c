@@ -15,6 +15,7 @@ struct push_http {
     struct curl_slist *headers;
     const atomic_bool *stop;
     char error[CURL_ERROR_SIZE];
+    unsigned timeout_ms;
     char *reply;
     size_t reply_bytes;
 };
@@ -49,14 +50,19 @@ static void add_header(struct push_http *h, const char *header)
     h->headers = must(curl_slist_append(h->headers, header));
 }
 
-static void set_options(struct push_http *h, unsigned timeout_ms)
+static void set_timeout(struct push_http *h, unsigned timeout_ms)
+{
+    curl_easy_setopt(h->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    curl_easy_setopt(h->curl, CURLOPT_CONNECTTIMEOUT_MS,
+        (long)(timeout_ms < 5000 ? timeout_ms : 5000));
+}
+
+static void set_options(struct push_http *h)
 {
     curl_easy_setopt(h->curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(h->curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(h->curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(h->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
-    curl_easy_setopt(h->curl, CURLOPT_CONNECTTIMEOUT_MS,
-        (long)(timeout_ms < 5000 ? timeout_ms : 5000));
+    curl_easy_setopt(h->curl, CURLOPT_QUICK_EXIT, 1L); /* waits for no name */
     curl_easy_setopt(h->curl, CURLOPT_USERAGENT, "mpalloc/" CONFIG_VERSION);
     curl_easy_setopt(h->curl, CURLOPT_ERRORBUFFER, h->error);
     curl_easy_setopt(h->curl, CURLOPT_WRITEFUNCTION, take_reply);
@@ -88,7 +94,8 @@ struct push_http *push_http_create(const struct push_http_options *o)
         add_header(h, line);
         free(line);
     }
-    set_options(h, o->timeout_ms);
+    h->timeout_ms = o->timeout_ms;
+    set_options(h);
     if (o->authority != NULL) {
         curl_easy_setopt(h->curl, CURLOPT_CAINFO, o->authority);
     }
@@ -191,6 +198,9 @@ enum push_outcome push_http_post(
         snprintf(line, sizeof(line), "Content-Encoding: %s", request->content_encoding);
         headers = must(curl_slist_append(headers, line));
     }
+    set_timeout(h, request->timeout_ms > 0 && request->timeout_ms < h->timeout_ms
+                       ? request->timeout_ms
+                       : h->timeout_ms);
     curl_easy_setopt(h->curl, CURLOPT_URL, request->url);
     curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(h->curl, CURLOPT_POSTFIELDS, request->body);

@@ -29,6 +29,7 @@ struct push_request {
     const char *content_encoding; /* NULL: none */
     const void *body;
     size_t bytes;
+    unsigned timeout_ms; /* 0: as usual; less than that only */
 };
 
 struct push_reply {

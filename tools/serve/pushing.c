@@ -110,14 +110,19 @@ int pushing_start(const struct config *config, struct fleet *fleet,
     return 0;
 }
 
+void pushing_end(struct pushing *p)
+{
+    for (size_t i = 0; p != NULL && i < p->started; i++) {
+        push_stop(p->list.at[i]);
+    }
+}
+
 void pushing_stop(struct pushing *p)
 {
     if (p == NULL) {
         return;
     }
-    for (size_t i = 0; i < p->started; i++) {
-        push_stop(p->list.at[i]);
-    }
+    pushing_end(p);
     for (size_t i = 0; i < p->started; i++) {
         pthread_join(p->pushers[i].thread, NULL);
     }

@@ -27,7 +27,10 @@ int pushing_start(const struct config *config, struct fleet *fleet,
  */
 void pushing_show(struct pushing *p, struct insights *insights);
 
-/* Sends once more what waits, for 2 s at most. NULL: nothing. */
+/* Begins to stop, and returns at once. NULL: nothing. */
+void pushing_end(struct pushing *p);
+
+/* Sends once more what waits, for 2 s at most, then frees it. NULL: nothing. */
 void pushing_stop(struct pushing *p);
 
 /* So far, from any thread. False: there is no server of that number. */

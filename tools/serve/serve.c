@@ -429,6 +429,7 @@ bool serve_stop(struct serve *s, unsigned patience_ms)
     atomic_store(&s->is_ending, true);
     pthread_cond_broadcast(&w->ending);
     pthread_mutex_unlock(&w->lock);
+    pushing_end(s->pushing); /* while the sinks of alerts end, too */
     events_end(s->events);
     rounds_end(s->rounds);
     pushing_stop(s->pushing);
