@@ -441,7 +441,20 @@ const struct alert_notice *alerting_events(const struct alerting *a, size_t *ret
     return a->events;
 }
 
-/* ---- another configuration ---- */
+/* ---- another history, another configuration ---- */
+
+void alerting_set_history(struct alerting *a, sqlite3 *db)
+{
+    a->options.db = db;
+    a->options.keeps = db != NULL;
+    a->is_failing = false;
+    for (size_t i = 0; i < a->count; i++) {
+        a->subjects[i].baseline_ns = 0;
+        for (size_t k = 0; k < rule_count(a); k++) {
+            a->subjects[i].kept[k].kept_ns = 0; /* its row is not there */
+        }
+    }
+}
 
 void alerting_reload(struct alerting *a, const struct config *config)
 {

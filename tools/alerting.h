@@ -53,6 +53,9 @@ struct alert_notice *alerting_list(
 /* Another configuration; what waits and fires goes on, by the names of rules. */
 void alerting_reload(struct alerting *a, const struct config *config);
 
+/* Another history; what waits and fires is kept in it from the next look on. NULL: none. */
+void alerting_set_history(struct alerting *a, sqlite3 *db);
+
 /* The sinks, for their counts; NULL: it tells nobody. */
 struct alert_sinks *alerting_sinks(struct alerting *a);
 

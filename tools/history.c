@@ -155,6 +155,15 @@ int history_put_aside(const char *verb, const char *path, sqlite3 *db)
     return move_aside(verb, path, "damaged");
 }
 
+bool history_has_moved(sqlite3 *db)
+{
+    int has_moved = 0;
+
+    return sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved)
+               == SQLITE_OK
+           && has_moved != 0;
+}
+
 /* EMPTY: nobody made tables in it yet. */
 enum state { USABLE, OLDER, DAMAGED, NEWER, FOREIGN, EMPTY, UNREADABLE };
 

@@ -38,6 +38,9 @@ int history_put_aside(const char *verb, const char *path, sqlite3 *db);
 /* Also of statements that were not finalized; NULL does nothing. */
 void history_close(sqlite3 *db);
 
+/* Whether its file is no more where it was opened: moved, deleted, or replaced by another. */
+bool history_has_moved(sqlite3 *db);
+
 /* "the history PATH: what SQLite says"; returns EXIT_FAILED. */
 int history_fail(const char *verb, sqlite3 *db);
 

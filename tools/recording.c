@@ -46,6 +46,23 @@ static void say_resumed(struct recording *r)
     r->is_paused = false;
 }
 
+static bool open_anew(struct recording *r)
+{
+    r->begun++;
+    return history_open(r->verb, r->path, HISTORY_WRITE, &r->db) == EXIT_FINE;
+}
+
+bool recording_follow(struct recording *r)
+{
+    if (!history_has_moved(r->db)) {
+        return true;
+    }
+    fprintf(stderr, "mpalloc %s: the history %s was moved: a new one is begun\n",
+        r->verb, r->path);
+    recording_close(r); /* what is ahead of a file that was moved stays with it */
+    return open_anew(r);
+}
+
 /* False: it cannot go on. */
 static bool settle(struct recording *r, int code)
 {
@@ -63,7 +80,7 @@ static bool settle(struct recording *r, int code)
         r->aside++;
         r->db = NULL; /* it is closed, even where its file cannot be put aside */
         return history_put_aside(r->verb, r->path, damaged) == EXIT_FINE
-               && history_open(r->verb, r->path, HISTORY_WRITE, &r->db) == EXIT_FINE;
+               && open_anew(r);
     }
     history_fail(r->verb, r->db);
     return false;

@@ -30,11 +30,18 @@ struct recording {
     uint64_t points;
     uint64_t pauses;
     uint64_t aside; /* databases moved */
+    uint64_t begun; /* databases opened in place of one that was there before */
 };
 
 /* path: NULL for the usual one. EXIT_FINE, or an exit code after a line. */
 int recording_open(struct recording *r, const char *verb, const char *path);
 void recording_close(struct recording *r);
+
+/*
+ * When the file is no more where it was, goes on in the one that is, or a new one, with a line. Call
+ * it before each round. False: it cannot go on, after a line.
+ */
+bool recording_follow(struct recording *r);
 
 /* Around the points of one moment. False: it cannot go on, after a line. */
 void recording_begin(struct recording *r, int64_t now_s);

@@ -114,6 +114,9 @@ static bool look(struct recorder *r)
 {
     bool goes_on;
 
+    if (!recording_follow(&r->into)) {
+        return false;
+    }
     recording_begin(&r->into, (int64_t)(view_now_ns() / 1000000000u));
     goes_on = r->targets != NULL ? record_targets(r) : record_all(r);
     return goes_on && recording_end(&r->into);

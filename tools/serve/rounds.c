@@ -35,6 +35,7 @@ struct rounds {
     _Atomic uint64_t points_total;
     struct alerting *alerting; /* of the thread */
     sqlite3 *alerts_db;
+    uint64_t alerts_begun; /* which of those that recording began it is */
     struct part alerts;
     _Atomic(const struct config *) reloaded; /* NULL: nothing to take over */
     pthread_mutex_t lock;                    /* of these two */
@@ -58,6 +59,36 @@ static uint64_t cpu_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+static void stop_history(struct rounds *r)
+{
+    fprintf(stderr, "mpalloc serve: goes on without the history\n");
+    r->has_history = false;
+}
+
+/* A handle of its own: recording may replace its one. */
+static void open_for_alerts(struct rounds *r)
+{
+    r->alerts_begun = r->recording.begun;
+    if (history_open(
+            "serve", r->serve->options.history_path, HISTORY_WRITE, &r->alerts_db)
+        != EXIT_FINE) {
+        r->alerts_db = NULL;
+    }
+}
+
+/* A history that was moved, or begun anew, is followed by both who write to it. */
+static void follow_history(struct rounds *r)
+{
+    if (r->has_history && !recording_follow(&r->recording)) {
+        stop_history(r);
+    }
+    if (r->has_history && r->alerts_begun != r->recording.begun) {
+        history_close(r->alerts_db);
+        open_for_alerts(r);
+        alerting_set_history(r->alerting, r->alerts_db);
+    }
+}
+
 static void record(struct rounds *r)
 {
     const struct fleet_list *list =
@@ -74,8 +105,7 @@ static void record(struct rounds *r)
     }
     fleet_release(r->serve->fleet, list);
     if (!goes_on || !recording_end(&r->recording)) {
-        fprintf(stderr, "mpalloc serve: goes on without the history\n");
-        r->has_history = false;
+        stop_history(r);
     }
     atomic_store(&r->points_total, r->recording.points);
 }
@@ -111,6 +141,7 @@ static void evaluate(struct rounds *r)
     size_t count;
 
     take_over(r);
+    follow_history(r);
     alerting_begin(r->alerting);
     for (size_t i = 0; i < list->count && !r->serve->is_ending; i++) {
         const struct fleet_process *p = list->at[i];
@@ -174,8 +205,8 @@ static void start_alerts(struct rounds *r)
 {
     const struct serve_options *o = &r->serve->options;
 
-    if (r->has_history) { /* a handle of its own: recording may replace its one */
-        history_open("serve", o->history_path, HISTORY_WRITE, &r->alerts_db);
+    if (r->has_history) {
+        open_for_alerts(r);
     }
     r->alerts.every_ms = o->interval_ms;
     r->alerting = alerting_create(&(struct alerting_options){.config = o->config,
