@@ -105,6 +105,15 @@ EXPORTER = {
     "mpalloc_exporter_resident_bytes": ("gauge", set()),
 }
 
+# Where something is sent elsewhere.
+PUSHES = {
+    "mpalloc_exporter_pushes_total": ("counter", {"to", "result"}),
+    "mpalloc_exporter_push_retries_total": ("counter", {"to"}),
+    "mpalloc_exporter_push_rejected_total": ("counter", {"to"}),
+    "mpalloc_exporter_push_bytes_total": ("counter", {"to"}),
+    "mpalloc_exporter_push_waiting": ("gauge", {"to"}),
+}
+
 
 def base(name):
     """As the parser of OpenMetrics calls the family."""

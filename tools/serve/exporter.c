@@ -1,5 +1,6 @@
 #include "exporter.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -83,6 +84,68 @@ static void write_server(const struct metrics_server *s, struct metric_text *tex
     put_whole(text, &connections, s->connections_total, NULL, NULL);
 }
 
+/* ---- what is sent elsewhere ---- */
+
+static const struct metric pushes = {"mpalloc_exporter_pushes", "", METRIC_COUNTER,
+    "Messages to other servers: taken (delivered), not taken (refused), or given up "
+    "for "
+    "want of room or time (dropped)."};
+
+/* One value for each kind of server. */
+static const struct push_row {
+    struct metric metric;
+    size_t at; /* offset in struct metrics_push */
+} push_rows[] = {
+    {{"mpalloc_exporter_push_retries", "", METRIC_COUNTER,
+         "Times that a message had to wait for another try."},
+        offsetof(struct metrics_push, counts.retries)},
+    {{"mpalloc_exporter_push_rejected", "", METRIC_COUNTER,
+         "Points and profiles that a server did not take of messages that it took."},
+        offsetof(struct metrics_push, counts.rejected)},
+    {{"mpalloc_exporter_push_bytes", "bytes", METRIC_COUNTER,
+         "Bytes of messages that were taken."},
+        offsetof(struct metrics_push, counts.delivered_bytes)},
+    {{"mpalloc_exporter_push_waiting", "", METRIC_SUM,
+         "Messages that wait to be sent."},
+        offsetof(struct metrics_push, waiting)},
+};
+
+static void put_result(struct metric_text *text, const struct metrics_push *p,
+    const char *result, uint64_t value)
+{
+    metric_text_sample(text, &pushes,
+        &(struct metric_sample){.type = METRIC_WHOLE,
+            .whole = value,
+            .label_count = 2,
+            .label = {{"to", p->to}, {"result", result}}});
+}
+
+static void write_pushes(const struct metrics_server *s, struct metric_text *text)
+{
+    if (s->push_count == 0) {
+        return;
+    }
+    metric_text_head(text, &pushes);
+    for (size_t i = 0; i < s->push_count; i++) {
+        const struct metrics_push *p = &s->pushes[i];
+
+        put_result(text, p, "delivered", p->counts.delivered);
+        put_result(text, p, "refused", p->counts.refused);
+        put_result(text, p, "dropped", p->counts.dropped);
+    }
+    for (size_t n = 0; n < sizeof(push_rows) / sizeof(push_rows[0]); n++) {
+        const struct push_row *row = &push_rows[n];
+
+        metric_text_head(text, &row->metric);
+        for (size_t i = 0; i < s->push_count; i++) {
+            uint64_t value;
+
+            memcpy(&value, (const char *)&s->pushes[i] + row->at, sizeof(value));
+            put_whole(text, &row->metric, value, "to", s->pushes[i].to);
+        }
+    }
+}
+
 static void write_own_cost(struct metric_text *text)
 {
     uint64_t own = mp_proc_resident((uint64_t)getpid());
@@ -138,6 +201,7 @@ void exporter_write(const struct fleet_list *list, const struct exporter_counts 
     put_real(text, &insight_seconds, (double)cost->ns_total / 1e9);
     if (server != NULL) {
         write_server(server, text);
+        write_pushes(server, text);
     }
     write_own_cost(text);
 }

@@ -13,6 +13,7 @@
 
 #include "../alert_notice.h"
 #include "../metric_text.h"
+#include "../push/push_queue.h"
 #include "http.h"
 #include "insights.h"
 
@@ -41,6 +42,15 @@ struct metrics_server {
     uint64_t failed_total;
     uint64_t connections_total;
     double request_seconds_total;
+    const struct metrics_push *pushes; /* may be NULL */
+    size_t push_count;
+};
+
+/* What is sent to servers of one kind. */
+struct metrics_push {
+    const char *to;
+    uint64_t waiting;
+    struct push_counts counts;
 };
 
 /*

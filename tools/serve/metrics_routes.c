@@ -3,6 +3,7 @@
  */
 #include "../document.h"
 #include "../must.h"
+#include "../push/push.h"
 #include "metrics.h"
 #include "runbook_page.h"
 #include "serve.h"
@@ -14,7 +15,9 @@
 /* Values are those of the scrape, but for scrapers that come all at once. */
 enum { SCRAPE_AGE_MS = 200, TARGETS_AGE_MS = 2000 };
 
-static struct metrics_server server_figures(const struct serve *s)
+/* pushes: room for PUSH_TOS */
+static struct metrics_server server_figures(
+    struct serve *s, struct metrics_push *pushes)
 {
     return (struct metrics_server){
         .requests_total = atomic_load(&s->cost.requests_total),
@@ -22,6 +25,8 @@ static struct metrics_server server_figures(const struct serve *s)
         .failed_total = atomic_load(&s->cost.failed_total),
         .connections_total = atomic_load(&s->cost.connections_total),
         .request_seconds_total = (double)atomic_load(&s->cost.request_ns_total) / 1e9,
+        .pushes = pushes,
+        .push_count = serve_pushes(s, pushes),
     };
 }
 
@@ -30,7 +35,8 @@ static enum answered reply_metrics(
     struct request *r, const struct fleet_list *list, const struct fleet_process *only)
 {
     struct serve *s = request_serve(r);
-    struct metrics_server server = server_figures(s);
+    struct metrics_push pushes[PUSH_TOS];
+    struct metrics_server server = server_figures(s, pushes);
     struct metric_text text = {.form = metric_text_choose(request_header(r, "Accept"))};
     enum answered done;
 

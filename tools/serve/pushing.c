@@ -138,6 +138,43 @@ void pushing_show(struct pushing *p, struct insights *insights)
     }
 }
 
+static void add(struct metrics_push *sum, const struct push_counts *n)
+{
+    uint64_t over = n->delivered + n->refused + n->dropped;
+
+    sum->counts.delivered += n->delivered;
+    sum->counts.delivered_bytes += n->delivered_bytes;
+    sum->counts.retries += n->retries;
+    sum->counts.dropped += n->dropped;
+    sum->counts.refused += n->refused;
+    sum->counts.rejected += n->rejected;
+    sum->waiting += n->made > over ? n->made - over : 0;
+}
+
+size_t pushing_sum(struct pushing *p, struct metrics_push *ret)
+{
+    size_t count = 0;
+
+    for (unsigned to = 0; to < PUSH_TOS; to++) {
+        struct metrics_push sum = {.to = push_name((enum push_to)to)};
+        bool is_there = false;
+
+        for (size_t i = 0; p != NULL && i < p->list.count; i++) {
+            if (push_kind(p->list.at[i]) == (enum push_to)to) {
+                struct push_counts n;
+
+                push_get_counts(p->list.at[i], &n);
+                add(&sum, &n);
+                is_there = true;
+            }
+        }
+        if (is_there) {
+            ret[count++] = sum;
+        }
+    }
+    return count;
+}
+
 bool pushing_get(struct pushing *p, size_t number, const char **ret_to,
     const char **ret_url, struct push_counts *ret)
 {

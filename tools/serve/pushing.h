@@ -11,6 +11,7 @@
 #include "../push/push.h"
 #include "fleet.h"
 #include "insights.h"
+#include "metrics.h"
 
 struct pushing;
 
@@ -32,6 +33,9 @@ void pushing_end(struct pushing *p);
 
 /* Sends once more what waits, for 2 s at most, then frees it. NULL: nothing. */
 void pushing_stop(struct pushing *p);
+
+/* By kind of server, from any thread; `ret` has room for PUSH_TOS. Returns how many kinds. */
+size_t pushing_sum(struct pushing *p, struct metrics_push *ret);
 
 /* So far, from any thread. False: there is no server of that number. */
 bool pushing_get(struct pushing *p, size_t number, const char **ret_to,

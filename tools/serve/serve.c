@@ -26,7 +26,8 @@ enum { FILES = 8192, PEM_MOST = 1024 * 1024 };
 struct whole {
     struct serve s;
     pthread_mutex_t names;
-    pthread_mutex_t lock; /* of ending */
+    pthread_mutex_t pushing; /* the pointer, and that it stays meanwhile */
+    pthread_mutex_t lock;    /* of ending */
     pthread_cond_t ending;
 };
 
@@ -48,6 +49,30 @@ void serve_lock_names(struct serve *s)
 void serve_unlock_names(struct serve *s)
 {
     pthread_mutex_unlock(&((struct whole *)s)->names);
+}
+
+size_t serve_pushes(struct serve *s, struct metrics_push *ret)
+{
+    struct whole *w = (struct whole *)s;
+    size_t count;
+
+    pthread_mutex_lock(&w->pushing);
+    count = pushing_sum(s->pushing, ret);
+    pthread_mutex_unlock(&w->pushing);
+    return count;
+}
+
+/* What was before ends, which takes a while. */
+static void replace_pushing(struct serve *s, struct pushing *pushing)
+{
+    struct whole *w = (struct whole *)s;
+    struct pushing *before;
+
+    pthread_mutex_lock(&w->pushing);
+    before = s->pushing;
+    s->pushing = pushing;
+    pthread_mutex_unlock(&w->pushing);
+    pushing_stop(before);
 }
 
 bool serve_wait(struct serve *s, uint64_t ms)
@@ -236,6 +261,7 @@ static struct whole *create_whole(const struct serve_options *options)
     atomic_init(&w->s.allow_actions, options->allow_actions);
     w->s.started_ns = view_now_ns();
     pthread_mutex_init(&w->names, NULL);
+    pthread_mutex_init(&w->pushing, NULL);
     pthread_mutex_init(&w->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -281,6 +307,7 @@ static void destroy_whole(struct whole *w)
         fleet_destroy(w->s.fleet);
     }
     pthread_mutex_destroy(&w->names);
+    pthread_mutex_destroy(&w->pushing);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->ending);
     free(w);
@@ -307,6 +334,7 @@ int serve_start(const struct serve_options *options, struct serve **ret)
     struct socket sockets[2 * SERVE_SOCKETS + 1];
     struct httpd_identity identity;
     struct mp_error error = {""};
+    struct pushing *pushing;
     struct whole *w;
     struct guard guard;
     size_t count = 0;
@@ -346,7 +374,8 @@ int serve_start(const struct serve_options *options, struct serve **ret)
         return code;
     }
     rounds_start(w->s.rounds);
-    start_pushing(&w->s, options->config, &w->s.pushing); /* a line says it if not */
+    start_pushing(&w->s, options->config, &pushing); /* a line says it if not */
+    replace_pushing(&w->s, pushing);
     *ret = &w->s;
     return EXIT_FINE;
 }
@@ -381,8 +410,7 @@ static bool take_over(struct serve *s, const struct serve_options *o)
     atomic_store(&s->allow_actions, o->allow_actions);
     rounds_reload(s->rounds, o->config);
     if (start_pushing(s, o->config, &pushing)) {
-        pushing_stop(s->pushing);
-        s->pushing = pushing;
+        replace_pushing(s, pushing);
     }
     return true;
 }
@@ -432,7 +460,7 @@ bool serve_stop(struct serve *s, unsigned patience_ms)
     pushing_end(s->pushing); /* while the sinks of alerts end, too */
     events_end(s->events);
     rounds_end(s->rounds);
-    pushing_stop(s->pushing);
+    replace_pushing(s, NULL);
     if (!httpd_drain(s->httpd, patience_ms)) {
         fprintf(stderr, "mpalloc serve: some requests were not answered within %u s\n",
             patience_ms / 1000);

@@ -57,6 +57,7 @@ struct httpd;
 struct rounds;
 struct pushing;
 struct metrics; /* metrics.h */
+struct metrics_push;
 
 struct serve {
     struct serve_options options;
@@ -64,7 +65,7 @@ struct serve {
     struct httpd *httpd;
     struct events *events;
     struct rounds *rounds;
-    struct pushing *pushing;    /* NULL: nothing is sent */
+    struct pushing *pushing;    /* NULL: nothing is sent; for others: serve_pushes */
     _Atomic bool allow_actions; /* as it is now: a reload may change it */
     struct metrics *metrics;
     struct api *api;
@@ -83,6 +84,9 @@ struct metrics *serve_metrics(struct serve *s);
  * answered at once.
  */
 bool serve_wait(struct serve *s, uint64_t ms);
+
+/* What was sent elsewhere, by kind of server; any thread. `ret` has room for PUSH_TOS. */
+size_t serve_pushes(struct serve *s, struct metrics_push *ret);
 
 /* One thread at a time makes names: symbols.h, stack_names.h, servers.h. */
 void serve_lock_names(struct serve *s);
