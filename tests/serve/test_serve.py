@@ -14,6 +14,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import time
 import unittest
 
 from serving import COMMAND, ServeTest, UnixConnection, Answer, main
@@ -129,12 +130,25 @@ class Answered(ServeTest):
                      b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked"
                      b"\r\n\r\nffffffffffffffffffff\r\n"):
             with contextlib.closing(socket.create_connection(server.address, timeout=20)) as s:
-                with contextlib.suppress(OSError): # it may be refused before all is sent
+                with contextlib.suppress(ConnectionError): # it may be refused before all is sent
                     s.sendall(data)
                     s.shutdown(socket.SHUT_WR)
                     while s.recv(65536):
                         pass
             self.assertEqual(server.ask("/healthz").status, 200)
+
+    def test_who_says_no_more_gets_the_answer_and_the_end(self):
+        p = self.start("quiet")
+        server = self.serve()
+        for path in ("/healthz", f"/debug/pprof/heap?process={p.pid}&seconds=1"):
+            with contextlib.closing(socket.create_connection(server.address, timeout=20)) as s:
+                s.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                time.sleep(0.3)
+                s.shutdown(socket.SHUT_WR)
+                got = b""
+                while part := s.recv(65536):  # a TimeoutError: it was kept open
+                    got += part
+            self.assertEqual(got.split()[1], b"200")
 
     def test_random_requests(self):
         server = self.serve()

@@ -128,13 +128,35 @@ static uint64_t most_ms(const struct connection *one)
                : seconds[one->phase] * 1000;
 }
 
-/* It will say no more: what it began to ask will not be complete. */
+/*
+ * It will say no more. The daemon does not see that where it happened while it did not look, as
+ * when the answer was being made.
+ */
 static bool has_left(const struct connection *one, uint64_t now)
 {
     struct pollfd p = {.fd = one->fd, .events = POLLRDHUP};
 
-    return one->phase == CONNECTION_ASKS && now - one->since_ms > 500
-           && poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+    return is_waiting_for_client(one) && now - one->since_ms > 500 && poll(&p, 1, 0) > 0
+           && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+/* All that it said was read. */
+static bool is_read(const struct connection *one)
+{
+    char next;
+
+    return recv(one->fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
+/* What it began to ask will not be complete; or it has its answer, and goes without a fault. */
+static void let_go_locked(struct connections *c, struct connection *one)
+{
+    if (one->phase == CONNECTION_ASKS) {
+        end_locked(c, one);
+    } else if (!one->is_ended && is_read(one)) {
+        one->is_ended = true;
+        shutdown(one->fd, SHUT_RDWR);
+    }
 }
 
 size_t connections_tend(struct connections *c)
@@ -146,8 +168,10 @@ size_t connections_tend(struct connections *c)
     pthread_mutex_lock(&c->lock);
     before = c->ended_total;
     for (struct connection *i = c->all.next; i != &c->all; i = i->next) {
-        if (now - i->since_ms > most_ms(i) || has_left(i, now)) {
+        if (now - i->since_ms > most_ms(i)) {
             end_locked(c, i);
+        } else if (has_left(i, now)) {
+            let_go_locked(c, i);
         }
     }
     ended = (size_t)(c->ended_total - before);
