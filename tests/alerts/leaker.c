@@ -19,6 +19,7 @@ enum { BLOCK = 65536, MOST = 65536 };
 
 static void *held[MOST];
 static size_t held_count;
+void *kept[16]; /* seen from outside: it is never read */
 
 static void hold(long bytes)
 {
@@ -31,7 +32,6 @@ static void hold(long bytes)
 
 static void keep(long bytes)
 {
-    static void *kept[16];
     static size_t count;
 
     kept[count++ % 16] = mp_malloc(mp_component("index"), (size_t)bytes);

@@ -134,8 +134,9 @@ Test(stats_growth, a_leak_is_as_steady_when_fewer_are_sampled)
         double at = (i + 0.5) * EPOCHS / BIRTHS;
 
         if (is_early || i % 4 == 0) {
-            births[past.birth_count++] =
-                (struct growth_birth){at, is_early ? 1000 : 4000, is_early ? 0.25 : 1};
+            births[past.birth_count++] = (struct growth_birth){.at = at,
+                .bytes = is_early ? 1000 : 4000,
+                .count = is_early ? 0.25 : 1};
         }
     }
     for (unsigned i = 0; i <= EPOCHS; i++) {
