@@ -42,11 +42,14 @@ static struct {
     bool has_looked;
     uint32_t looked_ms;
     char folder[PATH_BYTES]; /* of the lowest group with a limit; "": none */
-    uint64_t rlimit_bytes;   /* RLIMIT_AS or RLIMIT_DATA, the lower one; 0: none */
+    uint64_t as_bytes;       /* RLIMIT_AS; 0: none */
+    uint64_t data_bytes;     /* RLIMIT_DATA */
+    uint64_t machine_bytes;  /* its memory, where there is no limit */
     uint64_t group_limit;    /* of the last look; 0: none */
     uint64_t group_used;
     uint64_t resident;
-    uint64_t spans; /* used_bytes of the last look */
+    uint64_t addresses; /* mapped, touched or not: what RLIMIT_AS counts */
+    uint64_t spans;     /* used_bytes of the last look */
     bool wants_stalls;
     char stalls[PATH_BYTES]; /* the file that tells them; "": not looked for yet */
     double stall;            /* of the last look; NAN: not known */
@@ -103,16 +106,18 @@ static uint64_t read_droppable(const char *folder, bool is_first)
     return at != NULL ? number_at(at + strlen(word)) : 0;
 }
 
-static uint64_t read_resident(void)
+static void read_own(void)
 {
     char text[128];
     const char *at;
 
+    state.addresses = state.resident = 0;
     if (os_read_file("/proc/self/statm", text, sizeof(text)) <= 0) {
-        return 0;
+        return;
     }
     at = strchr(text, ' ');
-    return at != NULL ? number_at(at + 1) * os_page_bytes() : 0;
+    state.addresses = number_at(text) * os_page_bytes();
+    state.resident = at != NULL ? number_at(at + 1) * os_page_bytes() : 0;
 }
 
 /* ---- which limits there are ---- */
@@ -165,20 +170,26 @@ static void choose_group(
     } while (end != NULL);
 }
 
+static bool has_own_limit(void)
+{
+    return state.as_bytes != 0 || state.data_bytes != 0;
+}
+
 void pressure_start_locked(const char *groups, const char *mount)
 {
-    uint64_t as = os_limit_as();
-    uint64_t data = os_limit_data();
-
     memset(&state, 0, sizeof(state));
     state.is_started = true;
     state.stall = __builtin_nan("");
     state.groups = groups;
     state.mount = mount;
-    state.rlimit_bytes = as == 0 || (data != 0 && data < as) ? data : as;
+    state.as_bytes = os_limit_as();
+    state.data_bytes = os_limit_data();
     choose_group(groups, mount, "0::/", false);
     if (state.folder[0] == '\0') {
         choose_group(groups, mount, ":memory:/", true);
+    }
+    if (state.folder[0] == '\0' && !has_own_limit()) {
+        state.machine_bytes = os_physical_bytes();
     }
 }
 
@@ -281,7 +292,7 @@ void pressure_look_locked(uint32_t now_ms, uint64_t used_bytes)
     int cancel;
 
     if (!state.is_started
-        || (state.folder[0] == '\0' && state.rlimit_bytes == 0 && !state.wants_stalls)
+        || (state.folder[0] == '\0' && !has_own_limit() && !state.wants_stalls)
         || (state.has_looked && now_ms - state.looked_ms < LOOK_MS)
         || os_is_sandboxed()) {
         return;
@@ -300,8 +311,8 @@ void pressure_look_locked(uint32_t now_ms, uint64_t used_bytes)
             state.group_used -= bits_min(droppable, state.group_used);
         }
     }
-    if (state.rlimit_bytes != 0) {
-        state.resident = read_resident();
+    if (has_own_limit() || state.machine_bytes != 0) {
+        read_own();
     }
     if (state.wants_stalls) {
         state.stall = read_stall();
@@ -321,23 +332,31 @@ bool pressure_is_near_locked(uint64_t used_bytes)
 
     return state.has_looked
            && (is_near(state.group_used + grew, state.group_limit)
-               || is_near(state.resident + grew, state.rlimit_bytes));
+               || is_near(state.resident + grew, state.data_bytes)
+               || is_near(state.addresses + grew, state.as_bytes));
+}
+
+/* The higher one; what is not known, NAN, is passed over. */
+static double higher(double a, double b)
+{
+    return a >= b || b != b ? a : b;
+}
+
+static double share(uint64_t used, uint64_t limit)
+{
+    return limit != 0 ? (double)used / (double)limit : __builtin_nan("");
 }
 
 double pressure_value_locked(void)
 {
     double value = __builtin_nan("");
 
-    if (state.has_looked && state.group_limit != 0) {
-        value = (double)state.group_used / (double)state.group_limit;
-    }
-    if (state.has_looked && state.rlimit_bytes != 0) {
-        double own = (double)state.resident / (double)state.rlimit_bytes;
-
-        value = !(value >= own) ? own : value;
-    }
-    if (state.has_looked && !(value >= state.stall)) {
-        value = state.stall == state.stall ? state.stall : value;
+    if (state.has_looked) {
+        value = higher(share(state.group_used, state.group_limit),
+            share(state.addresses, state.as_bytes));
+        value = higher(value, share(state.resident, state.data_bytes));
+        value = higher(value, share(state.resident, state.machine_bytes));
+        value = higher(value, state.stall);
     }
     return value > 1 ? 1 : value;
 }

@@ -133,8 +133,9 @@ MP_EXPORT void mp_component_on_limit(mp_limit_function *fn, void *arg);
 
 /*
  * Memory pressure, 0 to 1: how near the process is to having no more memory. The higher one of
- * what is used of the limit (of its control group, without file pages that can go at once; or of
- * RLIMIT_AS or RLIMIT_DATA what is resident) and of stalls (the share of time in which tasks
+ * what is used of the limit (of its control group, without file pages that can go at once; of
+ * RLIMIT_AS the addresses, of RLIMIT_DATA what is resident; without any, what is resident of the
+ * machine's memory) and of stalls (the share of time in which tasks
  * waited for memory, as the kernel tells it: max(some avg10, some avg60) + full avg10, of the
  * control group or else of the machine). At most a second old. NAN: neither is known, or the
  * library was built without profiling. Any thread.

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 static char root[] = "/tmp/test-pressure-XXXXXX";
@@ -154,6 +156,32 @@ Test(pressure, bad_subscriptions_and_no_limit, .init = begin, .fini = end)
     lock_lock(&counters_lock);
     pressure_start_locked(groups, root);
     pressure_look_locked(5000, 0);
-    cr_assert(isnan(pressure_value_locked()));
+    cr_assert(isnan(pressure_value_locked()), "nobody asked");
+    pressure_want_stalls_locked();
+    pressure_look_locked(7000, 0);
+    cr_assert(pressure_value_locked() > 0 && pressure_value_locked() < 0.5,
+        "the machine's memory is the last limit");
     lock_unlock(&counters_lock);
+}
+
+Test(pressure, addresses_are_what_the_limit_of_them_counts, .init = begin, .fini = end)
+{
+    struct rlimit limit;
+    size_t bytes = (size_t)1 << 40;
+    void *p = mmap(
+        NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    cr_assert_neq(p, MAP_FAILED);
+    put("g/memory.max", "max\n");
+    cr_assert_eq(getrlimit(RLIMIT_AS, &limit), 0);
+    limit.rlim_cur = 2 * bytes;
+    cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    lock_lock(&counters_lock);
+    pressure_start_locked(groups, root);
+    pressure_look_locked(5000, 0);
+    cr_assert_float_eq(pressure_value_locked(), 0.5, 0.02, "untouched, all the same");
+    cr_assert_not(pressure_is_near_locked(0));
+    cr_assert(pressure_is_near_locked(bytes * 9 / 10));
+    lock_unlock(&counters_lock);
+    munmap(p, bytes);
 }

@@ -191,7 +191,7 @@ class Process(unittest.TestCase):
 
     def test_unknown_values_are_said_in_one_line(self):
         _, err = self.finish("purge", MPALLOC_PURGE_DELAY="soon")
-        self.assertEqual(err, "mpalloc: MPALLOC_PURGE_DELAY=soon is not 0 to 1h, or never; "
+        self.assertEqual(err, "mpalloc: MPALLOC_PURGE_DELAY=soon: takes 0 to 1h, or never; "
                               "using 1s\n")
 
 
