@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 struct acks {
     size_t count;
@@ -39,9 +38,8 @@ struct acks *acks_load(void)
     sqlite3_stmt *s = NULL;
     sqlite3 *db = NULL;
     char path[PATH_MAX];
-    struct stat st;
 
-    if (!history_find_path(path, sizeof(path)) || stat(path, &st) != 0
+    if (!history_find_path(path, sizeof(path)) || !history_is_there(path)
         || history_open("leaks", path, HISTORY_READ, &db) != EXIT_FINE) {
         return acks;
     }

@@ -191,7 +191,8 @@ unsigned cli_milliseconds(const char *verb, const char *option, const char *text
         write_time(least, shortest, sizeof(shortest));
         write_time(most, longest, sizeof(longest));
         exit(cli_fail(verb, EXIT_USAGE,
-            "%s takes a time from %s to %s, such as 500ms, 2s or 24h, not \"%s\"",
+            "%s takes a time from %s to %s, written as 500ms, 2s, 5m or 24h, not "
+            "\"%s\"",
             option, shortest, longest, text));
     }
     return (unsigned)(value * 1e3);

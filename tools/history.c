@@ -164,6 +164,13 @@ bool history_has_moved(sqlite3 *db)
            && has_moved != 0;
 }
 
+bool history_is_there(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && st.st_size > 0;
+}
+
 /* EMPTY: nobody made tables in it yet. */
 enum state { USABLE, OLDER, DAMAGED, NEWER, FOREIGN, EMPTY, UNREADABLE };
 
@@ -342,7 +349,7 @@ int history_open(
             "there is no place for the history: set MPALLOC_HISTORY to a file");
     }
     path = path != NULL ? path : usual;
-    if (mode == HISTORY_READ && access(path, F_OK) != 0) {
+    if (mode == HISTORY_READ && !history_is_there(path)) {
         return cli_fail(verb, EXIT_NO_PROCESS,
             "there is no history at %s (mpalloc record begins one)", path);
     }

@@ -38,6 +38,9 @@ int history_put_aside(const char *verb, const char *path, sqlite3 *db);
 /* Also of statements that were not finalized; NULL does nothing. */
 void history_close(sqlite3 *db);
 
+/* False also of an empty file, which one leaves that was killed as it began: there is nothing in it. */
+bool history_is_there(const char *path);
+
 /* Whether its file is no more where it was opened: moved, deleted, or replaced by another. */
 bool history_has_moved(sqlite3 *db);
 

@@ -7,7 +7,6 @@
 #include "view.h"
 
 #include <limits.h>
-#include <sys/stat.h>
 
 /* Verdicts take 0.2 ms for each stack: of more, leaks have a page of their own. */
 enum { SITES_MOST = 2000 };
@@ -22,7 +21,6 @@ struct alert_notice *report_alerts_make(const mp_image_t *image, size_t *ret_cou
     struct config *c;
     sqlite3 *db = NULL;
     char path[PATH_MAX];
-    struct stat st;
     size_t used = 0;
 
     if (config_load(NULL, &c, &error) != 0) {
@@ -31,7 +29,7 @@ struct alert_notice *report_alerts_make(const mp_image_t *image, size_t *ret_cou
             must(NULL);
         }
     }
-    if (history_find_path(path, sizeof(path)) && stat(path, &st) == 0) {
+    if (history_find_path(path, sizeof(path)) && history_is_there(path)) {
         history_open("report", path, HISTORY_READ, &db);
     }
     a = alerting_create(&(struct alerting_options){

@@ -75,7 +75,7 @@ static int load_past(struct past *past, const struct common *common, char **word
             "report", EXIT_USAGE, "needs a PID, a region file or --name NAME");
     }
     if (must_be_recorded
-        || (history_find_path(path, sizeof(path)) && access(path, F_OK) == 0)) {
+        || (history_find_path(path, sizeof(path)) && history_is_there(path))) {
         code = history_open("report", NULL, HISTORY_READ, &db);
     }
     if (code == EXIT_FINE && db != NULL) {
@@ -114,7 +114,7 @@ bool report_past_of(
     bool is_enough = false;
 
     *past = (struct past){0};
-    if (history_find_path(path, sizeof(path)) && access(path, F_OK) == 0
+    if (history_find_path(path, sizeof(path)) && history_is_there(path)
         && history_open("report", path, HISTORY_READ, &db) == EXIT_FINE) {
         is_enough =
             past_load(past, db, &of, since_s, now_s) && past->point_count >= ENOUGH;

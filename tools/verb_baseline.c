@@ -74,7 +74,7 @@ static int list(const struct common *common, const char *name, const char *label
     int code;
 
     /* Without a history there are none: that is no failure. */
-    if (!history_find_path(path, sizeof(path)) || access(path, F_OK) != 0) {
+    if (!history_find_path(path, sizeof(path)) || !history_is_there(path)) {
         return name != NULL ? fail_none(name) : print_list(common, NULL, 0);
     }
     code = history_open("baseline", path, HISTORY_READ, &db);

@@ -144,6 +144,7 @@ class History(HistoryTest):
 
     def test_one_that_is_being_made_is_none_yet(self):
         self.db.parent.mkdir(exist_ok=True)
+        self.db.parent.mkdir(parents=True)
         self.db.touch()
         p = self.start("quiet")
         self.fails(4, "report", p.pid, "--since", "1h", says="there is no history in .* yet")
@@ -296,6 +297,17 @@ class History(HistoryTest):
                             live + 5000000 if i == 77 else live))
             db.execute("UPDATE runs SET limit_bytes = ?", (limit,))
         db.close()
+
+    def test_an_empty_file_is_none(self):
+        """Of one that was killed as it began."""
+        self.db.parent.mkdir(parents=True)
+        self.db.touch()
+        p = self.start("quiet")
+        for words in (("report", p.pid), ("leaks", p.pid), ("baseline", "list")):
+            self.assertEqual(self.command(*words).stderr, "", words)
+        self.fails(4, "leaks", "--since", "1h", p.pid, says="there is no history at")
+        self.command("record", "--every", "1s", "--for", "2s")
+        self.assertGreater(self.db.stat().st_size, 0)
 
     def test_report_since(self):
         p = self.start("quiet", MPALLOC_SAMPLE="exact")

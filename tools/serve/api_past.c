@@ -70,7 +70,7 @@ static bool open_history(struct request *r, sqlite3 **ret)
     int code = EXIT_FINE;
 
     *ret = NULL;
-    if (history_find_path(path, sizeof(path)) && access(path, F_OK) == 0) {
+    if (history_find_path(path, sizeof(path)) && history_is_there(path)) {
         code = history_open("serve", path, HISTORY_READ, ret);
     }
     said_keep(before);

@@ -229,7 +229,7 @@ static sqlite3 *open_history(const char *given)
         return NULL;
     }
     given = given != NULL ? given : path;
-    if (access(given, R_OK) != 0
+    if (!history_is_there(given) || access(given, R_OK) != 0
         || history_open("serve", given, HISTORY_READ, &db) != EXIT_FINE) {
         return NULL;
     }
