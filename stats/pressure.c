@@ -37,8 +37,10 @@ static void make_limit(const mp_image_t *image, const struct mp_proc *kernel,
     const char *whose = "this process of RLIMIT_DATA";
     char used_text[WORDS_BYTES];
     char limit_text[WORDS_BYTES];
+    char by_this[64];
+    double own;
 
-    held = fmax(held, (double)t->live_bytes);
+    held = own = fmax(held, (double)t->live_bytes);
     if (facts->limit_as_bytes != 0) { /* it counts addresses, touched or not */
         double addresses = kernel != NULL && kernel->virtual_bytes != MP_UNKNOWN
                                ? (double)kernel->virtual_bytes
@@ -57,6 +59,7 @@ static void make_limit(const mp_image_t *image, const struct mp_proc *kernel,
                                  : facts->limit_cgroup_bytes);
     }
     p->used_bytes = held;
+    by_this[0] = '\0';
     if (!isinf(group)) {
         double used = isnan(r->used_bytes) ? held : r->used_bytes;
 
@@ -65,6 +68,10 @@ static void make_limit(const mp_image_t *image, const struct mp_proc *kernel,
             p->used_bytes = used;
             whose = isnan(r->used_bytes) ? "this process of its control group's limit"
                                          : "its control group";
+            if (!isnan(r->used_bytes)) { /* another one of the group may be the eater */
+                snprintf(by_this, sizeof(by_this), ", %s of it by this process",
+                    words_bytes(own, used_text));
+            }
         }
     }
     if (isinf(limit) && facts->physical_bytes != 0) {
@@ -79,8 +86,9 @@ static void make_limit(const mp_image_t *image, const struct mp_proc *kernel,
     }
     p->limit_bytes = limit;
     part->value = bounded(p->used_bytes / limit);
-    snprintf(part->text, sizeof(part->text), "%s of %s used, by %s",
-        words_bytes(p->used_bytes, used_text), words_bytes(limit, limit_text), whose);
+    snprintf(part->text, sizeof(part->text), "%s of %s used, by %s%s",
+        words_bytes(p->used_bytes, used_text), words_bytes(limit, limit_text), whose,
+        by_this);
 }
 
 static void make_stall(const struct pressure_read *r, bool runs, struct mp_pressure *p)

@@ -171,13 +171,31 @@ class Moments(HolderTest):
         with sqlite3.connect(self.db) as db:
             db.executemany(
                 "INSERT INTO moments (run_id, time_s, live_bytes, kept_bytes, region) VALUES "
-                "(zeroblob(16), ?, 1, ?, x'00')", [(now - 10 * i, 64 << 20) for i in range(1, 8)])
+                "(randomblob(16), ?, 1, ?, x'00')",
+                [(now - 10 * i, 11 << 20) for i in range(1, 41)])
+            db.executemany(
+                "INSERT INTO moments (run_id, time_s, live_bytes, kept_bytes, region) VALUES "
+                "(zeroblob(16), ?, 1, ?, x'00')", [(now - 1000 + i, 5 << 20) for i in range(4)])
         db.close()
         self.record(p)
+        # 12 MiB of a run; and of all 256 MiB, the newest.
         left = self.sql("SELECT count(*), min(time_s), sum(kept_bytes) FROM moments")[0]
         self.assertLessEqual(left[2], 256 << 20)
-        self.assertGreater(left[2], 192 << 20)
-        self.assertEqual(left[1], now - 30)
+        self.assertGreater(left[2], 244 << 20)
+        self.assertEqual(left[1], now - 230)
+
+    def test_those_of_a_run_are_bounded(self):
+        p = self.hold("keep 100")
+        self.record(p)
+        now = int(time.time())
+        with sqlite3.connect(self.db) as db:
+            db.executemany(
+                "INSERT INTO moments (run_id, time_s, live_bytes, kept_bytes, region) VALUES "
+                "(zeroblob(16), ?, 1, ?, x'00')", [(now - 10 * i, 5 << 20) for i in range(1, 8)])
+        db.close()
+        self.record(p)
+        left = self.sql("SELECT time_s FROM moments WHERE run_id = zeroblob(16) ORDER BY time_s")
+        self.assertEqual([t for (t,) in left], [now - 20, now - 10])
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ expect("no leak", run("list_in_static"), 0, "definitely lost 0 bytes in 0 blocks
 expect("possible ones are none", run("interior"), 0, "possibly 128 in 1")
 expect("another code", run("lost_list", LEAK_EXIT="7"), 7)
 expect("no code", run("lost_list", LEAK_EXIT="0"), 0, "definitely lost: 1 blocks")
-expect("a code that is none", run("list_in_static", LEAK_EXIT="256"), 0, "MPALLOC_LEAK_EXIT=256 is not")
+expect("a code that is none", run("list_in_static", LEAK_EXIT="256"), 0, "MPALLOC_LEAK_EXIT=256: takes")
 for what, options, code in (("quiet", {}, 23), ("quiet, no code", {"LEAK_EXIT": "0"}, 0),
                             ("quiet, suppressed", {"LEAK_SUPPRESSIONS": rules("leak:main\n")}, 0),
                             ("quiet, not suppressed", {"LEAK_SUPPRESSIONS": rules("leak:nothing\n")}, 23)):
@@ -51,7 +51,7 @@ for what, options, code in (("quiet", {}, 23), ("quiet, no code", {"LEAK_EXIT": 
     expect(what, said, code)
     if said.stderr:
         failed.append(f"{what}: {said.stderr}")
-expect("quiet, refused", run("lost_list", LEAK_CHECK="quite"), 0, "MPALLOC_LEAK_CHECK=quite is not")
+expect("quiet, refused", run("lost_list", LEAK_CHECK="quite"), 0, "MPALLOC_LEAK_CHECK=quite: takes")
 expect("sampled", run("lost_list", SAMPLE="512k"), 23, "not all lost blocks are sampled")
 expect("hardened", run("lost_list", HARDEN="1"), 23, "definitely lost 128 bytes in 1 blocks")
 expect("no region", run("lost_list", REGION="off"), 23, "definitely lost 128 bytes in 1 blocks")

@@ -206,7 +206,8 @@ Test(stats_pressure, the_worst_limit_and_the_time_to_it)
     p = combine(256 * MIB, 0, (uint64_t)(1024 * MIB));
     cr_assert_float_eq(p.value, 0.99, 1e-9);
     cr_assert_eq(p.limit_bytes, 1000);
-    cr_assert_not_null(strstr(p.part[MP_PRESSURE_LIMIT].text, "control group"));
+    cr_assert_not_null(strstr(p.part[MP_PRESSURE_LIMIT].text,
+        "used, by its control group, 256 MiB of it by this process"));
 }
 
 Test(stats_pressure, addresses_count_for_rlimit_as)
