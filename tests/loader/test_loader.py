@@ -212,7 +212,7 @@ int main(int argc, char **argv)
             r"\S*libc\.so")
         self.assertIn("leave MPALLOC_DEEPBIND at strip", out)
         pid = self.held("opener", PROGRAM["plugin"], True)
-        self.assertRegex(self.doctor(pid), r"ok +modules +\d+ that call malloc or free, all of "
+        self.assertRegex(self.doctor(pid), r"ok +modules +\d+ call malloc or free, all of "
             "them ours")
 
     def test_doctor_explains_a_late_library(self):

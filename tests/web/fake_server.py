@@ -211,17 +211,30 @@ class Process:
         return {"schema": "mpalloc.timeline/1", "generated": stamp(now),
                 "process": self.facts(), "tier": tier, "points": points}
 
+    def past_parts(self, live):
+        return {"requested_bytes": live * 9 // 10, "slack_bytes": live // 10,
+                "cached_bytes": live // 5, "dirty_bytes": live // 10,
+                "metadata_bytes": live // 50, "profiler_bytes": MIB // 2,
+                "difference_bytes": -MIB // 4, "other_bytes": 2 * MIB}
+
     def history(self):
         now = int(time.time())
         points = [{"time": stamp(when), "live_bytes": self.bytes_at(when), "pid": self.pid,
                    "live_high_bytes": self.bytes_at(when), "heap_bytes": self.live * 13 // 10,
-                   "resident_bytes": self.live * 3 // 2}
+                   "resident_bytes": self.live * 3 // 2,
+                   "parts": self.past_parts(self.bytes_at(when))}
                   for when in range(now - 86400, now + 1, 600)]
         return {"schema": "mpalloc.history/1", "generated": stamp(now),
                 "since": stamp(now - 86400),
                 "runs": [{"pid": self.pid, "name": self.name, "state": self.state,
                           "started": stamp(self.began), "last": stamp(now)}],
                 "points": points, "components": [], "stacks": [], "verdicts": [],
+                "rss_ledger": {
+                    "parts": [{"name": name.removesuffix("_bytes"), "label": name,
+                               "before": value, "after": self.past_parts(self.live)[name]}
+                              for name, value in self.past_parts(self.bytes_at(now - 86400)).items()],
+                    "rss_bytes_before": self.live, "rss_bytes_after": self.live * 3 // 2},
+                "efficiency": {"before": estimate(0.6, 0.05), "after": estimate(0.7, 0.05)},
                 "forecast": {"bytes_per_hour": estimate(12.0 * MIB, 0.2), "points": len(points),
                              "limit_bytes": self.limit, "grows": True,
                              "limit_seconds": estimate(22800.0, 0.2)}}

@@ -156,11 +156,12 @@ export function memoryView(shared) {
             return isFit;
         });
         const recorded = isRecorded(span); // then resident_bytes is of the kernel
-        const own = (p) => (p.metadata_bytes ?? 0) + (p.profiler_bytes ?? 0);
-        const kept = (p) => p.live_bytes === null ? null : p.cached_bytes ?? Math.max(0, (recorded
-            ? p.heap_bytes : p.resident_bytes - p.dirty_bytes) - p.live_bytes);
+        const part = (p, name) => (recorded ? p.parts?.[name] : p[name]) ?? null;
+        const own = (p) => (part(p, "metadata_bytes") ?? 0) + (part(p, "profiler_bytes") ?? 0);
+        const kept = (p) => p.live_bytes === null ? null : part(p, "cached_bytes") ?? Math.max(0,
+            (recorded ? p.heap_bytes : p.resident_bytes - p.dirty_bytes) - p.live_bytes);
         past.set(fit.map((p) => Date.parse(p.time) / 1000), [fit.map((p) => p.live_bytes),
-            fit.map(kept), fit.map((p) => recorded ? 0 : p.dirty_bytes), fit.map(own),
+            fit.map(kept), fit.map((p) => part(p, "dirty_bytes") ?? 0), fit.map(own),
             fit.map((p) => recorded ? p.resident_bytes : null)]);
     }
     function forecastText(f) {
