@@ -349,7 +349,7 @@ int history_open(
             "there is no place for the history: set MPALLOC_HISTORY to a file");
     }
     path = path != NULL ? path : usual;
-    if (mode == HISTORY_READ && !history_is_there(path)) {
+    if (mode == HISTORY_READ && access(path, F_OK) != 0) {
         return cli_fail(verb, EXIT_NO_PROCESS,
             "there is no history at %s (mpalloc record begins one)", path);
     }
