@@ -216,7 +216,7 @@ Test(stats_ledger, a_quick_one_adds_up_without_a_look_at_pages)
     cr_assert_eq(mp_proc_read((uint64_t)getpid(), &proc), 0);
     cr_assert_gt(l.resident_bytes, proc.resident_bytes / 2);
     cr_assert_lt(l.resident_bytes, proc.resident_bytes * 2);
-    cr_assert_eq(l.total_bytes, l.resident_bytes);
+    cr_assert_eq((uint64_t)l.total_bytes, l.resident_bytes);
     cr_assert_gt(part_bytes(&l, "files"), 0);
     cr_assert_eq((uint64_t)live_bytes(&l), a.totals->live_bytes);
     mp_image_free(image);
