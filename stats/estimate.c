@@ -3,6 +3,8 @@
 #include "beta.h"
 #include "log_gamma.h"
 
+#include <mpstats.h>
+
 #include <math.h>
 
 /* Above this shape the quantile of Wilson and Hilferty is exact to 1e-4 of it. */
@@ -282,4 +284,19 @@ double estimate_p(const struct tally *gone, const struct tally *come,
     above = beta_cdf(come->bytes.value / c, gone->bytes.value / g + 1, g / (g + c));
     below = beta_cdf(gone->bytes.value / g, come->bytes.value / c + 1, c / (g + c));
     return fmin(1, 2 * fmin(above, below));
+}
+
+double mp_figures_spread(double a, double b, bool is_cut)
+{
+    return is_cut ? a + b : hypot(a, b);
+}
+
+uint64_t estimate_down(double value)
+{
+    return value >= 0x1p62 ? 1ull << 62 : value > 0 ? (uint64_t)value : 0;
+}
+
+uint64_t estimate_up(double value)
+{
+    return estimate_down(ceil(value));
 }

@@ -81,6 +81,10 @@ double estimate_z(const struct tally *gone, const struct tally *come);
 double estimate_p(const struct tally *gone, const struct tally *come,
     double gone_interval, double come_interval);
 
+/* To whole bytes or blocks; negative ones and what is not a number are 0, at most 2^62. */
+uint64_t estimate_down(double value);
+uint64_t estimate_up(double value);
+
 /* Quantile q of the gamma distribution with that shape (> 0) and scale 1. */
 double estimate_gamma_quantile(double shape, double q);
 

@@ -65,16 +65,6 @@ struct members {
     double interval[UNITS];            /* R in the unit */
 };
 
-static uint64_t round_down(double value)
-{
-    return value >= 0x1p62 ? 1ull << 62 : value > 0 ? (uint64_t)value : 0;
-}
-
-static uint64_t round_up(double value)
-{
-    return round_down(ceil(value));
-}
-
 static void add_site(struct mp_estimates *e, size_t number, uint32_t group)
 {
     const struct mp_region_site *t = mp_image_site(e->image, number);
@@ -309,12 +299,12 @@ static void estimate_part(
             r = cut(r, whole.bytes.value > peak ? peak / whole.bytes.value : 1, peak);
         }
         sum += r.value;
-        upto = i == last ? counter.value : round_down(sum + 0.5);
+        upto = i == last ? counter.value : estimate_down(sum + 0.5);
         upto = upto < most ? upto : most;
         *to.value = upto > given ? upto - given : 0;
         given += *to.value;
-        *to.low = round_down(r.low);
-        *to.high = round_up(r.high);
+        *to.low = estimate_down(r.low);
+        *to.high = estimate_up(r.high);
         *to.low = *to.low < *to.value ? *to.low : *to.value;
         *to.high = *to.high > *to.value ? *to.high : *to.value;
         if (*to.high > *to.value && (double)*to.high >= bound) {
@@ -340,9 +330,9 @@ static void add_error(struct errors *r, const struct estimate *e)
 static void put_estimate(struct slots to, uint64_t value, const struct errors *r)
 {
     *to.value = value;
-    *to.low = round_down((double)value - r->below);
+    *to.low = estimate_down((double)value - r->below);
     *to.low = *to.low < value && r->below > 0 ? *to.low : value;
-    *to.high = value + round_up(r->above);
+    *to.high = value + estimate_up(r->above);
 }
 
 static struct errors errors_of(struct slots s)
@@ -393,19 +383,19 @@ static void add_since(struct mp_estimates *e, const struct members *m,
 
         live_errors = (struct errors){0};
         add_error(&live_errors, &r);
-        stays = round_down((double)*live.value * (kept / had) + 0.5);
+        stays = estimate_down((double)*live.value * (kept / had) + 0.5);
     }
     add_plain_error(e, g, SITE_FRESH, unit, &live_errors);
     add_plain_error(e, g, SITE_FREED_SINCE, unit, &freed_errors);
     add_plain_error(e, g, SITE_SHORT_SINCE, unit, &brief_errors);
     put_estimate(freed,
         *freed.value + (*live.value - stays)
-            + round_down(in_part(g, SITE_GONE, unit) + 0.5),
+            + estimate_down(in_part(g, SITE_GONE, unit) + 0.5),
         &freed_errors);
     put_estimate(
-        live, stays + round_down(in_part(g, SITE_COME, unit) + 0.5), &live_errors);
+        live, stays + estimate_down(in_part(g, SITE_COME, unit) + 0.5), &live_errors);
     put_estimate(brief,
-        *brief.value + round_down(in_part(g, SITE_SHORT_SINCE, unit) + 0.5),
+        *brief.value + estimate_down(in_part(g, SITE_SHORT_SINCE, unit) + 0.5),
         &brief_errors);
 }
 
@@ -441,7 +431,7 @@ static void limit(uint64_t *value, uint64_t most)
 static uint64_t requested_of(uint64_t bytes, double requested, double sampled_bytes)
 {
     return sampled_bytes > 0
-               ? round_down(0.5 + (double)bytes * fmin(requested / sampled_bytes, 1))
+               ? estimate_down(0.5 + (double)bytes * fmin(requested / sampled_bytes, 1))
                : 0;
 }
 
@@ -496,7 +486,7 @@ static void add_rest(struct mp_estimates *e, const struct members *m, uint32_t c
         /* Recorded exactly there may be more than counters, read a moment before, knew. */
         r->value[what][unit] = exact > value ? exact - value : 0;
         r->low[what][unit] =
-            r->value[what][unit] == 0 ? 0 : round_down((double)exact - high);
+            r->value[what][unit] == 0 ? 0 : estimate_down((double)exact - high);
         r->high[what][unit] = r->value[what][unit] == 0 ? 0 : exact - low;
         limit(&r->low[what][unit], r->value[what][unit]);
     }
@@ -683,11 +673,6 @@ void mp_estimates_free(mp_estimates_t *e)
         free(e->rests);
         free(e);
     }
-}
-
-double mp_figures_spread(double a, double b, bool is_cut)
-{
-    return is_cut ? a + b : hypot(a, b);
 }
 
 const struct mp_figures *mp_estimates_group(const mp_estimates_t *e, size_t number)

@@ -14,6 +14,7 @@
 #include "../api/test.h"
 
 #include "hooks.h"
+#include "workload.h"
 
 #include <mpalloc.h>
 
@@ -23,21 +24,6 @@
 #include <pthread.h>
 #include <sys/wait.h>
 #include <time.h>
-
-enum { KIB = 1 << 10, MIB = 1 << 20, SLOTS = 160, THREADS = 3, STACK = 128 * KIB };
-
-struct slot {
-    unsigned char *p;
-    size_t bytes;
-    uint64_t key;
-};
-
-struct shadow {
-    struct slot slot[SLOTS];
-    uint64_t random;
-    size_t failed;
-    bool must_succeed;
-};
 
 static struct shadow shadow;
 static mp_component_t *component[4];
@@ -91,7 +77,7 @@ static void check_zero(const unsigned char *p, size_t bytes)
     }
 }
 
-static void check_all(const struct shadow *w)
+void workload_check(const struct shadow *w)
 {
     for (int i = 0; i < SLOTS; i++) {
         const struct slot *a = &w->slot[i];
@@ -266,7 +252,7 @@ static void resize(struct shadow *w, struct slot *s)
     write_content(s);
 }
 
-static void step(struct shadow *w)
+void workload_step(struct shadow *w)
 {
     struct slot *s = &w->slot[test_random(&w->random) % SLOTS];
 
@@ -288,7 +274,7 @@ static void release_all(struct shadow *w)
 
 /* ---- the parts ---- */
 
-static void look(void)
+void workload_look(void)
 {
     struct mp_snapshot s = {.size = sizeof(s)};
     int error = mp_snapshot(&s);
@@ -386,13 +372,13 @@ static void use_blocks(struct shadow *w)
 {
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < 200; i++) {
-            step(w);
+            workload_step(w);
         }
         use_huge(w, round == 0);
         use_objects(w);
-        check_all(w);
+        workload_check(w);
         mp_trim();
-        look();
+        workload_look();
     }
     /* Impossible requests fail for their own reasons. */
     errno = 0;
@@ -411,12 +397,12 @@ static void *use_thread(void *arg)
     mp_component_t *before = mp_enter(component[self]);
 
     for (int i = 0; i < 150; i++) {
-        step(w);
+        workload_step(w);
     }
     for (int i = 0; i < 20; i++) {
         release(&crossing[(self + 1) % THREADS][i]);
     }
-    check_all(w);
+    workload_check(w);
     mp_leave(before);
     return NULL;
 }
@@ -483,16 +469,16 @@ static void use_child(struct shadow *w)
     int status;
 
     for (int i = 0; i < 200; i++) {
-        step(w);
+        workload_step(w);
     }
     child = fork();
     CHECK(child >= 0);
     if (child == 0) {
         struct timespec pause = {0, 12 * 1000 * 1000};
 
-        check_all(w);
+        workload_check(w);
         for (int i = 0; i < 100; i++) {
-            step(w);
+            workload_step(w);
         }
         for (int i = 0; i < 8; i++) {
             free(malloc(5 * MIB + (size_t)i * MIB));
@@ -500,10 +486,10 @@ static void use_child(struct shadow *w)
         nanosleep(&pause, NULL);
         w->slot[0].p == NULL ? obtain(w, &w->slot[0]) : release(&w->slot[0]);
         for (int i = 0; i < 100; i++) {
-            step(w);
+            workload_step(w);
         }
-        check_all(w);
-        look();
+        workload_check(w);
+        workload_look();
         tell_counts();
         w->must_succeed = mpalloc_fault_set("");
         release_all(w);
@@ -534,7 +520,7 @@ static void use_region(struct shadow *w)
             write_content(s);
         }
         if (i % 20 == 0) {
-            look();
+            workload_look();
         }
     }
     snprintf(path, sizeof(path), "/tmp/mpalloc-faults-%ld", (long)getpid());
@@ -542,141 +528,7 @@ static void use_region(struct shadow *w)
     CHECK(error <= 0);
     CHECK(error == 0 || !w->must_succeed || error == -ENODATA);
     unlink(path);
-    check_all(w);
-}
-
-/* ---- what is told: functions of the program that allocate, fork, and end their thread ---- */
-
-enum { SOFT = 2 * MIB, HARD = 6 * MIB };
-
-static unsigned told; /* atomic */
-static __thread bool ends_when_told;
-
-static void when_told(const struct shadow *w)
-{
-    unsigned n = __atomic_add_fetch(&told, 1, __ATOMIC_SEQ_CST);
-    void *p = malloc(3000 * (size_t)n);
-
-    CHECK(p != NULL || errno == ENOMEM);
-    if (n % 4 == 1) {
-        pid_t child = fork();
-        int status;
-
-        if (child == 0) {
-            free(malloc(100 * KIB));
-            free(realloc(p, 70 * KIB));
-            check_all(w);
-            look();
-            _exit(0);
-        }
-        if (child > 0) {
-            CHECK(waitpid(child, &status, 0) == child);
-            CHECK(status == 0);
-        }
-    }
-    free(p);
-    errno = EINTR;
-    if (ends_when_told) {
-        pthread_exit(NULL);
-    }
-}
-
-static void on_limit(mp_component_t *c, size_t live, void *arg)
-{
-    CHECK(c != NULL && live > 0);
-    when_told(arg);
-}
-
-static void on_pressure(double pressure, void *arg)
-{
-    CHECK(pressure >= 0 && pressure <= 1);
-    when_told(arg);
-}
-
-/* Blocks in a list, small and large, until no more are given; all are freed then. */
-static size_t fill(struct shadow *w, mp_component_t *c, size_t most)
-{
-    void **list = NULL;
-    size_t bytes = 0;
-    unsigned i = 0;
-
-    while (bytes < most) {
-        size_t size = i++ % 5 == 4 ? 100 * KIB : 40 + i % 50 * 40;
-        void **p = i % 7 == 0 ? mp_realloc(c, mp_malloc(c, size / 2), size)
-                              : mp_malloc(c, size);
-
-        if (p == NULL) {
-            CHECK_EQ(errno, ENOMEM);
-            w->failed++;
-            break;
-        }
-        *p = list;
-        list = (void **)p;
-        bytes += malloc_usable_size(p);
-    }
-    while (list != NULL) {
-        void **next = *list;
-
-        free(list);
-        list = next;
-    }
-    return bytes;
-}
-
-static void *fill_and_end(void *arg)
-{
-    ends_when_told =
-        ((const struct shadow *)arg)->must_succeed; /* it loads a library */
-    mp_enter(mp_component("limits/end"));
-    for (int i = 0; i < 100; i++) { /* the block at which it ends is lost */
-        free(malloc(SOFT / 8));
-        free(malloc(SOFT + SOFT / 8));
-    }
-    ends_when_told = false;
-    return arg;
-}
-
-static void use_limits(struct shadow *w)
-{
-    mp_component_t *c = mp_component("limits/all");
-    mp_component_t *end = mp_component("limits/end");
-    int error = mp_component_limit(c, SOFT, HARD);
-    struct timespec tick = {0, 12 * 1000 * 1000};
-    pthread_attr_t attr;
-    pthread_t thread;
-
-    CHECK(error == 0 || (error == -ENOMEM && !w->must_succeed));
-    error = mp_component_limit(end, SOFT, 0);
-    CHECK(error == 0 || (error == -ENOMEM && !w->must_succeed));
-    mp_component_on_limit(on_limit, w);
-    CHECK(mp_pressure_subscribe(on_pressure, w, 1e-9) == 0);
-    for (int i = 0; i < 3; i++) {
-        size_t bytes = fill(w, c, 3 * HARD);
-
-        CHECK(bytes <= HARD + HARD / 64 + 64 * KIB || error != 0 || !w->must_succeed);
-        CHECK(bytes >= HARD - HARD / 16 || !w->must_succeed);
-        for (int k = 0; k < 100; k++) {
-            step(w);
-        }
-    }
-    CHECK(told > 0 || !w->must_succeed);
-    CHECK(pthread_attr_init(&attr) == 0);
-    CHECK(pthread_attr_setstacksize(&attr, STACK) == 0);
-    if (pthread_create(&thread, &attr, fill_and_end, w) == 0) {
-        void *ret = &thread;
-
-        CHECK(pthread_join(thread, &ret) == 0);
-    }
-    pthread_attr_destroy(&attr);
-    nanosleep(&tick, NULL); /* a look at the pressure */
-    for (int k = 0; k < 100; k++) {
-        step(w);
-    }
-    CHECK(mp_pressure_unsubscribe(on_pressure, w) == 0);
-    mp_component_on_limit(NULL, NULL);
-    check_all(w);
-    CHECK_EQ(mp_component_limit(c, 0, 0), 0);
-    CHECK_EQ(mp_component_limit(end, 0, 0), 0);
+    workload_check(w);
 }
 
 /* The mapping of the region, which comes late where it could not be had at the start. */
@@ -707,7 +559,7 @@ int main(int argc, char **argv)
     void (*use)(struct shadow *) = strcmp(what, "threads") == 0  ? use_threads
                                    : strcmp(what, "child") == 0  ? use_child
                                    : strcmp(what, "region") == 0 ? use_region
-                                   : strcmp(what, "limits") == 0 ? use_limits
+                                   : strcmp(what, "limits") == 0 ? workload_limits
                                                                  : use_blocks;
     struct shadow *w = &shadow;
     struct mp_snapshot before = {.size = sizeof(before)};
@@ -727,7 +579,7 @@ int main(int argc, char **argv)
     /* Memory is back. */
     CHECK(mpalloc_fault_set(""));
     w->must_succeed = true;
-    check_all(w);
+    workload_check(w);
     use(w);
     use_blocks(w);
     release_all(w);
