@@ -5,6 +5,7 @@
 
 static struct budget *budgets[BUDGETS_MAX];
 static size_t count; /* component_lock; release, for readers without it */
+static unsigned forks;
 
 struct budget *budget_at(size_t i)
 {
@@ -16,8 +17,14 @@ size_t budget_count(void)
     return load_acquire(&count); /* pairs with obtain */
 }
 
+unsigned budget_forks(void)
+{
+    return forks;
+}
+
 void budget_after_fork_in_child(void)
 {
+    forks++;
     for (size_t i = 0; i < count; i++) {
         store_relaxed(&budgets[i]->pending, 0);
     }

@@ -53,6 +53,9 @@ enum { BUDGETS_MAX = MP_REGION_LIMITS_MAX };
 struct budget *budget_at(size_t i);
 size_t budget_count(void);
 
+/* Of how many forks this process is the child. */
+unsigned budget_forks(void);
+
 /* Those who took room and are gone will not have their blocks. */
 void budget_after_fork_in_child(void);
 

@@ -247,11 +247,16 @@ static bool decide_locked(struct budget *b, size_t need, size_t taking, bool is_
         n = count_locked(b, true);
     }
     fits = fits_hard(b, n.live, need);
-    /* What is on its way is told from what has come by waiting for it. */
-    for (unsigned i = 0; i < PATIENCE && !fits && n.pending != 0
+    /*
+     * What is on its way is told from what has come by waiting for it: without the lock, which
+     * those that it is for may need. Who has another way to go may be who it is for.
+     */
+    for (unsigned i = 0; i < PATIENCE && !fits && is_last && n.pending != 0
                          && fits_hard(b, n.live - n.pending, need);
          i++) {
+        lock_unlock(&counters_lock);
         os_futex_wait_ms(&never, 0, 1);
+        lock_lock(&counters_lock);
         n = count_locked(b, true);
         fits = fits_hard(b, n.live, need);
     }
@@ -354,11 +359,21 @@ static bool take(struct budget *b, size_t need, bool is_last)
     return fits;
 }
 
-/* Budgets of t, up to `end`, that were there when it was taken. */
+/*
+ * Budgets of t, up to `end`, that were there when it was taken. In a forked child nothing is on its
+ * way any more. Room is given back with the lock: who counts reads it before what is pending.
+ */
 static void settle(const struct limit_taken *t, const struct budget *end, bool is_block)
 {
     struct budget *b = load_acquire(&t->component->budget); /* pairs with put_in_tree */
+    bool gives_back = !is_block && t->budgets != 0;
 
+    if (t->forks != budget_forks()) {
+        return;
+    }
+    if (gives_back) {
+        lock_lock(&counters_lock);
+    }
     for (; b != end; b = load_acquire(&b->above)) {
         if (b->number < t->budgets) {
             if (!is_block) {
@@ -368,14 +383,19 @@ static void settle(const struct limit_taken *t, const struct budget *end, bool i
                 &b->pending, t->bytes, __ATOMIC_RELEASE); /* count_locked */
         }
     }
+    if (gives_back) {
+        lock_unlock(&counters_lock);
+    }
 }
 
 bool limit_take(
     const struct mp_component *c, size_t bytes, bool is_last, struct limit_taken *ret)
 {
-    struct budget *b = load_acquire(&c->budget); /* pairs with put_in_tree */
+    struct budget *b;
 
-    *ret = (struct limit_taken){c, bytes, budget_count()};
+    /* First how many there are: those of them that are c's are in its chain then. */
+    *ret = (struct limit_taken){c, bytes, budget_count(), budget_forks()};
+    b = load_acquire(&c->budget); /* pairs with put_in_tree */
     if (bytes == 0 || !can_look(bytes)) {
         ret->budgets = 0; /* as limit_look */
         return true;

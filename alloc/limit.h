@@ -57,6 +57,7 @@ struct limit_taken {
     const struct mp_component *component;
     size_t bytes;
     size_t budgets; /* so many there were */
+    unsigned forks; /* that this process comes from, as budget_forks */
 };
 bool limit_take(
     const struct mp_component *c, size_t bytes, bool is_last, struct limit_taken *ret);

@@ -114,7 +114,7 @@ static double lesser(double limit, uint64_t bytes)
     return bytes == 0 || bytes == MP_UNKNOWN ? limit : fmin(limit, (double)bytes);
 }
 
-/* Of the process alone: the memory of the machine is shared with others, and none. */
+/* Of its group or its own; the memory of the machine, which others share, where there is none. */
 static double limit_of(const mp_image_t *image, const struct mp_proc *kernel)
 {
     const struct mp_region_process *p = mp_image_process(image);

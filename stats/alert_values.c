@@ -346,7 +346,7 @@ static struct alert_value ratio_of_limit(
     if (isnan(bytes)) {
         return unknown("the kernel does not say");
     }
-    v = known(fmax(bytes, f->counted_bytes) / f->limit_bytes);
+    v = known(bytes / f->limit_bytes);
     v.counts = bytes >= rule->minimum;
     return v;
 }
@@ -377,7 +377,7 @@ struct alert_value alert_value_of(const struct mp_alert_rule *rule,
     case MP_MEASURE_LIVE_RATIO:
         return ratio_of_limit(rule, f, f->live_bytes);
     case MP_MEASURE_RESIDENT_RATIO:
-        return ratio_of_limit(rule, f, f->resident_bytes);
+        return ratio_of_limit(rule, f, fmax(f->resident_bytes, f->counted_bytes));
     case MP_MEASURE_PEAK_RATIO:
         return ratio_of_limit(rule, f, peak_bytes(rule, f));
     case MP_MEASURE_PRESSURE:

@@ -256,7 +256,8 @@ static void add_detail(
     const struct mp_alert *al, const struct mp_alert_facts *f, char *ret, size_t size)
 {
     bool is_drift = al->rule->measure == MP_MEASURE_DRIFT;
-    bool is_part = is_drift && f->component_drift > f->drift;
+    bool is_part =
+        is_drift && !isnan(f->component_drift) && !(f->drift >= f->component_drift);
     const char *what = al->rule->measure == MP_MEASURE_LEAKS             ? f->leak
                        : al->rule->measure == MP_MEASURE_COMPONENT_RATIO ? f->component
                        : is_drift                                        ? f->baseline

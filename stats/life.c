@@ -74,7 +74,8 @@ static bool is_copy(const struct mp_region_process *p)
     mp_image_t *its = NULL;
     bool is_same = mp_find_pid(p->pid, path, sizeof(path), NULL) == 0
                    && mp_image_open(path, &its, NULL) == 0
-                   && memcmp(its->process.run_id, p->run_id, sizeof(p->run_id)) == 0;
+                   && memcmp(its->process.run_id, p->run_id, sizeof(p->run_id)) == 0
+                   && proc_maps_file(p->pid, its->device, its->inode) != 0;
 
     mp_image_free(its);
     return is_same;
