@@ -67,6 +67,7 @@ static void take(
     b->live = (double)from->live_bytes;
     snprintf(b->text, sizeof(b->text), "%.80s, of %s", from->name,
         format_time((uint64_t)from->made_s * 1000000000u).text);
+    free(b->components);
     b->components = must(calloc(count + 1, sizeof(*b->components)));
     b->count = count;
     for (size_t i = 0; i < count; i++) {
@@ -106,10 +107,12 @@ void alert_baseline_find(struct alert_baseline *b, sqlite3 *db, const mp_image_t
     struct baseline *all = baseline_list(db, NULL, NULL, &count);
     const struct baseline *at = next_of(all, count, image, NULL);
     int64_t youngest = at != NULL ? at->id : 0;
+    int64_t made_s = at != NULL ? at->made_s : 0;
 
-    if (youngest != b->youngest) {
+    if (youngest != b->youngest || made_s != b->made_s) { /* numbers are used again */
         alert_baseline_fini(b);
         b->youngest = youngest;
+        b->made_s = made_s;
     } else {
         at = NULL; /* as last time */
     }

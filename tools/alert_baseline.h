@@ -15,6 +15,7 @@ struct alert_baseline_component;
 /* All 0: none yet. */
 struct alert_baseline {
     int64_t youngest; /* id of the one that was looked at first; 0: none */
+    int64_t made_s;   /* its time */
     double live;      /* bytes; 0: none compares */
     char text[MP_ALERT_DETAIL_BYTES];
     size_t count;

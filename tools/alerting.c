@@ -450,6 +450,7 @@ void alerting_set_history(struct alerting *a, sqlite3 *db)
     a->is_failing = false;
     for (size_t i = 0; i < a->count; i++) {
         a->subjects[i].baseline_ns = 0;
+        alert_baseline_fini(&a->subjects[i].baseline);
         for (size_t k = 0; k < rule_count(a); k++) {
             a->subjects[i].kept[k].kept_ns = 0; /* its row is not there */
         }

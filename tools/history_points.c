@@ -535,6 +535,8 @@ static void remove_unused(struct writer *w, int64_t now_s)
         int64_t value;
     } unused[] = {
         {"DELETE FROM runs WHERE id NOT IN (SELECT run FROM points) AND ? > 0", 1},
+        {"DELETE FROM parts WHERE point NOT IN (SELECT id FROM points) AND ? > 0", 1},
+        {"DELETE FROM details WHERE point NOT IN (SELECT id FROM points) AND ? > 0", 1},
         {"DELETE FROM verdicts WHERE last_s < ?", old_s},
         {"DELETE FROM verdicts WHERE run NOT IN (SELECT id FROM runs) AND ? > 0", 1},
         {"DELETE FROM verdicts AS a WHERE (SELECT count(*) FROM verdicts AS b WHERE "

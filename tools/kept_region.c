@@ -12,7 +12,8 @@
 #include <zlib.h>
 
 enum { ATTEMPTS = 5 };
-#define REGION_MAX (512ull << 20)
+/* The largest that the library makes is 104 MiB; who writes the file may make it longer. */
+#define REGION_MAX (192ull << 20)
 
 /* ---- bytes ---- */
 
@@ -144,6 +145,26 @@ int kept_image(const struct kept_bytes *b, const char *name, mp_image_t **ret,
     return code;
 }
 
+/*
+ * It is another's file, and its path may lead to something else by now: nothing that blocks, and no
+ * link but those of /proc.
+ */
+static int open_region(const char *path)
+{
+    int follow = strncmp(path, "/proc/", 6) == 0 ? 0 : O_NOFOLLOW;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | follow);
+    struct stat st;
+
+    if (fd < 0) {
+        return -errno;
+    }
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return -EBADMSG;
+    }
+    return fd;
+}
+
 int kept_capture(const char *path, struct kept_bytes *ret, mp_image_t **ret_image,
     struct mp_error *error)
 {
@@ -152,18 +173,19 @@ int kept_capture(const char *path, struct kept_bytes *ret, mp_image_t **ret_imag
 
     *ret_image = NULL;
     for (unsigned i = 0; i < ATTEMPTS; i++) {
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        int fd = open_region(path);
 
+        mp_image_free(*ret_image);
+        *ret_image = NULL;
         if (fd < 0) {
-            return -errno;
+            return fd;
         }
         code = read_pieces(fd, ret);
         close(fd);
-        mp_image_free(*ret_image);
-        *ret_image = NULL;
-        if (code == 0) {
-            code = kept_image(ret, path, ret_image, error);
+        if (code != 0) {
+            break;
         }
+        code = kept_image(ret, path, ret_image, error);
         if (code == 0 && (mp_image_flags(*ret_image) & torn) == 0) {
             break;
         }

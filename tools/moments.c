@@ -40,18 +40,21 @@ static sqlite3_stmt *select_of_run(
 
 bool moment_is_due(sqlite3 *db, const mp_image_t *image, int64_t now_s)
 {
-    sqlite3_stmt *s = select_of_run(
-        db, image, "SELECT min(time_s), max(time_s) FROM moments WHERE run_id = ?");
+    sqlite3_stmt *s = select_of_run(db, image,
+        "SELECT min(time_s), max(time_s) FROM moments WHERE run_id = ? AND "
+        "time_s <= ?"); /* later ones: the clock was set back */
     bool is_due = false;
 
+    if (s != NULL) {
+        sqlite3_bind_int64(s, 2, now_s);
+    }
     if (s != NULL && sqlite3_step(s) == SQLITE_ROW) {
         int64_t first = sqlite3_column_int64(s, 0);
         int64_t last = sqlite3_column_int64(s, 1);
         int64_t gap = (now_s - first) / GAP_SHARE;
 
         gap = gap < GAP_LEAST_S ? GAP_LEAST_S : gap > GAP_MOST_S ? GAP_MOST_S : gap;
-        is_due = sqlite3_column_type(s, 0) == SQLITE_NULL || now_s - last >= gap
-                 || now_s < last; /* the clock was set back */
+        is_due = sqlite3_column_type(s, 0) == SQLITE_NULL || now_s - last >= gap;
     }
     sqlite3_finalize(s);
     return is_due;

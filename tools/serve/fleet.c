@@ -323,7 +323,7 @@ static struct entry *read_entry_locked(
     code = take_stamp(path, &e->stamp) ? read_region_locked(f, e, before, room, &error)
                                        : -ENOENT;
     if (code == -ENOENT || (code != 0 && strncmp(path, "/proc/", 6) == 0)) {
-        free(e);
+        release_entry(e); /* with the files of /proc that it may hold */
         return NULL;
     }
     if (code != 0) {
