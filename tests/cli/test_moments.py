@@ -187,7 +187,7 @@ class Moments(HolderTest):
     def test_those_of_a_run_are_bounded(self):
         p = self.hold("keep 100")
         self.record(p)
-        now = int(time.time())
+        now = int(time.time()) // HOUR * HOUR - 100    # the last of each hour stays longest
         with sqlite3.connect(self.db) as db:
             db.executemany(
                 "INSERT INTO moments (run_id, time_s, live_bytes, kept_bytes, region) VALUES "
