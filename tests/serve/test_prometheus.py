@@ -22,6 +22,8 @@ class Prometheus(MonitoringTest):
                                   "MPALLOC_SAMPLE": "8k"},
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(lambda: (p.kill(), p.wait()))
+        self.wait_for(lambda: self.command("snapshot", p.pid, code=None).returncode == 0,
+                      "the demo has a region")
         return p
 
     def test_a_leak_is_told_to_the_team(self):
