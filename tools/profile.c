@@ -169,8 +169,9 @@ static size_t name_frames(struct builder *b, const char *component, unsigned cls
 static void add_cell(struct builder *b, const struct key *key,
     const struct mp_region_component *component, const struct mp_region_cell *cell)
 {
-    struct profile_sample *s = add_sample(
-        b, key, b->stack, name_frames(b, component->name, key->class_number));
+    /* First, for it makes room in b->stack: which argument is made first is the compiler's. */
+    size_t depth = name_frames(b, component->name, key->class_number);
+    struct profile_sample *s = add_sample(b, key, b->stack, depth);
 
     s->value[PROFILE_ALLOCATED_BLOCKS] = cell->allocated_blocks_total;
     s->value[PROFILE_ALLOCATED_BYTES] = cell->allocated_bytes_total;
