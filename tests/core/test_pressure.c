@@ -2,6 +2,7 @@
 
 #include "counters.h"
 #include "malloc.h"
+#include "os.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -176,6 +177,9 @@ Test(pressure, addresses_are_what_the_limit_of_them_counts, .init = begin, .fini
     cr_assert_eq(getrlimit(RLIMIT_AS, &limit), 0);
     limit.rlim_cur = 2 * bytes;
     cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    if (os_limit_as() != limit.rlim_cur) {
+        return; /* an emulator takes the limit for itself, and ignores it */
+    }
     lock_lock(&counters_lock);
     pressure_start_locked(groups, root);
     pressure_look_locked(5000, 0);
