@@ -32,7 +32,9 @@ static void when_told(const struct shadow *w)
         if (child == 0) {
             free(malloc(100 * KIB));
             free(realloc(p, 70 * KIB));
-            workload_check(w);
+            if (!w->is_changing) {
+                workload_check(w);
+            }
             workload_look();
             _exit(0);
         }

@@ -252,7 +252,7 @@ static void resize(struct shadow *w, struct slot *s)
     write_content(s);
 }
 
-void workload_step(struct shadow *w)
+static void change(struct shadow *w)
 {
     struct slot *s = &w->slot[test_random(&w->random) % SLOTS];
 
@@ -265,11 +265,20 @@ void workload_step(struct shadow *w)
     }
 }
 
+void workload_step(struct shadow *w)
+{
+    w->is_changing = true;
+    change(w);
+    w->is_changing = false;
+}
+
 static void release_all(struct shadow *w)
 {
+    w->is_changing = true;
     for (int i = 0; i < SLOTS; i++) {
         release(&w->slot[i]);
     }
+    w->is_changing = false;
 }
 
 /* ---- the parts ---- */

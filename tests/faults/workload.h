@@ -21,6 +21,7 @@ struct shadow {
     uint64_t random;
     size_t failed;
     bool must_succeed;
+    bool is_changing; /* a block is given or taken, and the shadow does not know yet */
 };
 
 void workload_step(struct shadow *w); /* a block is made, resized or freed */
