@@ -73,7 +73,7 @@ static bool is_copy(const struct mp_region_process *p)
     char path[PATH_MAX];
     mp_image_t *its = NULL;
     bool is_same = mp_find_pid(p->pid, path, sizeof(path), NULL) == 0
-                   && mp_image_open(path, &its, NULL) == 0
+                   && mp_image_open_counters(path, &its, NULL) == 0
                    && memcmp(its->process.run_id, p->run_id, sizeof(p->run_id)) == 0
                    && proc_maps_file(p->pid, its->device, its->inode) != 0;
 
