@@ -594,6 +594,23 @@ void make_region_free(struct made *m)
     *m = (struct made){NULL, 0};
 }
 
+void made_count_now(const struct made *m, struct mp_region_site *t)
+{
+    t->counted_number =
+        ((struct mp_region_totals *)made_record(m, MP_SECTION_TOTALS, 0))
+            ->published_total;
+    t->counted_allocated_samples = t->allocated_samples;
+    t->counted_freed_samples = t->freed_samples;
+    t->counted_allocated_blocks = t->allocated_blocks;
+    t->counted_freed_blocks = t->freed_blocks;
+    t->counted_allocated_bytes = t->allocated_bytes;
+    t->counted_freed_bytes = t->freed_bytes;
+    t->counted_allocated_blocks_variance = t->allocated_blocks_variance;
+    t->counted_freed_blocks_variance = t->freed_blocks_variance;
+    t->counted_allocated_bytes_variance = t->allocated_bytes_variance;
+    t->counted_freed_bytes_variance = t->freed_bytes_variance;
+}
+
 /* ---- facts of the calling process ---- */
 
 void made_adopt(const struct made *m)

@@ -87,6 +87,9 @@ struct made_samples {
 };
 void made_add_samples(struct mp_region_site *site, const struct made_samples *what);
 
+/* The counters know of all its samples: as the allocator does, before a site changes. */
+void made_count_now(const struct made *m, struct mp_region_site *site);
+
 /* Make it the region of the calling process, as far as facts go. */
 void made_adopt(const struct made *m);
 

@@ -333,24 +333,6 @@ Test(stats_estimates, what_was_recorded_exactly_is_exact)
 
 /* ---- newer than the counters ---- */
 
-/* As the allocator does, before a site changes. */
-static void count_now(struct mp_region_site *t)
-{
-    t->counted_number =
-        ((struct mp_region_totals *)made_record(&made, MP_SECTION_TOTALS, 0))
-            ->published_total;
-    t->counted_allocated_samples = t->allocated_samples;
-    t->counted_freed_samples = t->freed_samples;
-    t->counted_allocated_blocks = t->allocated_blocks;
-    t->counted_freed_blocks = t->freed_blocks;
-    t->counted_allocated_bytes = t->allocated_bytes;
-    t->counted_freed_bytes = t->freed_bytes;
-    t->counted_allocated_blocks_variance = t->allocated_blocks_variance;
-    t->counted_freed_blocks_variance = t->freed_blocks_variance;
-    t->counted_allocated_bytes_variance = t->allocated_bytes_variance;
-    t->counted_freed_bytes_variance = t->freed_bytes_variance;
-}
-
 static struct mp_since since(void)
 {
     struct mp_since r;
@@ -370,7 +352,7 @@ Test(stats_estimates, exact_stacks_that_are_newer_than_counters_are_what_they_ar
     memset(site(2), 0, sizeof(*site(2)));
     site(1)->class_number = 3;
     made_add_samples(site(1), &before);
-    count_now(site(1));
+    made_count_now(&made, site(1));
     made_add_samples(site(1), &after);
     *cell(3) = (struct mp_region_cell){53, 21, 53 * 64, 21 * 64, 0, 0};
     judge(NULL, 0);
@@ -398,7 +380,7 @@ Test(stats_estimates, sites_that_the_counters_do_not_know_are_shown)
     memset(site(2), 0, sizeof(*site(2)));
     memset(cell(3), 0, sizeof(*cell(3)));
     site(1)->class_number = 3;
-    count_now(site(1));
+    made_count_now(&made, site(1));
     made_add_samples(site(1), &what);
     judge(NULL, 0);
     cr_assert_eq(of(1)->value[MP_LIVE_BYTES], 36 * 64);
@@ -417,7 +399,7 @@ Test(stats_estimates, what_came_after_the_counters_is_added_to_what_they_say)
     judge(NULL, 0);
     then[1] = *of(1);
     then[2] = *of(2);
-    count_now(site(1));
+    made_count_now(&made, site(1));
     made_add_samples(site(1), &more);
     judge(NULL, 0);
     expect_order(of(1));
@@ -442,7 +424,7 @@ Test(stats_estimates, what_was_freed_after_the_counters_keeps_its_share)
 
     judge(NULL, 0);
     then = *of(1);
-    count_now(site(1));
+    made_count_now(&made, site(1));
     made_add_samples(site(1), &freed); /* four of five that were live */
     judge(NULL, 0);
     expect_order(of(1));
@@ -458,7 +440,7 @@ Test(stats_estimates, what_came_to_overflow_after_the_counters_is_its_own)
 
     made_add_samples(site(0), &what);
     site(0)->peak_number = 0;
-    count_now(site(0));
+    made_count_now(&made, site(0));
     made_add_samples(site(0), &what);
     judge(NULL, 0);
     expect_sum(0, 3, (size_t[]){1, 2}, 2);
@@ -575,7 +557,7 @@ static void draw_newer(unsigned i)
     memset(site(i + 1), 0, sizeof(*site(1)));
     site(i + 1)->class_number = 3;
     made_add_samples(site(i + 1), &before);
-    count_now(site(i + 1));
+    made_count_now(&made, site(i + 1));
     made_add_samples(site(i + 1), &after);
 }
 

@@ -135,23 +135,20 @@ Test(stats_life, a_process_of_another_namespace_is_elsewhere)
     make_region_free(&m);
 }
 
-Test(stats_life, a_zombie_died)
+/* A child whose region it is; it waits, mapping it. */
+static pid_t start_child(const struct made *m, int *ret_fd)
 {
-    struct mp_region_process *p;
-    struct made m;
+    int fd = made_memfd(m);
+    struct made shared = {
+        mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), m->bytes};
     int pipes[2];
+    char said;
     pid_t child;
-    int fd;
 
-    make_region(&m, &make_small);
+    cr_assert_neq((void *)shared.data, MAP_FAILED);
     cr_assert_eq(pipe(pipes), 0);
-    fd = made_memfd(&m);
-    p = mmap(NULL, m.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    cr_assert_neq((void *)p, MAP_FAILED);
     child = fork();
     if (child == 0) {
-        struct made shared = {(char *)p, m.bytes};
-
         made_adopt(&shared);
         if (write(pipes[1], "x", 1) != 1) {
             _exit(1);
@@ -160,7 +157,22 @@ Test(stats_life, a_zombie_died)
             pause();
         }
     }
-    cr_assert_eq(read(pipes[0], pipes, 1), 1);
+    cr_assert_eq(read(pipes[0], &said, 1), 1);
+    close(pipes[0]);
+    close(pipes[1]);
+    munmap(shared.data, m->bytes);
+    *ret_fd = fd;
+    return child;
+}
+
+Test(stats_life, a_zombie_died)
+{
+    struct made m;
+    pid_t child;
+    int fd;
+
+    make_region(&m, &make_small);
+    child = start_child(&m, &fd);
     cr_assert_eq(life_of(fd), MP_LIFE_RUNNING);
     kill(child, SIGKILL);
     siginfo_t info;
@@ -177,31 +189,13 @@ static void look_again(mp_proc_files_t *files)
     struct mp_proc before;
     struct mp_proc whole;
     struct mp_proc now;
-    struct mp_region_process *p;
     mp_image_t *image = NULL;
     struct made m;
     pid_t child;
-    int pipes[2];
     int fd;
 
     make_region(&m, &make_small);
-    cr_assert_eq(pipe(pipes), 0);
-    fd = made_memfd(&m);
-    p = mmap(NULL, m.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    cr_assert_neq((void *)p, MAP_FAILED);
-    child = fork();
-    if (child == 0) {
-        struct made shared = {(char *)p, m.bytes};
-
-        made_adopt(&shared);
-        if (write(pipes[1], "x", 1) != 1) {
-            _exit(1);
-        }
-        for (;;) {
-            pause();
-        }
-    }
-    cr_assert_eq(read(pipes[0], pipes, 1), 1);
+    child = start_child(&m, &fd);
     cr_assert_eq(mp_image_read(fd, "made", &image, NULL), 0);
     memset(&before, 0xff, sizeof(before));
     before.proportional_bytes = 12345;
@@ -226,9 +220,6 @@ static void look_again(mp_proc_files_t *files)
     cr_assert_eq(now.proportional_bytes, MP_UNKNOWN);
     mp_image_free(image);
     close(fd);
-    close(pipes[0]);
-    close(pipes[1]);
-    munmap(p, m.bytes);
     make_region_free(&m);
 }
 
@@ -248,5 +239,6 @@ Test(stats_life, every_life_has_a_name)
     cr_assert_str_eq(mp_life_name(MP_LIFE_DIED), "died");
     cr_assert_str_eq(mp_life_name(MP_LIFE_REPLACED), "replaced");
     cr_assert_str_eq(mp_life_name(MP_LIFE_ELSEWHERE), "elsewhere");
+    cr_assert_str_eq(mp_life_name(MP_LIFE_COPY), "copy");
     cr_assert_str_eq(mp_life_name((enum mp_life)99), "unknown");
 }

@@ -244,19 +244,7 @@ Test(stats_tops, what_came_after_the_counters_is_in_the_rows_of_stacks)
     uint64_t stacks = 0;
     uint64_t live;
 
-    t->counted_number =
-        ((struct mp_region_totals *)made_record(&made, MP_SECTION_TOTALS, 0))
-            ->published_total;
-    t->counted_allocated_samples = t->allocated_samples;
-    t->counted_freed_samples = t->freed_samples;
-    t->counted_allocated_blocks = t->allocated_blocks;
-    t->counted_freed_blocks = t->freed_blocks;
-    t->counted_allocated_bytes = t->allocated_bytes;
-    t->counted_freed_bytes = t->freed_bytes;
-    t->counted_allocated_blocks_variance = t->allocated_blocks_variance;
-    t->counted_freed_blocks_variance = t->freed_blocks_variance;
-    t->counted_allocated_bytes_variance = t->allocated_bytes_variance;
-    t->counted_freed_bytes_variance = t->freed_bytes_variance;
+    made_count_now(&made, t);
     made_add_samples(t, &what);
     read_image();
     list(MP_TOP_COMPONENT, MP_LIVE_BYTES);
