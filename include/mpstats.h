@@ -172,6 +172,23 @@ MPS_EXPORT size_t mp_image_user_counter_count(const mp_image_t *image);
 MPS_EXPORT const struct mp_region_user_counter *mp_image_user_counter(
     const mp_image_t *image, size_t i);
 
+enum mp_limit_source {
+    MP_LIMIT_NONE,
+    MP_LIMIT_CGROUP,
+    MP_LIMIT_AS, /* RLIMIT_AS */
+    MP_LIMIT_DATA,
+    MP_LIMIT_MACHINE /* its memory: the last one, which others use as well */
+};
+
+/*
+ * How much the process may have, in bytes: the least of the limits of its control group, RLIMIT_AS
+ * and RLIMIT_DATA, or the machine's memory where there is none. MP_UNKNOWN: not known.
+ * cgroup_bytes: that of its group now (mp_proc.limit_cgroup_bytes), or MP_UNKNOWN: as it was when the
+ * process started. ret_source may be NULL.
+ */
+MPS_EXPORT uint64_t mp_process_limit(
+    const mp_image_t *image, uint64_t cgroup_bytes, enum mp_limit_source *ret_source);
+
 /*
  * Limits of components (mp_component_limit), in the order in which they were set; that of one
  * component itself, NULL: it has none; and whether what is live of it and all below it is more

@@ -109,26 +109,6 @@ static int make_points(struct mp_alert_facts *f, const mp_image_t *image,
 
 /* ---- figures ---- */
 
-static double lesser(double limit, uint64_t bytes)
-{
-    return bytes == 0 || bytes == MP_UNKNOWN ? limit : fmin(limit, (double)bytes);
-}
-
-/* Of its group or its own; the memory of the machine, which others share, where there is none. */
-static double limit_of(const mp_image_t *image, const struct mp_proc *kernel)
-{
-    const struct mp_region_process *p = mp_image_process(image);
-    double limit = INFINITY;
-
-    limit = lesser(limit, kernel != NULL && kernel->limit_cgroup_bytes != MP_UNKNOWN
-                              ? kernel->limit_cgroup_bytes
-                              : p->limit_cgroup_bytes);
-    limit = lesser(limit, p->limit_as_bytes);
-    limit = lesser(limit, p->limit_data_bytes);
-    limit = isinf(limit) ? lesser(limit, p->physical_bytes) : limit;
-    return isinf(limit) ? NAN : limit;
-}
-
 static void make_leaks(struct mp_alert_facts *f, const mp_image_t *image,
     const mp_verdicts_t *verdicts, const bool *is_known)
 {
@@ -215,10 +195,11 @@ int mp_alert_facts_make(const mp_image_t *image, const struct mp_proc *kernel,
     uint64_t time_ns, struct mp_alert_facts *ret)
 {
     const struct mp_region_totals *t = mp_image_totals(image);
-    const struct mp_region_process *p = mp_image_process(image);
     const struct mp_region_sampling *g = mp_image_sampling(image);
     struct mp_alert_facts *f = ret;
     struct mp_pressure made;
+    enum mp_limit_source source;
+    uint64_t limit;
     int code;
 
     mp_alert_facts_init(f, time_ns);
@@ -228,8 +209,10 @@ int mp_alert_facts_make(const mp_image_t *image, const struct mp_proc *kernel,
     if (kernel != NULL && kernel->resident_bytes != MP_UNKNOWN) {
         f->resident_bytes = (double)kernel->resident_bytes;
     }
-    f->limit_bytes = limit_of(image, kernel);
-    if (f->limit_bytes == (double)p->limit_as_bytes && kernel != NULL
+    limit = mp_process_limit(
+        image, kernel != NULL ? kernel->limit_cgroup_bytes : MP_UNKNOWN, &source);
+    f->limit_bytes = limit != MP_UNKNOWN ? (double)limit : NAN;
+    if (source == MP_LIMIT_AS && kernel != NULL
         && kernel->virtual_bytes != MP_UNKNOWN) {
         f->counted_bytes = (double)kernel->virtual_bytes;
     }

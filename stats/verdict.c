@@ -550,10 +550,11 @@ static void set_options(struct mp_verdicts *v, const struct mp_verdict_options *
     v->options = o;
     v->limit_bytes = o.limit_bytes;
     if (v->limit_bytes == 0) {
+        uint64_t limit = mp_process_limit(v->image, MP_UNKNOWN, NULL);
+
+        /* Whatever it may have: that of the machine is used up before. */
         v->limit_bytes =
-            lesser_limit(lesser_limit(p->limit_cgroup_bytes,
-                             lesser_limit(p->limit_as_bytes, p->limit_data_bytes)),
-                p->physical_bytes);
+            lesser_limit(limit != MP_UNKNOWN ? limit : 0, p->physical_bytes);
     }
     v->resident_bytes = o.resident_bytes != 0
                             ? o.resident_bytes

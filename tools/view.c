@@ -116,27 +116,16 @@ const char *view_warning(const mp_image_t *image, unsigned number)
 
 uint64_t view_limit(const mp_image_t *image, const char **ret_source)
 {
-    const struct mp_region_process *p = mp_image_process(image);
+    static const char *const names[] = {[MP_LIMIT_NONE] = "none",
+        [MP_LIMIT_CGROUP] = "cgroup",
+        [MP_LIMIT_AS] = "RLIMIT_AS",
+        [MP_LIMIT_DATA] = "RLIMIT_DATA",
+        [MP_LIMIT_MACHINE] = "the machine's memory"};
+    enum mp_limit_source source;
+    uint64_t limit = mp_process_limit(image, MP_UNKNOWN, &source);
 
-    const struct {
-        const char *source;
-        uint64_t bytes;
-    } limit[] = {{"cgroup", p->limit_cgroup_bytes}, {"RLIMIT_AS", p->limit_as_bytes},
-        {"RLIMIT_DATA", p->limit_data_bytes}};
-    uint64_t least = MP_UNKNOWN;
-
-    *ret_source = "none";
-    for (unsigned i = 0; i < sizeof(limit) / sizeof(*limit); i++) {
-        if (limit[i].bytes != 0 && limit[i].bytes < least) {
-            least = limit[i].bytes;
-            *ret_source = limit[i].source;
-        }
-    }
-    if (least == MP_UNKNOWN && p->physical_bytes != 0) {
-        least = p->physical_bytes;
-        *ret_source = "the machine's memory";
-    }
-    return least;
+    *ret_source = names[source];
+    return limit;
 }
 
 bool view_is_ended(const mp_image_t *image)
